@@ -1,0 +1,148 @@
+"""The lattice rules that tie Landsat pixels to Sentinel-2 pixels, on immutable odc-geo GeoBox values. Pure.
+
+* Landsat MS pixel centres are multiples of 30 m (edges at 15 mod 30), pan centres multiples of 15 m.
+* Sentinel-2 10 m pixel edges are multiples of 10 m.
+* So the MS pixel centred at (X, Y) owns the 3x3 block of 10 m pixels centred at X + {-5, 5, 15}, Y - {-5, 5, 15}.
+
+Landsat writes every UTM scene in the northern zone's CRS, with negative northings in the south; Sentinel-2 uses
+EPSG:327xx there. The two differ by exactly 10 000 000 m: a change of name, not of pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from affine import Affine
+from odc.geo import CRS
+from odc.geo.geobox import GeoBox
+
+from l8s2.errors import InputError
+from l8s2.sensors import MS_GSD, OUTPUT_GSD, PAN_GSD
+
+FALSE_NORTHING = 10_000_000.0
+TOLERANCE = 0.01
+"""Misfit to the lattice, in pixels, that counts as none."""
+BLOCK = MS_GSD // OUTPUT_GSD
+"""10 m pixels to a side of an MS pixel's block."""
+
+
+def epsg(crs: CRS | None) -> int:
+    """EPSG code, or 0 where there is none."""
+    return (crs.epsg or 0) if crs is not None else 0
+
+
+def is_utm(crs: CRS | None) -> bool:
+    """Whether ``crs`` is WGS 84 / UTM, north or south."""
+    return 32601 <= epsg(crs) <= 32660 or 32701 <= epsg(crs) <= 32760
+
+
+def landsat_convention(geobox: GeoBox) -> GeoBox:
+    """The same pixels named as Landsat does: EPSG:326xx with negative northings in the south."""
+    if 32701 <= epsg(geobox.crs) <= 32760:
+        return GeoBox(geobox.shape, Affine.translation(0, -FALSE_NORTHING) * geobox.affine, f"EPSG:{epsg(geobox.crs) - 100}")
+    return geobox
+
+
+def sentinel2_convention(geobox: GeoBox) -> GeoBox:
+    """The same pixels named as Sentinel-2 does: EPSG:327xx with positive northings south of the equator."""
+    middle = geobox.affine * (0, geobox.shape[0] / 2)
+    if 32601 <= epsg(geobox.crs) <= 32660 and middle[1] < 0:
+        return GeoBox(geobox.shape, Affine.translation(0, FALSE_NORTHING) * geobox.affine, f"EPSG:{epsg(geobox.crs) + 100}")
+    return geobox
+
+
+def lattice_misfit(geobox: GeoBox, gsd: int = MS_GSD) -> float:
+    """Distance of the pixel centres from the native lattice, in pixels; infinite for another pixel size or rotation.
+
+    ``gsd``: 30 for MS, 15 for pan.
+    """
+    a = landsat_convention(geobox).affine
+    if (a.a, a.b, a.d, a.e) != (gsd, 0, 0, -gsd):
+        return math.inf
+    x, y = a * (0.5, 0.5)
+    return max(abs(v / gsd - round(v / gsd)) for v in (x, y))
+
+
+def snap(geobox: GeoBox, gsd: int = MS_GSD) -> GeoBox:
+    """The native lattice that covers ``geobox``, in its own CRS if that is UTM or polar stereographic, else in UTM."""
+    if geobox.crs is None:
+        raise InputError("no coordinate reference system; l8s2 needs one to find the Landsat lattice")
+    if not (is_utm(geobox.crs) or epsg(geobox.crs) in (3031, 3413, 3995)):
+        geobox = geobox.to_crs(_utm_of(geobox), resolution=gsd, tight=True)
+    box = landsat_convention(geobox)
+    bounds = box.boundingbox
+    left, top = (gsd * math.ceil(bounds.left / gsd), gsd * math.floor(bounds.top / gsd))
+    columns = max(1, round((bounds.right - left) / gsd))
+    rows = max(1, round((top - bounds.bottom) / gsd))
+    return GeoBox((rows, columns), Affine(gsd, 0, left - gsd / 2, 0, -gsd, top + gsd / 2), box.crs)
+
+
+def _utm_of(geobox: GeoBox) -> str:
+    longitude, latitude = geobox.geographic_extent.centroid.coords[0]
+    zone = int((longitude + 180) // 6) % 60 + 1
+    return f"EPSG:{(32600 if latitude >= 0 else 32700) + zone}"
+
+
+def output_geobox(ms: GeoBox) -> GeoBox:
+    """The 10 m block grid of an MS grid, in Sentinel-2's convention; pixel (3r + i, 3c + j) belongs to MS (r, c)."""
+    a = ms.affine
+    shift = (MS_GSD - OUTPUT_GSD) / 4  # block edge - MS edge: 5 m
+    transform = Affine(OUTPUT_GSD, 0, a.c + shift, 0, -OUTPUT_GSD, a.f - shift)
+    return sentinel2_convention(GeoBox((BLOCK * ms.shape[0], BLOCK * ms.shape[1]), transform, ms.crs))
+
+
+def pan_offset(ms: GeoBox, pan: GeoBox) -> tuple[int, int]:
+    """(row, column) of the pan sample that shares its centre with MS pixel (0, 0); both on their native lattices."""
+    ms, pan = landsat_convention(ms), landsat_convention(pan)
+    if ms.crs != pan.crs:
+        raise InputError(f"pan is in {pan.crs}, MS in {ms.crs}; both must be in one UTM zone")
+    x, y = ms.affine * (0.5, 0.5)
+    column, row = ~pan.affine * (x, y)
+    return round(row - 0.5), round(column - 0.5)
+
+
+def pan_geobox(ms: GeoBox) -> GeoBox:
+    """The pan grid of an MS grid: twice the samples, (0, 0) centred on MS (0, 0)."""
+    a = ms.affine
+    x, y = a * (0.5, 0.5)
+    transform = Affine(PAN_GSD, 0, x - PAN_GSD / 2, 0, -PAN_GSD, y + PAN_GSD / 2)
+    return GeoBox((2 * ms.shape[0], 2 * ms.shape[1]), transform, ms.crs)
+
+
+def crop_to(ms: GeoBox, target: GeoBox | Any) -> tuple[slice, slice]:
+    """Rows and columns of ``ms`` whose blocks cover the extent of ``target`` (a GeoBox or an odc Geometry).
+
+    Raises InputError where the two do not overlap.
+    """
+    fine = output_geobox(ms)
+    extent = target.extent if isinstance(target, GeoBox) else target
+    bounds = extent.to_crs(fine.crs, resolution=math.inf if extent.crs == fine.crs else "auto").boundingbox
+    step = OUTPUT_GSD * BLOCK
+    a = fine.affine
+    rows = (math.floor((a.f - bounds.top) / step + 1e-6), math.ceil((a.f - bounds.bottom) / step - 1e-6))
+    columns = (math.floor((bounds.left - a.c) / step + 1e-6), math.ceil((bounds.right - a.c) / step - 1e-6))
+    (r0, r1), (c0, c1) = (
+        (max(0, first), min(size, last)) for (first, last), size in zip((rows, columns), ms.shape, strict=True)
+    )
+    if r0 >= r1 or c0 >= c1:
+        raise InputError("the area asked for does not touch the scene; see the scene's extent with: l8s2 info")
+    return slice(r0, r1), slice(c0, c1)
+
+
+def mgrs_tile(name: str) -> GeoBox:
+    """The 10 m grid of a Sentinel-2 tile, for example ``43PHQ`` or ``T43PHQ``: 10 980 pixels to a side.
+
+    A tile's upper left corner is that of its 100 km MGRS square, moved outwards to a multiple of 60 m.
+    """
+    import mgrs
+
+    tile = name.upper().removeprefix("T")
+    try:
+        zone, hemisphere, easting, northing = mgrs.MGRS().MGRSToUTM(tile)
+    except Exception:
+        raise InputError(f"--mgrs {name}: not an MGRS 100 km square; give for example 43PHQ") from None
+    left = 60 * math.floor(easting / 60)
+    top = 60 * math.ceil((northing + 100_000) / 60)
+    code = (32600 if hemisphere == "N" else 32700) + zone
+    return GeoBox((10980, 10980), Affine(OUTPUT_GSD, 0, left, 0, -OUTPUT_GSD, top), f"EPSG:{code}")

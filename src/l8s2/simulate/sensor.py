@@ -1,0 +1,179 @@
+"""What OLI would have seen of a scene that Sentinel-2 saw.
+
+The 10 m truth lies on the block grid of the native Landsat lattice: MS pixel (r, c) is centred between the first
+and the second of its three 10 m pixels (position 3 r + 0.5), pan sample k at 1.5 k + 0.5.
+
+Remember when scoring: nir08, swir16 and swir22 are 20 m native (B8A, B11, B12). Their "10 m truth" is the 20 m
+image interpolated band-limited, so it holds no detail finer than 20 m.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l8s2 import sensors
+from l8s2.simulate.optics import Float, resample
+
+_GSD = sensors.OUTPUT_GSD
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """Everything that is not known exactly about an observation. The defaults are the nominal sensor, without noise."""
+
+    platform: sensors.MSI = "S2A"
+    """Sentinel-2 platform that took the truth; decides the band-pass."""
+    psf_sigma: tuple[float, ...] = tuple(band.oli_psf_sigma for band in sensors.BANDS)
+    """OLI point spread function, Gaussian standard deviation in metres, one per band."""
+    pan_psf_sigma: float = sensors.PAN_PSF_SIGMA
+    """The same for pan."""
+    pan_weights: tuple[float, float, float] = sensors.PAN_WEIGHTS
+    """Share of blue, green and red in pan."""
+    pan_nir: float = 0.0
+    """Share of nir08 in pan: a stand-in for what three bands cannot explain."""
+    pan_gain: float = 1.0
+    """Contrast of pan (top of atmosphere) against surface reflectance: haze, transmission, sun angle."""
+    pan_offset: float = 0.0
+    """Path reflectance in pan."""
+    noise: float = 0.0
+    """Noise in units of the documented one (1 = measured signal-to-noise ratio, 0 = none)."""
+    gain: tuple[float, ...] = (1.0,) * 6
+    """Radiometric disturbance of the MS bands: factors."""
+    offset: tuple[float, ...] = (0.0,) * 6
+    """Radiometric disturbance of the MS bands: reflectance added."""
+    tilt: tuple[float, float] = (0.0, 0.0)
+    """BRDF-like relative brightness ramp over the image, down and across (value at the far edge)."""
+    pan_shift: tuple[float, float] = (0.0, 0.0)
+    """Where pan really samples against where it says, metres (down, right)."""
+
+    @classmethod
+    def random(cls, rng: np.random.Generator, *, disturbed: bool = False) -> Conditions:
+        """Draw conditions within the published bounds.
+
+        Point spread functions scatter about the nominal one (MTF at Nyquist 0.27-0.36, one draw in eight up to the
+        theoretical 0.48). ``disturbed`` adds gain (3 %), offset (0.005) and BRDF-like errors (3 %) to MS,
+        which no network can undo: leave it off to judge detail.
+        """
+        wide = rng.random() < 0.125
+        shared = rng.uniform(11.6, 15.4) if wide else rng.normal(14.7, 0.35)
+        sigma = np.clip(shared + rng.normal(0, 0.25, 6), 11.6, 15.6)
+        weights = np.array(sensors.PAN_WEIGHTS) * np.exp(rng.normal(0, 0.35, 3))
+        weights /= weights.sum()
+        drawn = cls(
+            psf_sigma=tuple(map(float, sigma)),
+            pan_psf_sigma=float(rng.uniform(5.5, 8.0)),
+            pan_weights=(float(weights[0]), float(weights[1]), float(weights[2])),
+            pan_nir=float(rng.normal(0, 0.02)),
+            pan_gain=float(rng.uniform(0.5, 1.25)),
+            pan_offset=float(rng.uniform(0, 0.12)),
+            noise=float(rng.uniform(0.5, 1.5)),
+            pan_shift=(float(rng.normal(0, 1.2)), float(rng.normal(0, 1.2))),
+        )
+        if not disturbed:
+            return drawn
+        return replace(
+            drawn,
+            gain=tuple(map(float, rng.normal(1, 0.03, 6))),
+            offset=tuple(map(float, rng.normal(0, 0.005, 6))),
+            tilt=(float(rng.normal(0, 0.03)), float(rng.normal(0, 0.03))),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """A simulated Landsat acquisition on the native lattice."""
+
+    ms: Float
+    """(6, h, w) surface reflectance at 30 m; NaN where the truth was missing."""
+    pan: Float
+    """(2h, 2w) top-of-atmosphere reflectance at 15 m; pan[2r, 2c] is centred on ms[:, r, c]."""
+    conditions: Conditions = field(repr=False)
+
+
+def sentinel2_stack(visible_10m: Float, nir_swir: Float) -> Float:
+    """One (6, H, W) stack at 10 m from B02, B03, B04 at 10 m and B8A, B11, B12 at 20 m (or already at 10 m).
+
+    Args:
+        visible_10m: (3, H, W).
+        nir_swir: (3, H/2, W/2), interpolated band-limited on the true phase, or (3, H, W), taken as it is.
+    """
+    height, width = visible_10m.shape[-2:]
+    if nir_swir.shape[-2:] != (height, width):
+        half = nir_swir.shape[-2:]
+        if not (height - 1 <= 2 * half[0] <= height + 1 and width - 1 <= 2 * half[1] <= width + 1):
+            raise ValueError(f"20 m bands are {half}, 10 m bands {(height, width)}; they must be half the size")
+        rows, columns = (np.arange(n) / 2 - 0.25 for n in (height, width))
+        nir_swir = resample(nir_swir, rows, columns, 0.0)
+    return np.concatenate([visible_10m, nir_swir]).astype(np.float32)
+
+
+def observe(truth: Float, conditions: Conditions, rng: np.random.Generator) -> Observation:
+    """Let OLI look at ``truth``.
+
+    Args:
+        truth: (6, 3h, 3w) Sentinel-2 surface reflectance at 10 m; NaN is missing.
+        conditions: the state of sensor and atmosphere; the same conditions and ``rng`` give the same pixels.
+        rng: source of the noise.
+
+    Returns:
+        The MS and pan arrays. An MS pixel is NaN where more than 2 % of what it sees is missing; pan never
+        is (missing ground shows the mean).
+    """
+    bands, height, width = truth.shape
+    if bands != 6 or height % 3 or width % 3 or not (height and width):
+        raise ValueError(f"truth has shape {truth.shape}; it must be (6, 3h, 3w), whole MS pixels")
+    known = np.isfinite(truth)
+    if not known.all():
+        with np.errstate(invalid="ignore"):
+            mean = np.where(known, truth, 0).sum((1, 2)) / np.maximum(known.sum((1, 2)), 1)
+        truth = np.where(known, truth, mean[:, None, None].astype(np.float32))
+
+    ab = np.array([band.band_pass[conditions.platform] for band in sensors.BANDS], dtype=np.float32)
+    oli = truth * ab[:, :1, None] + ab[:, 1:, None]
+    rows, columns = (np.arange(n // 3) * 3 + 0.5 for n in (height, width))
+    ms = np.empty((6, len(rows), len(columns)), dtype=np.float32)
+    for i, (band, sigma) in enumerate(zip(sensors.BANDS, conditions.psf_sigma, strict=True)):
+        blur = extra_blur(sigma, band.msi_psf_sigma)
+        ms[i] = resample(oli[i], rows, columns, blur)
+        if not known[i].all():
+            ms[i][resample(known[i].astype(np.float32), rows, columns, blur) < 0.98] = np.nan
+    tilt = 1 + sum(
+        t * np.linspace(-1, 1, n).reshape(shape)
+        for t, n, shape in zip(conditions.tilt, ms.shape[1:], ((1, -1, 1), (1, 1, -1)), strict=True)
+    )
+    ms = (ms * np.reshape(conditions.gain, (6, 1, 1)) + np.reshape(conditions.offset, (6, 1, 1))) * tilt
+
+    panchromatic = np.tensordot(np.array(conditions.pan_weights, dtype=np.float32), oli[:3], axes=1)
+    panchromatic = (panchromatic + conditions.pan_nir * oli[3]) * conditions.pan_gain + conditions.pan_offset
+    positions = (
+        np.arange(2 * n // 3) * 1.5 + 0.5 + shift / _GSD
+        for n, shift in zip((height, width), conditions.pan_shift, strict=True)
+    )
+    msi_visible = float(np.mean([band.msi_psf_sigma for band in sensors.BANDS[:3]]))
+    pan = resample(panchromatic, *positions, extra_blur(conditions.pan_psf_sigma, msi_visible))
+
+    typical = np.array([band.typical_reflectance for band in sensors.BANDS])[:, None, None]
+    snr = np.array([band.snr for band in sensors.BANDS])[:, None, None]
+    ms = ms + conditions.noise * _noise(ms, typical, snr, rng)
+    pan = pan + conditions.noise * _noise(pan, sensors.PAN_TYPICAL_REFLECTANCE, sensors.PAN_SNR, rng)
+    return Observation(ms=ms.astype(np.float32), pan=pan.astype(np.float32), conditions=conditions)
+
+
+def extra_blur(oli_sigma: float, msi_sigma: float) -> float:
+    """Blur in 10 m pixels that turns a Sentinel-2 point spread function into OLI's; both sigmas in metres."""
+    return float(np.sqrt(max(oli_sigma**2 - msi_sigma**2, 0.0))) / _GSD
+
+
+def _noise(
+    reflectance: NDArray[np.floating],
+    typical: NDArray[np.floating] | float,
+    snr: NDArray[np.floating] | float,
+    rng: np.random.Generator,
+) -> NDArray[np.floating]:
+    """Shot-noise-limited: the standard deviation grows with the root of the signal from ``typical / snr``."""
+    signal = np.sqrt(np.maximum(np.nan_to_num(reflectance), 0.2 * typical) / typical)
+    noise: NDArray[np.floating] = rng.standard_normal(reflectance.shape) * typical / snr * signal
+    return noise
