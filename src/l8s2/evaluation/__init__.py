@@ -1,0 +1,1 @@
+"""How good the pixels are: baselines to beat and metrics with masks and counts."""
