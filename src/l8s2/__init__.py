@@ -1,0 +1,34 @@
+"""Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out.
+
+``open_scene`` reads a product, ``load_model`` gives a predictor, ``harmonize`` turns a scene into a Dataset in memory,
+``harmonize_product`` writes a product. Nothing heavy is imported until one of them is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from l8s2.pipeline import harmonize, harmonize_product
+    from l8s2.predictors import load_model
+    from l8s2.scene import Scene, open_scene
+
+__version__ = "0.1.0"
+__all__ = ["Scene", "__version__", "harmonize", "harmonize_product", "load_model", "open_scene"]
+
+_HOME = {
+    "Scene": "scene",
+    "harmonize": "pipeline",
+    "harmonize_product": "pipeline",
+    "load_model": "predictors",
+    "open_scene": "scene",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(f"l8s2.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'l8s2' has no attribute {name!r}")

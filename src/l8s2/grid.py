@@ -40,7 +40,9 @@ def is_utm(crs: CRS | None) -> bool:
 def landsat_convention(geobox: GeoBox) -> GeoBox:
     """The same pixels named as Landsat does: EPSG:326xx with negative northings in the south."""
     if 32701 <= epsg(geobox.crs) <= 32760:
-        return GeoBox(geobox.shape, Affine.translation(0, -FALSE_NORTHING) * geobox.affine, f"EPSG:{epsg(geobox.crs) - 100}")
+        return GeoBox(
+            geobox.shape, Affine.translation(0, -FALSE_NORTHING) * geobox.affine, f"EPSG:{epsg(geobox.crs) - 100}"
+        )
     return geobox
 
 
@@ -48,7 +50,9 @@ def sentinel2_convention(geobox: GeoBox) -> GeoBox:
     """The same pixels named as Sentinel-2 does: EPSG:327xx with positive northings south of the equator."""
     middle = geobox.affine * (0, geobox.shape[0] / 2)
     if 32601 <= epsg(geobox.crs) <= 32660 and middle[1] < 0:
-        return GeoBox(geobox.shape, Affine.translation(0, FALSE_NORTHING) * geobox.affine, f"EPSG:{epsg(geobox.crs) + 100}")
+        return GeoBox(
+            geobox.shape, Affine.translation(0, FALSE_NORTHING) * geobox.affine, f"EPSG:{epsg(geobox.crs) + 100}"
+        )
     return geobox
 
 
@@ -108,26 +112,6 @@ def pan_geobox(ms: GeoBox) -> GeoBox:
     x, y = a * (0.5, 0.5)
     transform = Affine(PAN_GSD, 0, x - PAN_GSD / 2, 0, -PAN_GSD, y + PAN_GSD / 2)
     return GeoBox((2 * ms.shape[0], 2 * ms.shape[1]), transform, ms.crs)
-
-
-def crop_to(ms: GeoBox, target: GeoBox | Any) -> tuple[slice, slice]:
-    """Rows and columns of ``ms`` whose blocks cover the extent of ``target`` (a GeoBox or an odc Geometry).
-
-    Raises InputError where the two do not overlap.
-    """
-    fine = output_geobox(ms)
-    extent = target.extent if isinstance(target, GeoBox) else target
-    bounds = extent.to_crs(fine.crs, resolution=math.inf if extent.crs == fine.crs else "auto").boundingbox
-    step = OUTPUT_GSD * BLOCK
-    a = fine.affine
-    rows = (math.floor((a.f - bounds.top) / step + 1e-6), math.ceil((a.f - bounds.bottom) / step - 1e-6))
-    columns = (math.floor((bounds.left - a.c) / step + 1e-6), math.ceil((bounds.right - a.c) / step - 1e-6))
-    (r0, r1), (c0, c1) = (
-        (max(0, first), min(size, last)) for (first, last), size in zip((rows, columns), ms.shape, strict=True)
-    )
-    if r0 >= r1 or c0 >= c1:
-        raise InputError("the area asked for does not touch the scene; see the scene's extent with: l8s2 info")
-    return slice(r0, r1), slice(c0, c1)
 
 
 def mgrs_tile(name: str) -> GeoBox:

@@ -75,9 +75,7 @@ class Compact(nn.Module):
             self.tail.weight.mul_(0.1)
         self.register_buffer("calibration", torch.ones(BANDS))
         self.register_buffer("band_pass", torch.tensor(config.band_pass), persistent=False)
-        self.register_buffer(
-            "pan_weights", torch.tensor(config.pan_weights).reshape(1, 3, 1, 1), persistent=False
-        )
+        self.register_buffer("pan_weights", torch.tensor(config.pan_weights).reshape(1, 3, 1, 1), persistent=False)
         x = torch.arange(7.0) - 3
         gauss = torch.exp(-0.5 * (x / config.pan_blur) ** 2)
         kernel = torch.outer(gauss, gauss)

@@ -62,13 +62,9 @@ def inverse_taps(sigma: float, steps: int) -> Float:
     radius = 3
     response = [fine[3 * (4 + r) - 4 : 3 * (4 + r) + 6] @ down for r in range(0, radius)]
     frequency = np.linspace(0, 0.5, 257)
-    transfer = response[0] + 2 * sum(
-        response[j] * np.cos(2 * np.pi * j * frequency) for j in range(1, radius)
-    )
+    transfer = response[0] + 2 * sum(response[j] * np.cos(2 * np.pi * j * frequency) for j in range(1, radius))
     target = (1 - (1 - transfer) ** steps) / transfer
-    basis = np.stack(
-        [2 * (np.cos(2 * np.pi * j * frequency) - 1) for j in range(1, INVERSE_RADIUS + 1)], axis=1
-    )
+    basis = np.stack([2 * (np.cos(2 * np.pi * j * frequency) - 1) for j in range(1, INVERSE_RADIUS + 1)], axis=1)
     side, *_ = np.linalg.lstsq(basis, target - 1, rcond=None)
     return np.concatenate([side[::-1], [1 - 2 * side.sum()], side])
 

@@ -93,7 +93,9 @@ def _stack(x10: np.ndarray, x20: np.ndarray, known: tuple[bool, ...]) -> Float:
         late = coarse
     else:
         late = np.repeat(np.repeat(coarse, 2, 1), 2, 2)  # only where nodata or missing bands forbid interpolation
-    late = np.stack([b if ok else resample(s, rows, columns, 0.9) for b, s, ok in zip(late, stand_in, known[3:], strict=True)])
+    late = np.stack(
+        [b if ok else resample(s, rows, columns, 0.9) for b, s, ok in zip(late, stand_in, known[3:], strict=True)]
+    )
     return np.concatenate([fine[:3], late]).astype(np.float32)
 
 
@@ -146,9 +148,7 @@ class Crops:
 
     def __init__(self, images: list[Image], *, size: int, batch: int, seed: int, disturbed: bool = False) -> None:
         """``size``: MS pixels to a side of a crop."""
-        self.images = [
-            image for image in images if min(image.stack.shape[1:]) >= 3 * size * image.smallest_scale
-        ]
+        self.images = [image for image in images if min(image.stack.shape[1:]) >= 3 * size * image.smallest_scale]
         self.size, self.batch, self.seed, self.disturbed = size, batch, seed, disturbed
         # a place counts by the root of its ground, an image of a place by an equal share
         area = {i.place: i.stack[0].size for i in self.images}
@@ -191,11 +191,15 @@ class Crops:
             mean = np.where(finite, cut, 0).sum((1, 2)) / np.maximum(finite.sum((1, 2)), 1)
             cut = np.where(finite, cut, mean[:, None, None]).astype(np.float32)
         positions = (np.arange(side) + 0.5) * scale - 0.5
-        blurs = [np.sqrt(max((new * scale) ** 2 - old**2, 0.0)) for new, old in zip(_MSI_SIGMA, image.sigma, strict=True)]
+        blurs = [
+            np.sqrt(max((new * scale) ** 2 - old**2, 0.0)) for new, old in zip(_MSI_SIGMA, image.sigma, strict=True)
+        ]
         if scale == 1.0 and max(blurs) == 0:
             world = cut
         else:
-            world = np.concatenate([resample(cut[:3], positions, positions, blurs[0]), resample(cut[3:], positions, positions, blurs[1])])
+            world = np.concatenate(
+                [resample(cut[:3], positions, positions, blurs[0]), resample(cut[3:], positions, positions, blurs[1])]
+            )
         nearest = np.clip(np.round(positions).astype(int), 0, span - 1)
         finite = finite[:, nearest][:, :, nearest]
         if not finite.all():
@@ -206,7 +210,23 @@ class Crops:
             world, finite = world[:, :, ::-1], finite[:, :, ::-1]
         # brightness of the whole world, the same in every band to first order
         gain = np.exp(rng.normal(0, 0.2) + rng.normal(0, 0.05, (6, 1, 1)))
-        return np.ascontiguousarray(world * gain, dtype=np.float32), np.ascontiguousarray(finite)
+        world = world * gain
+        if rng.random() < 0.35:
+            world = _other_world(world, rng)
+        return np.ascontiguousarray(world, dtype=np.float32), np.ascontiguousarray(finite)
+
+
+def _other_world(world: Float, rng: np.random.Generator) -> Float:
+    """Change how the bands vary against each other, so that detail of pan is never simply copied.
+
+    Snow is the case in mind: bright and rich in the visible, dark, flat and inverted in the short-wave infrared.
+    """
+    visible, nir, swir = np.exp(rng.uniform(np.log((0.5, 0.15, 0.1)), np.log((2.5, 1.5, 1.5))))
+    contrast = np.array([visible] * 3 + [nir * rng.choice((1, 1, 1, -1))] + [swir * rng.choice((1, 1, 1, -1))] * 2)
+    mean = world.mean((1, 2), keepdims=True)
+    level = mean * np.exp(rng.normal(0, 0.2, (6, 1, 1)))
+    changed: Float = level + contrast[:, None, None] * (world - mean)
+    return changed
 
 
 def _shrink(mask: np.ndarray, radius: int) -> np.ndarray:

@@ -49,7 +49,9 @@ class _Steps(Dataset[Batch]):
         return self.crops(self.first + index)
 
 
-def loss(mean: Tensor, sigma: Tensor, truth: Tensor, valid: Tensor, reference: Tensor, config: TrainingConfig) -> dict[str, Tensor]:
+def loss(
+    mean: Tensor, sigma: Tensor, truth: Tensor, valid: Tensor, reference: Tensor, config: TrainingConfig
+) -> dict[str, Tensor]:
     """L1 of values and gradients, relative to what interpolation alone gets wrong, and a Laplace likelihood for sigma.
 
     Dividing by the error of ``reference`` (per crop and band) makes dark water and bright desert count alike, as
@@ -101,7 +103,9 @@ def train(
     network = Compact(model_config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = Compact(model_config)
     average.load_state_dict(network.state_dict())
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99))
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99)
+    )
     first = 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
@@ -110,7 +114,14 @@ def train(
         optimizer.load_state_dict(state["optimizer"])
         first = state["step"]
         report(f"resumed at step {first}")
-    loader = DataLoader(_Steps(crops, first, config.steps), batch_size=None, shuffle=False, num_workers=1, prefetch_factor=4, worker_init_fn=_single_thread)
+    loader = DataLoader(
+        _Steps(crops, first, config.steps),
+        batch_size=None,
+        shuffle=False,
+        num_workers=1,
+        prefetch_factor=4,
+        worker_init_fn=_single_thread,
+    )
     b, edge = config.border, 3 * config.border
     totals: dict[str, float] = {}
     started, counted = time.monotonic(), 0
@@ -138,20 +149,27 @@ def train(
         counted += 1
         if (step + 1) % 100 == 0 or step + 1 == config.steps:
             rate = counted / (time.monotonic() - started)
-            line = {"step": step + 1, **{k: round(v / counted, 5) for k, v in totals.items()}, "steps_per_s": round(rate, 3)}
+            line = {
+                "step": step + 1,
+                **{k: round(v / counted, 5) for k, v in totals.items()},
+                "steps_per_s": round(rate, 3),
+            }
             with (folder / "metrics.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             report(f"{line}  {(config.steps - step - 1) / rate / 60:.0f} min left")
             totals, counted, started = {}, 0, time.monotonic()
         if (step + 1) % 250 == 0 or step + 1 == config.steps:
-            _save(checkpoint, {
-                "step": step + 1,
-                "network": network.state_dict(),
-                "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "model_config": asdict(model_config),
-                "training_config": asdict(config),
-            })
+            _save(
+                checkpoint,
+                {
+                    "step": step + 1,
+                    "network": network.state_dict(),
+                    "average": average.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "model_config": asdict(model_config),
+                    "training_config": asdict(config),
+                },
+            )
     return average
 
 

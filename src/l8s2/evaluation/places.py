@@ -1,0 +1,109 @@
+"""How good a model is on places it never saw, simulated from Sentinel-2 imagery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l8s2.evaluation.baselines import bicubic
+from l8s2.sensors import BANDS
+from l8s2.simulate import Conditions, observe
+from l8s2.simulate.optics import Float
+from l8s2.tiling import Mask, dilate, fill_missing
+
+BORDER = 18
+"""10 m pixels at the border of an image, and around missing ones, that never count."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceScore:
+    """Errors of one image; arrays are (6,), one value per band."""
+
+    place: str
+    bicubic_rmse: NDArray[np.float64]
+    """Of Keys bicubic of the Landsat bands, reflectance."""
+    rmse: NDArray[np.float64]
+    """Of the model, reflectance."""
+    coverage: NDArray[np.float64]
+    """Share of pixels within +-1.645 sigma of the truth."""
+    pearson: NDArray[np.float64]
+    """Correlation of sigma with the absolute error."""
+    pixels: int
+
+    @property
+    def gain(self) -> NDArray[np.float64]:
+        """Decibels of PSNR over bicubic."""
+        return 20 * np.log10(self.bicubic_rmse / self.rmse)
+
+
+def validation_conditions(*, disturbed: bool, seed: int) -> Conditions:
+    """Nominal sensor with noise and a hazy pan; ``disturbed`` adds the radiometric errors no network can undo."""
+    nominal = Conditions(noise=1.0, pan_gain=0.8, pan_offset=0.04)
+    if not disturbed:
+        return nominal
+    drawn = Conditions.random(np.random.default_rng(seed), disturbed=True)
+    return replace(nominal, gain=drawn.gain, offset=drawn.offset, tilt=drawn.tilt)
+
+
+def simulate_place(stack: Float, conditions: Conditions, seed: int) -> tuple[Float, Float, Float, Mask]:
+    """(truth, ms, pan, usable) of an image cut to whole MS pixels; ``usable`` (6, 3h, 3w), True = counts."""
+    height, width = (3 * (n // 3) for n in stack.shape[1:])
+    truth = stack[:, :height, :width]
+    seen = observe(truth, conditions, np.random.default_rng(seed))
+    usable = np.isfinite(truth)
+    usable[:, :BORDER] = usable[:, -BORDER:] = False
+    usable[:, :, :BORDER] = usable[:, :, -BORDER:] = False
+    missing = np.isnan(seen.ms).any(0)
+    if missing.any():
+        usable &= ~dilate(missing.repeat(3, 0).repeat(3, 1), BORDER)
+    return truth, seen.ms, seen.pan, usable
+
+
+def score_image(
+    predictor: Any, place: str, stack: Float, known_bands: Sequence[bool], conditions: Conditions, seed: int
+) -> PlaceScore:
+    """Simulate, predict, compare. ``predictor`` keeps predictors.Predictor's contract."""
+    truth, ms, pan, usable = simulate_place(stack, conditions, seed)
+    mean, sigma = predictor.predict(ms, pan)
+    coarse = bicubic(fill_missing(ms))
+    columns = []
+    for b in range(len(BANDS)):
+        ok = usable[b] & known_bands[b] & np.isfinite(mean[b])
+        error = mean[b][ok] - truth[b][ok]
+        reference = coarse[b][ok] - truth[b][ok]
+        spread = sigma[b][ok]
+        columns.append(
+            (
+                np.sqrt(np.mean(reference**2)),
+                np.sqrt(np.mean(error**2)),
+                np.mean(np.abs(error) <= 1.645 * spread),
+                np.corrcoef(np.abs(error), spread)[0, 1],
+            )
+        )
+    bicubic_rmse, rmse, coverage, pearson = np.array(columns, dtype=np.float64).T
+    return PlaceScore(
+        place=place,
+        bicubic_rmse=bicubic_rmse,
+        rmse=rmse,
+        coverage=coverage,
+        pearson=pearson,
+        pixels=int(usable.all(0).sum()),
+    )
+
+
+def by_place(scores: Sequence[PlaceScore]) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Mean over the images of each place, then ``mean`` over places: gain, coverage, pearson and rmse, (6,) each."""
+    places = dict.fromkeys(s.place for s in scores)
+    table = {
+        place: {
+            key: np.mean([getattr(s, key) for s in scores if s.place == place], axis=0)
+            for key in ("gain", "coverage", "pearson", "rmse", "bicubic_rmse")
+        }
+        for place in places
+    }
+    table["mean"] = {key: np.mean([row[key] for row in table.values()], axis=0) for key in next(iter(table.values()))}
+    return table

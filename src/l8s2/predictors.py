@@ -1,0 +1,297 @@
+"""Networks behind one door: native arrays in, mean and sigma on the 10 m block grid out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l8s2.errors import InputError
+from l8s2.tiling import FILL_REACH, Float, Mask, dilate, enlarge, fill_missing
+
+Engine = Literal["openvino", "torch"]
+EMBEDDED = {"compact": "compact-nopan", "compact-nopan": None}
+"""Models in the package, and the twin each hands pixels without pan to."""
+PAN_REACH = 3
+"""MS pixels around missing pan that are left to the pan-less twin."""
+
+
+class Predictor(Protocol):
+    """What the rest of l8s2 asks of a model."""
+
+    name: str
+    sha256: str
+    margin: int
+    """MS pixels of context that ``predict_window`` expects on every side."""
+
+    def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+        """(mean, sigma), each (6, 3h, 3w), from ms (6, h, w) and pan (2h, 2w) or None.
+
+        Reflectance; ms at 30 m, pan top-of-atmosphere at 15 m with pan[2r, 2c] centred on ms[:, r, c], the result
+        on the Sentinel-2 lattice. NaN is missing: an MS band that is NaN stays NaN, a missing pan pixel is left
+        to the pan-less twin.
+        """
+        ...
+
+    def predict_window(self, ms: Float, pan: Float | None) -> tuple[Float, Float, Mask]:
+        """The same for a window read with ``margin`` MS pixels of context on every side, NaN beyond the image.
+
+        Returns mean and sigma of the window without its margin, and (h, w) bool, True where pan was used.
+        """
+        ...
+
+
+class Network(Protocol):
+    """One network on one engine: batch of one, no NaN."""
+
+    def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]: ...
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A compact network in an ONNX file written by l8s2."""
+
+    path: Path
+
+    @cached_property
+    def content(self) -> bytes:
+        """The file."""
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"model {self.path}: {error.strerror}; give an embedded name ({', '.join(EMBEDDED)}) or an ONNX file"
+            ) from None
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of the file."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+class OpenVinoNetwork:
+    """The embedded engine. With bf16 the body alone computes in it; everything around stays single precision."""
+
+    def __init__(self, file: ModelFile, threads: int | None, bf16: bool | None = None) -> None:
+        """``bf16``: None uses it where the processor has it."""
+        ov = _openvino()
+        core = ov.Core()
+        try:
+            whole = core.read_model(model=file.content, weights=b"")
+        except Exception:
+            raise InputError(f"model {file.path}: not an ONNX network; give one that l8s2 has exported") from None
+        try:
+            info = {
+                k: whole.get_rt_info(["framework", k]).astype(str)
+                for k in ("architecture", "receptive_field", "config")
+            }
+        except RuntimeError:
+            raise InputError(
+                f"model {file.path}: no l8s2 metadata; give an ONNX network that l8s2 has exported"
+            ) from None
+        self.receptive_field = int(info["receptive_field"])
+        self.uses_pan = bool(json.loads(info["config"])["pan"])
+        if bf16 is None:
+            bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+        def compiled(model: Any, precision: str) -> Any:
+            options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+            if threads:
+                options["INFERENCE_NUM_THREADS"] = threads
+            return core.compile_model(model, "CPU", options)
+
+        self._bf16 = bf16
+        if not bf16:
+            self._whole = compiled(
+                ov.Model([_tensor(whole, "mean"), _tensor(whole, "sigma")], whole.get_parameters()), "f32"
+            )
+            return
+        read = lambda: core.read_model(model=file.content, weights=b"")  # noqa: E731
+        front = read()
+        self._front = compiled(ov.Model([_tensor(front, "features")], front.get_parameters()), "f32")
+        body, features = _cut(read(), "features")
+        self._body = compiled(ov.Model([_tensor(body, "raw")], [features]), "bf16")
+        back, raw = _cut(read(), "raw")
+        ms = back.input("ms").get_node()
+        self._back = compiled(ov.Model([_tensor(back, "mean"), _tensor(back, "sigma")], [ms, raw]), "f32")
+
+    def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+        inputs = [ms[None]] if pan is None else [ms[None], pan[None, None]]
+        if not self._bf16:
+            result = self._whole(inputs)
+        else:
+            result = self._back([inputs[0], self._body([self._front(inputs)[0]])[0]])
+        return result[0][0], result[1][0]
+
+
+def _openvino() -> Any:
+    """OpenVINO with its telemetry off: nothing is ever sent from a user's machine."""
+    import os
+
+    os.environ.setdefault("OPENVINO_TELEMETRY_DISABLE", "1")
+    import openvino
+
+    return openvino
+
+
+def _tensor(model: Any, name: str) -> Any:
+    """The tensor behind a named output of an OpenVINO model."""
+    return model.output(name).get_node().input_value(0)
+
+
+def _cut(model: Any, name: str) -> tuple[Any, Any]:
+    """Feed the named tensor from outside: (model, the new parameter)."""
+    ov = _openvino()
+    tensor = _tensor(model, name)
+    parameter = ov.opset13.parameter(tensor.get_partial_shape(), np.float32, name=name)
+    for target in tensor.get_target_inputs():
+        target.replace_source_output(parameter.output(0))
+    return model, parameter
+
+
+class TorchNetwork:
+    """The same network in PyTorch (extra ``torch``), for GPUs and for checking the embedded engine."""
+
+    def __init__(self, file: ModelFile, threads: int | None) -> None:
+        try:
+            import onnx
+            import torch
+
+            from l8s2.models import Compact, CompactConfig
+        except ImportError as error:
+            raise InputError(f"engine torch needs {error.name}; install it with: pip install 'l8s2[torch]'") from None
+        try:
+            proto = onnx.load_from_string(file.content)
+            info = {p.key: p.value for p in proto.metadata_props}
+            config = json.loads(info["config"])
+        except Exception:
+            raise InputError(f"model {file.path}: not an ONNX network that l8s2 has exported") from None
+        if threads:
+            torch.set_num_threads(threads)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        network = Compact(CompactConfig(**config))
+        state = {t.name: torch.tensor(onnx.numpy_helper.to_array(t)) for t in proto.graph.initializer}
+        state["calibration"] = torch.tensor(json.loads(info["calibration"]))
+        network.load_state_dict({name: state[name] for name in network.state_dict()})
+        self._network = network.eval().to(self._device)
+        self.receptive_field = network.receptive_field
+        self.uses_pan = network.config.pan
+
+    def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+        import torch
+
+        with torch.inference_mode():
+            inputs = [
+                torch.from_numpy(np.ascontiguousarray(x)).to(self._device)
+                for x in ((ms[None],) if pan is None else (ms[None], pan[None, None]))
+            ]
+            mean, sigma = self._network(*inputs)
+        return mean[0].cpu().numpy(), sigma[0].cpu().numpy()
+
+
+class CompactPredictor:
+    """A compact network, with or without a pan-less twin for what pan does not cover."""
+
+    def __init__(self, name: str, sha256: str, network: Any, twin: CompactPredictor | None) -> None:
+        self.name, self.sha256 = name, sha256
+        self._network, self._twin = network, twin
+        fields = [network.receptive_field] + ([twin._network.receptive_field] if twin else [])
+        self.margin = max(fields) + FILL_REACH
+        self.uses_pan: bool = network.uses_pan
+
+    def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+        """See Predictor.predict."""
+        ms = _checked(ms, "ms", 3)
+        if ms.shape[0] != 6:
+            raise InputError(f"ms has shape {ms.shape}; it must be (6, h, w): blue, green, red, nir08, swir16, swir22")
+        m = self.margin
+        if pan is not None:
+            pan = _checked(pan, "pan", 2)
+            if pan.shape != (2 * ms.shape[1], 2 * ms.shape[2]):
+                raise InputError(
+                    f"pan has shape {pan.shape}; for ms {ms.shape} it must be {(2 * ms.shape[1], 2 * ms.shape[2])}"
+                )
+            pan = np.pad(pan, 2 * m, constant_values=np.nan)
+        mean, sigma, _ = self.predict_window(np.pad(ms, ((0, 0), (m, m), (m, m)), constant_values=np.nan), pan)
+        return mean, sigma
+
+    def predict_window(self, ms: Float, pan: Float | None) -> tuple[Float, Float, Mask]:
+        """See Predictor.predict_window."""
+        m = self.margin
+        height, width = (n - 2 * m for n in ms.shape[1:])
+        missing = np.isnan(ms[:, m : m + height, m : m + width])
+        with_pan = np.zeros((height, width), dtype=bool)
+        if pan is not None and self.uses_pan:
+            no_pan = np.isnan(pan).reshape(pan.shape[0] // 2, 2, -1, 2).any(axis=(1, 3))
+            with_pan = ~dilate(no_pan, PAN_REACH)[m : m + height, m : m + width]
+        ms = fill_missing(ms)
+        mean = sigma = None
+        if with_pan.any() and pan is not None:
+            mean, sigma = self._run(self._network, ms, fill_missing(pan[None])[0])
+        if not with_pan.all():
+            twin = self if not self.uses_pan else self._twin
+            if twin is None:
+                raise InputError(
+                    f"model {self.name} needs pan for every pixel; use --model compact-nopan, or give the pan product with --pan"
+                )
+            blind_mean, blind_sigma = self._run(twin._network, ms, None)
+            if mean is None or sigma is None:
+                mean, sigma = blind_mean, blind_sigma
+            else:
+                where = enlarge(with_pan)
+                mean, sigma = np.where(where, mean, blind_mean), np.where(where, sigma, blind_sigma)
+        if missing.any():
+            gone = enlarge(missing)
+            mean, sigma = (np.where(gone, np.float32(np.nan), x) for x in (mean, sigma))
+        assert mean is not None
+        assert sigma is not None
+        return mean, sigma, with_pan
+
+    def _run(self, network: Any, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+        """Run on what the receptive field needs of the window, return the window without margin."""
+        spare = self.margin - network.receptive_field
+        edge = network.receptive_field
+        ms = ms[:, spare : ms.shape[1] - spare, spare : ms.shape[2] - spare]
+        if pan is not None:
+            pan = pan[2 * spare : pan.shape[0] - 2 * spare, 2 * spare : pan.shape[1] - 2 * spare]
+            pan = np.ascontiguousarray(pan)
+        mean, sigma = network(np.ascontiguousarray(ms), pan)
+        inner = (slice(None), slice(3 * edge, mean.shape[1] - 3 * edge), slice(3 * edge, mean.shape[2] - 3 * edge))
+        return mean[inner], sigma[inner]
+
+
+def _checked(values: NDArray[Any], name: str, ndim: int) -> Float:
+    values = np.asarray(values)
+    if values.ndim != ndim or values.dtype.kind != "f":
+        raise InputError(
+            f"{name} is {values.dtype} of shape {values.shape}; it must be floating-point reflectance with {ndim} axes"
+        )
+    return values.astype(np.float32, copy=False)
+
+
+def load_model(
+    name: str | Path = "compact", *, engine: Engine = "openvino", threads: int | None = None
+) -> CompactPredictor:
+    """A predictor by name (``compact``, ``compact-nopan``) or from an ONNX file that l8s2 has exported.
+
+    Args:
+        name: embedded model or path. ``compact`` hands pixels without pan to ``compact-nopan``.
+        engine: ``openvino``, or ``torch`` with the extra of that name.
+        threads: processor threads; None leaves it to the engine.
+    """
+    if engine not in ("openvino", "torch"):
+        raise InputError(f"engine {engine}: unknown; choose openvino or torch")
+    embedded = str(name) in EMBEDDED
+    path = Path(str(files("l8s2") / "weights" / f"{name}.onnx")) if embedded else Path(name)
+    file = ModelFile(path)
+    network = OpenVinoNetwork(file, threads) if engine == "openvino" else TorchNetwork(file, threads)
+    twin_name = EMBEDDED[str(name)] if embedded else "compact-nopan"
+    twin = load_model(twin_name, engine=engine, threads=threads) if twin_name and network.uses_pan else None
+    return CompactPredictor(path.stem, file.sha256, network, twin)

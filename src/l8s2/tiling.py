@@ -1,0 +1,88 @@
+"""Windows, and the guess that stands in for missing pixels. Pure.
+
+Tiling leaves no trace because a network reads every tile with a margin as wide as its receptive field, and because
+missing pixels are guessed by a rule of finite reach: what a pixel becomes never depends on where a tile ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+FILL_REACH = 8
+"""How far (pixels) known values are extended into missing ones; beyond, a constant stands in."""
+FILL_VALUE = 0.1
+"""That constant, reflectance."""
+
+
+def windows(shape: tuple[int, int], tile: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of the tiles of an image, row by row; those at the far edges may be smaller."""
+    if tile < 1:
+        raise ValueError(f"tile={tile}; it must be at least 1 pixel")
+    for row in range(0, shape[0], tile):
+        for column in range(0, shape[1], tile):
+            yield slice(row, min(row + tile, shape[0])), slice(column, min(column + tile, shape[1]))
+
+
+def grow(window: slice, margin: int) -> slice:
+    """The window with ``margin`` more pixels on each side; it may reach beyond the image."""
+    return slice(window.start - margin, window.stop + margin)
+
+
+def fill_missing(values: Float) -> Float:
+    """Replace NaN by the mean of known neighbours, ring by ring for FILL_REACH rings, then by FILL_VALUE.
+
+    ``values``: (bands, h, w). Each band is filled on its own. Without NaN the array itself comes back.
+    """
+    if not np.isnan(values).any():
+        return values
+    return np.stack([_fill_band(band) for band in values])
+
+
+def _fill_band(band: Float) -> Float:
+    known = ~np.isnan(band)
+    if known.all():
+        return band
+    result = np.where(known, band, np.float32(0))
+    if known.any():
+        for _ in range(FILL_REACH):
+            total, count = _sum_of_neighbours(result), _sum_of_neighbours(known.astype(np.float32))
+            ring = ~known & (count > 0)
+            if not ring.any():
+                break
+            result[ring] = total[ring] / count[ring]
+            known |= ring
+    result[~known] = FILL_VALUE
+    return result
+
+
+def _sum_of_neighbours(x: Float) -> Float:
+    """Sum over 3x3, zeros beyond the edge."""
+    padded = np.pad(x, ((1, 1), (0, 0)))
+    x = padded[:-2] + padded[1:-1] + padded[2:]
+    padded = np.pad(x, ((0, 0), (1, 1)))
+    return padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+
+
+def dilate(mask: Mask, radius: int) -> Mask:
+    """True wherever a True pixel of ``mask`` (h, w) lies within a square of ``radius`` pixels."""
+    for axis in (0, 1):
+        grown = mask.copy()
+        for step in range(1, radius + 1):
+            near = [slice(None)] * 2
+            far = [slice(None)] * 2
+            near[axis], far[axis] = slice(step, None), slice(None, -step)
+            grown[tuple(near)] |= mask[tuple(far)]
+            grown[tuple(far)] |= mask[tuple(near)]
+        mask = grown
+    return mask
+
+
+def enlarge(block: NDArray[np.generic], factor: int = 3) -> NDArray[np.generic]:
+    """Give every 10 m pixel the value of the MS pixel that owns it: (..., h, w) -> (..., 3h, 3w)."""
+    return block.repeat(factor, axis=-2).repeat(factor, axis=-1)
