@@ -11,7 +11,6 @@ EPSG:327xx there. The two differ by exactly 10 000 000 m: a change of name, not 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from affine import Affine
 from odc.geo import CRS

@@ -72,8 +72,8 @@ def pan_shift(scene: Scene) -> dict[str, Any] | None:
         if known.mean() < 0.2:
             continue
         filled = np.where(known, pixels.pan, np.nanmean(pixels.pan))
-        at = (2.0 * np.arange(n) for n in visible.shape)
-        coarse = resample(filled, *at, PAN_BLUR)
+        rows_at, columns_at = (2.0 * np.arange(n) for n in visible.shape)
+        coarse = resample(filled, rows_at, columns_at, PAN_BLUR)
         coarse[~known.reshape(visible.shape[0], 2, -1, 2).all(axis=(1, 3))] = np.nan
         shift = measure_shift(visible, coarse, ~(cloudy | bright))
         if shift is not None and shift.correlation > 0.5:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 
 from l8s2 import grid, masks
 from l8s2.errors import InputError
@@ -85,7 +84,7 @@ def _predict(predictor: CompactPredictor, pixels: Pixels, rows: slice, columns: 
         qa[~with_pan] |= np.uint16(masks.flag("no_pan"))
         qa[(dilate(fill, NEAR_FILL) & ~fill)[inner]] |= np.uint16(masks.flag("near_fill"))
     qa[fill[inner]] = masks.flag("fill")
-    return Tile(rows=rows, columns=columns, ms=ms, mean=mean, sigma=sigma, qa=enlarge(qa).astype(np.uint16))
+    return Tile(rows=rows, columns=columns, ms=ms, mean=mean, sigma=sigma, qa=enlarge(qa))
 
 
 def harmonize(

@@ -51,7 +51,12 @@ class Predictor(Protocol):
 class Network(Protocol):
     """One network on one engine: batch of one, no NaN."""
 
-    def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]: ...
+    receptive_field: int
+    uses_pan: bool
+
+    def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+        """(mean, sigma) on the block grid of the whole arrays; what lies within the receptive field of an edge is rough."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,7 @@ class OpenVinoNetwork:
         self._back = compiled(ov.Model([_tensor(back, "mean"), _tensor(back, "sigma")], [ms, raw]), "f32")
 
     def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+        """See Network."""
         inputs = [ms[None]] if pan is None else [ms[None], pan[None, None]]
         if not self._bf16:
             result = self._whole(inputs)
@@ -185,6 +191,7 @@ class TorchNetwork:
         self.uses_pan = network.config.pan
 
     def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+        """See Network."""
         import torch
 
         with torch.inference_mode():
@@ -199,7 +206,7 @@ class TorchNetwork:
 class CompactPredictor:
     """A compact network, with or without a pan-less twin for what pan does not cover."""
 
-    def __init__(self, name: str, sha256: str, network: Any, twin: CompactPredictor | None) -> None:
+    def __init__(self, name: str, sha256: str, network: Network, twin: CompactPredictor | None) -> None:
         self.name, self.sha256 = name, sha256
         self._network, self._twin = network, twin
         fields = [network.receptive_field] + ([twin._network.receptive_field] if twin else [])
@@ -254,7 +261,7 @@ class CompactPredictor:
         assert sigma is not None
         return mean, sigma, with_pan
 
-    def _run(self, network: Any, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+    def _run(self, network: Network, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """Run on what the receptive field needs of the window, return the window without margin."""
         spare = self.margin - network.receptive_field
         edge = network.receptive_field
@@ -291,7 +298,7 @@ def load_model(
     embedded = str(name) in EMBEDDED
     path = Path(str(files("l8s2") / "weights" / f"{name}.onnx")) if embedded else Path(name)
     file = ModelFile(path)
-    network = OpenVinoNetwork(file, threads) if engine == "openvino" else TorchNetwork(file, threads)
+    network: Network = OpenVinoNetwork(file, threads) if engine == "openvino" else TorchNetwork(file, threads)
     twin_name = EMBEDDED[str(name)] if embedded else "compact-nopan"
     twin = load_model(twin_name, engine=engine, threads=threads) if twin_name and network.uses_pan else None
     return CompactPredictor(path.stem, file.sha256, network, twin)

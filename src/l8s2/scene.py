@@ -171,7 +171,7 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
         if extra is not None and extra.geobox != bands[0].geobox:
             raise InputError(f"{extra.name}: its grid differs from that of the SR bands; use files of one product")
     if metadata is not None:
-        warnings += _disagreements(metadata.reflective_shape, metadata.reflective_corner_ul, bands[0])
+        warnings += _disagreements(metadata.reflective_shape, metadata.corner_ul, bands[0])
 
     level1 = _level1(product, pan)
     pan_raster, pan_id, scaling = None, None, (PAN_MULT, PAN_ADD, metadata.sun_elevation if metadata else None)
@@ -191,7 +191,7 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
             )
             if level1_metadata is not metadata:
                 warnings += _disagreements(
-                    level1_metadata.panchromatic_shape, level1_metadata.panchromatic_corner_ul, pan_raster
+                    level1_metadata.panchromatic_shape, level1_metadata.corner_ul, pan_raster
                 )
         else:
             warnings.append(

@@ -7,6 +7,7 @@ missing pixels are guessed by a rule of finite reach: what a pixel becomes never
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,9 @@ def dilate(mask: Mask, radius: int) -> Mask:
     return mask
 
 
-def enlarge(block: NDArray[np.generic], factor: int = 3) -> NDArray[np.generic]:
+_Any = TypeVar("_Any", bound=np.generic)
+
+
+def enlarge(block: NDArray[_Any], factor: int = 3) -> NDArray[_Any]:
     """Give every 10 m pixel the value of the MS pixel that owns it: (..., h, w) -> (..., 3h, 3w)."""
     return block.repeat(factor, axis=-2).repeat(factor, axis=-1)

@@ -148,12 +148,12 @@ def observe(truth: Float, conditions: Conditions, rng: np.random.Generator) -> O
 
     panchromatic = np.tensordot(np.array(conditions.pan_weights, dtype=np.float32), oli[:3], axes=1)
     panchromatic = (panchromatic + conditions.pan_nir * oli[3]) * conditions.pan_gain + conditions.pan_offset
-    positions = (
+    rows, columns = (
         np.arange(2 * n // 3) * 1.5 + 0.5 + shift / _GSD
         for n, shift in zip((height, width), conditions.pan_shift, strict=True)
     )
     msi_visible = float(np.mean([band.msi_psf_sigma for band in sensors.BANDS[:3]]))
-    pan = resample(panchromatic, *positions, extra_blur(conditions.pan_psf_sigma, msi_visible))
+    pan = resample(panchromatic, rows, columns, extra_blur(conditions.pan_psf_sigma, msi_visible))
 
     typical = np.array([band.typical_reflectance for band in sensors.BANDS])[:, None, None]
     snr = np.array([band.snr for band in sensors.BANDS])[:, None, None]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,10 +89,9 @@ def _stack(x10: np.ndarray, x20: np.ndarray, known: tuple[bool, ...]) -> Float:
     rows, columns = (np.arange(n, dtype=np.float64) for n in fine.shape[-2:])
     if all(known[3:]) and np.isfinite(coarse).all():
         return sentinel2_stack(fine[:3], coarse)
-    if coarse.shape[-2:] == fine.shape[-2:]:
-        late = coarse
-    else:
-        late = np.repeat(np.repeat(coarse, 2, 1), 2, 2)  # only where nodata or missing bands forbid interpolation
+    late = coarse
+    if coarse.shape[-2:] != fine.shape[-2:]:  # nodata or missing bands forbid interpolation
+        late = np.repeat(np.repeat(coarse, 2, 1), 2, 2)
     late = np.stack(
         [b if ok else resample(s, rows, columns, 0.9) for b, s, ok in zip(late, stand_in, known[3:], strict=True)]
     )
@@ -124,8 +123,6 @@ def load_folder(folder: Path) -> tuple[list[Image], list[Image], list[Image]]:
 
 
 def _rows(image: Image, first: int, last: int) -> Image:
-    from dataclasses import replace
-
     return replace(image, stack=image.stack[:, first:last])
 
 
@@ -157,6 +154,7 @@ class Crops:
         self.weight = weight / weight.sum()
 
     def __call__(self, step: int) -> Batch:
+        """The batch of ``step``."""
         rng = np.random.default_rng((self.seed, step))
         chosen = rng.choice(len(self.images), self.batch, p=self.weight)
         pairs = [self._pair(self.images[i], rng) for i in chosen]

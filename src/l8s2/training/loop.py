@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from l8s2.models import Compact, CompactConfig
@@ -122,7 +121,7 @@ def train(
         prefetch_factor=4,
         worker_init_fn=_single_thread,
     )
-    b, edge = config.border, 3 * config.border
+    edge = 3 * config.border
     totals: dict[str, float] = {}
     started, counted = time.monotonic(), 0
     for step, data in enumerate(loader, start=first):

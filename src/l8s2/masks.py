@@ -1,0 +1,79 @@
+"""Quality bits: Landsat's and Sentinel-2's flags as one documented uint16 bitmask. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bits = NDArray[np.uint16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QaBit:
+    """One bit of the QA file."""
+
+    bit: int
+    name: str
+    description: str
+
+
+QA_BITS: tuple[QaBit, ...] = tuple(
+    QaBit(bit=bit, name=name, description=description)
+    for bit, (name, description) in enumerate(
+        (
+            ("fill", "no reflectance in at least one band"),
+            ("dilated_cloud", "close to a cloud (QA_PIXEL)"),
+            ("cirrus", "cirrus, high confidence (QA_PIXEL)"),
+            ("cloud", "cloud, high confidence (QA_PIXEL)"),
+            ("cloud_shadow", "cloud shadow, high confidence (QA_PIXEL)"),
+            ("snow", "snow or ice, high confidence (QA_PIXEL)"),
+            ("water", "water (QA_PIXEL)"),
+            ("saturated", "sensor saturated in at least one of the bands used (QA_RADSAT)"),
+            ("out_of_range", "input reflectance below 0 or above 1 in at least one band"),
+            ("no_pan", "made without pan, by the pan-less network"),
+            ("no_qa", "the product had no QA_PIXEL: clouds are not flagged"),
+            ("near_fill", "close to fill: part of the network's context was guessed"),
+        )
+    )
+)
+"""The output bitmask: 1 means the description holds."""
+
+_FLAGS = {bit.name: 1 << bit.bit for bit in QA_BITS}
+_QA_PIXEL = ((0, "fill"), (1, "dilated_cloud"), (2, "cirrus"), (3, "cloud"), (4, "cloud_shadow"), (5, "snow"), (7, "water"))
+_SCL = {0: "fill", 1: "saturated", 3: "cloud_shadow", 6: "water", 8: "cloud", 9: "cloud", 10: "cirrus", 11: "snow"}
+
+
+def flag(name: str) -> int:
+    """The value of a bit by its name; KeyError for names that are not in QA_BITS."""
+    return _FLAGS[name]
+
+
+def from_qa_pixel(qa_pixel: NDArray[np.unsignedinteger]) -> Bits:
+    """Our bits from Landsat Collection-2 QA_PIXEL, (h, w)."""
+    bits = np.zeros(qa_pixel.shape, np.uint16)
+    for theirs, name in _QA_PIXEL:
+        bits |= np.where(qa_pixel >> theirs & 1, flag(name), 0).astype(np.uint16)
+    return bits
+
+
+def saturated_bits(qa_radsat: NDArray[np.unsignedinteger], bands: Sequence[int]) -> Bits:
+    """The bit ``saturated`` where QA_RADSAT (h, w) says so for any of the Landsat band numbers (bit n - 1 is band n)."""
+    wanted = sum(1 << (band - 1) for band in bands)
+    return np.where(qa_radsat & wanted, flag("saturated"), 0).astype(np.uint16)
+
+
+def scl_to_bits(scl: NDArray[np.unsignedinteger]) -> Bits:
+    """Our bits from Sentinel-2's scene classification, (h, w)."""
+    table = np.zeros(256, np.uint16)
+    for value, name in _SCL.items():
+        table[value] = flag(name)
+    return table[scl]
+
+
+def usable(bits: Bits) -> NDArray[np.bool_]:
+    """True where there is ground to see: no fill, cloud, dilated cloud, cirrus or cloud shadow."""
+    hidden = sum(flag(name) for name in ("fill", "dilated_cloud", "cirrus", "cloud", "cloud_shadow"))
+    return (bits & hidden) == 0
