@@ -190,3 +190,11 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         load_model(truncated)
     with pytest.raises(InputError, match="abacus"):
         load_model(engine="abacus")  # type: ignore[arg-type]
+
+
+def test_pan_is_used_up_to_the_edge_of_the_footprint(predictor: CompactPredictor) -> None:
+    ms, pan = ground(30, 30)
+    margin = predictor.margin
+    padded = np.pad(ms, ((0, 0), (margin, margin), (margin, margin)), constant_values=np.nan)
+    _, _, with_pan = predictor.predict_window(padded, np.pad(pan, 2 * margin, constant_values=np.nan))
+    assert with_pan.all()

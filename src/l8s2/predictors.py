@@ -87,9 +87,9 @@ class OpenVinoNetwork:
     def __init__(self, file: ModelFile, threads: int | None, bf16: bool | None = None) -> None:
         """``bf16``: None uses it where the processor has it."""
         ov = _openvino()
-        core = ov.Core()
+        core, content = ov.Core(), file.content
         try:
-            whole = core.read_model(model=file.content, weights=b"")
+            whole = core.read_model(model=content, weights=b"")
         except Exception:
             raise InputError(f"model {file.path}: not an ONNX network; give one that l8s2 has exported") from None
         try:
@@ -118,7 +118,10 @@ class OpenVinoNetwork:
                 ov.Model([_tensor(whole, "mean"), _tensor(whole, "sigma")], whole.get_parameters()), "f32"
             )
             return
-        read = lambda: core.read_model(model=file.content, weights=b"")  # noqa: E731
+
+        def read() -> Any:
+            return core.read_model(model=content, weights=b"")
+
         front = read()
         self._front = compiled(ov.Model([_tensor(front, "features")], front.get_parameters()), "f32")
         body, features = _cut(read(), "features")
@@ -173,8 +176,9 @@ class TorchNetwork:
             from l8s2.models import Compact, CompactConfig
         except ImportError as error:
             raise InputError(f"engine torch needs {error.name}; install it with: pip install 'l8s2[torch]'") from None
+        content = file.content
         try:
-            proto = onnx.load_from_string(file.content)
+            proto = onnx.load_from_string(content)
             info = {p.key: p.value for p in proto.metadata_props}
             config = json.loads(info["config"])
         except Exception:
@@ -237,6 +241,7 @@ class CompactPredictor:
         with_pan = np.zeros((height, width), dtype=bool)
         if pan is not None and self.uses_pan:
             no_pan = np.isnan(pan).reshape(pan.shape[0] // 2, 2, -1, 2).any(axis=(1, 3))
+            no_pan &= ~np.isnan(ms).all(0)  # beyond the footprint nothing is asked of pan
             with_pan = ~dilate(no_pan, PAN_REACH)[m : m + height, m : m + width]
         ms = fill_missing(ms)
         mean = sigma = None
