@@ -42,7 +42,15 @@ QA_BITS: tuple[QaBit, ...] = tuple(
 """The output bitmask: 1 means the description holds."""
 
 _FLAGS = {bit.name: 1 << bit.bit for bit in QA_BITS}
-_QA_PIXEL = ((0, "fill"), (1, "dilated_cloud"), (2, "cirrus"), (3, "cloud"), (4, "cloud_shadow"), (5, "snow"), (7, "water"))
+_QA_PIXEL = (
+    (0, "fill"),
+    (1, "dilated_cloud"),
+    (2, "cirrus"),
+    (3, "cloud"),
+    (4, "cloud_shadow"),
+    (5, "snow"),
+    (7, "water"),
+)
 _SCL = {0: "fill", 1: "saturated", 3: "cloud_shadow", 6: "water", 8: "cloud", 9: "cloud", 10: "cirrus", 11: "snow"}
 
 
@@ -61,7 +69,7 @@ def from_qa_pixel(qa_pixel: NDArray[np.unsignedinteger]) -> Bits:
 
 def saturated_bits(qa_radsat: NDArray[np.unsignedinteger], bands: Sequence[int]) -> Bits:
     """The bit ``saturated`` where QA_RADSAT (h, w) says so for any of the Landsat band numbers (bit n - 1 is band n)."""
-    wanted = sum(1 << (band - 1) for band in bands)
+    wanted = sum(1 << (band - 1) for band in set(bands))
     return np.where(qa_radsat & wanted, flag("saturated"), 0).astype(np.uint16)
 
 
@@ -70,10 +78,12 @@ def scl_to_bits(scl: NDArray[np.unsignedinteger]) -> Bits:
     table = np.zeros(256, np.uint16)
     for value, name in _SCL.items():
         table[value] = flag(name)
-    return table[scl]
+    bits: Bits = table[scl]
+    return bits
 
 
 def usable(bits: Bits) -> NDArray[np.bool_]:
     """True where there is ground to see: no fill, cloud, dilated cloud, cirrus or cloud shadow."""
     hidden = sum(flag(name) for name in ("fill", "dilated_cloud", "cirrus", "cloud", "cloud_shadow"))
-    return (bits & hidden) == 0
+    seen: NDArray[np.bool_] = (bits & hidden) == 0
+    return seen

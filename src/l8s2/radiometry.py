@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from l8s2.errors import InputError
 from l8s2.sensors import SR_OFFSET, SR_SCALE
 
+PLAUSIBLE = (-2.0, 3.0)
+"""What surface reflectance can be, generously: Landsat's own encoding ends at -0.2 and 1.6."""
+DN_MAX = 65535
 _LARGEST_MTL = 5 << 20
 _NAME = re.compile(
     r"L(?P<sensor>[A-Z])(?P<satellite>\d\d)_(?P<level>[A-Z0-9]{4})_(?P<path>\d{3})(?P<row>\d{3})_(?P<acquired>\d{8})_"
     r"(?P<processed>\d{8})_(?P<collection>\d\d)_(?P<tier>RT|T1|T2|A1|A2)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -71,11 +74,14 @@ class Metadata:
 
     product_id: str
     spacecraft: str
+    """``LANDSAT_8`` or ``LANDSAT_9`` (older ones parse too, callers refuse them)."""
     sensor: str | None
+    """For example ``OLI_TIRS``."""
     processing_level: str
+    """For example ``L2SP`` or ``L1TP``."""
     collection_number: int
-    wrs_path: int | None
-    wrs_row: int | None
+    wrs_path: int
+    wrs_row: int
     date_acquired: date
     acquired: datetime | None
     """Scene centre time, UTC."""
@@ -108,7 +114,9 @@ def parse_mtl(content: bytes, name: str) -> Metadata:
     if not content.strip():
         raise InputError(f"{name}: empty file; download it again")
     if len(content) > _LARGEST_MTL:
-        raise InputError(f"{name}: {len(content) / 1e6:.0f} MB is no MTL file (they are about 15 kB); download it again")
+        raise InputError(
+            f"{name}: {len(content) / 1e6:.0f} MB is no MTL file (they are about 15 kB); download it again"
+        )
     try:
         groups = _groups(content.decode("utf-8-sig"), name)
         return _metadata(groups, name)
@@ -132,7 +140,9 @@ def _groups(text: str, name: str) -> _Groups:
         if re.search(r"<!(doctype|entity)", text, re.IGNORECASE):
             raise InputError(f"{name}: XML with a document type, which no MTL has; download it again")
         root = ElementTree.fromstring(text)
-        return {group.tag: {item.tag: (item.text or "").strip() for item in group} for group in root.iter() if len(group)}
+        return {
+            group.tag: {item.tag: (item.text or "").strip() for item in group} for group in root.iter() if len(group)
+        }
     groups: _Groups = {}
     stack: list[str] = []
     for line in text.splitlines():
@@ -175,7 +185,10 @@ def _metadata(groups: _Groups, name: str) -> Metadata:
         a, b = number(group, first), number(group, second)
         return None if a is None or b is None else (a, b)
 
-    def whole(values: tuple[float, float] | None) -> tuple[int, int] | None:
+    def shape(lines: str, samples: str) -> tuple[int, int] | None:
+        values = pair(projection, lines, samples)
+        if values is not None and not (0 < values[0] < 1 << 31 and 0 < values[1] < 1 << 31):
+            raise ValueError(lines)
         return None if values is None else (int(values[0]), int(values[1]))
 
     contents, image, projection = "PRODUCT_CONTENTS", "IMAGE_ATTRIBUTES", "PROJECTION_ATTRIBUTES"
@@ -184,9 +197,13 @@ def _metadata(groups: _Groups, name: str) -> Metadata:
     if product_id is None or collection is None:
         if any("COLLECTION_NUMBER" in group for group in groups.values()) or "METADATA_FILE_INFO" in groups:
             raise InputError(f"{name}: not of Collection 2, which l8s2 needs; order the scene anew")
-        raise InputError(f"{name}: no LANDSAT_PRODUCT_ID; not a Landsat Collection-2 MTL file, download it again")
+        missing = "LANDSAT_PRODUCT_ID" if product_id is None else "COLLECTION_NUMBER"
+        raise InputError(f"{name}: no {missing}; not a Landsat Collection-2 MTL file, download it again")
     if collection != 2:
-        raise InputError(f"{name}: Collection {collection:.0f}; l8s2 reads Collection 2, order the scene anew")
+        raise InputError(f"{name}: Collection {collection:g}; l8s2 reads Collection 2, order the scene anew")
+    identity = parse_product_name(product_id)
+    if identity is None:
+        raise InputError(f"{name}: LANDSAT_PRODUCT_ID is {product_id[:60]!r}, no USGS product id; download it again")
     day, time = get(image, "DATE_ACQUIRED"), get(image, "SCENE_CENTER_TIME")
     if day is None:
         raise InputError(f"{name}: no DATE_ACQUIRED; download it again")
@@ -198,20 +215,23 @@ def _metadata(groups: _Groups, name: str) -> Metadata:
     level2, level1 = "LEVEL2_SURFACE_REFLECTANCE_PARAMETERS", "LEVEL1_RADIOMETRIC_RESCALING"
     scaling = {n: pair(level2, f"REFLECTANCE_MULT_BAND_{n}", f"REFLECTANCE_ADD_BAND_{n}") for n in range(1, 8)}
     path, row = number(image, "WRS_PATH"), number(image, "WRS_ROW")
+    elevation = number(image, "SUN_ELEVATION")
+    if elevation is not None and abs(elevation) > 90:
+        raise ValueError("SUN_ELEVATION")
     return Metadata(
         product_id=product_id,
-        spacecraft=get(image, "SPACECRAFT_ID") or "",
+        spacecraft=get(image, "SPACECRAFT_ID") or f"LANDSAT_{identity.satellite}",
         sensor=get(image, "SENSOR_ID"),
-        processing_level=get(contents, "PROCESSING_LEVEL") or "",
+        processing_level=get(contents, "PROCESSING_LEVEL") or identity.level,
         collection_number=int(collection),
-        wrs_path=None if path is None else int(path),
-        wrs_row=None if row is None else int(row),
+        wrs_path=identity.path if path is None else int(path),
+        wrs_row=identity.row if row is None else int(row),
         date_acquired=date_acquired,
         acquired=acquired,
-        sun_elevation=number(image, "SUN_ELEVATION"),
+        sun_elevation=elevation,
         sun_azimuth=number(image, "SUN_AZIMUTH"),
-        reflective_shape=whole(pair(projection, "REFLECTIVE_LINES", "REFLECTIVE_SAMPLES")),
-        panchromatic_shape=whole(pair(projection, "PANCHROMATIC_LINES", "PANCHROMATIC_SAMPLES")),
+        reflective_shape=shape("REFLECTIVE_LINES", "REFLECTIVE_SAMPLES"),
+        panchromatic_shape=shape("PANCHROMATIC_LINES", "PANCHROMATIC_SAMPLES"),
         corner_ul=pair(projection, "CORNER_UL_PROJECTION_X_PRODUCT", "CORNER_UL_PROJECTION_Y_PRODUCT"),
         pan_mult=number(level1, "REFLECTANCE_MULT_BAND_8"),
         pan_add=number(level1, "REFLECTANCE_ADD_BAND_8"),
@@ -220,33 +240,46 @@ def _metadata(groups: _Groups, name: str) -> Metadata:
 
 
 def is_dn(sample: NDArray[Any]) -> bool:
-    """Whether a band holds digital numbers rather than reflectance.
+    """Whether a band holds digital numbers rather than reflectance; to be decided once per band, not per window.
 
-    Integers always do. Floating values are taken for reflectance when all that are finite lie within -2 .. 3.
+    Integers always do. Floating values are taken for reflectance when most of them lie within PLAUSIBLE. Zeros, values
+    below PLAUSIBLE and what is not finite decide nothing: they are fill in one form or the other.
     """
     if sample.dtype.kind != "f":
         return True
-    finite = sample[np.isfinite(sample)]
-    return bool(finite.size) and not bool(((finite >= -2) & (finite <= 3)).all())
+    with np.errstate(invalid="ignore"):
+        telling = sample[np.isfinite(sample) & (sample != 0) & (sample >= PLAUSIBLE[0])]
+    return bool(telling.size) and bool(np.median(telling) > PLAUSIBLE[1])
 
 
 def to_reflectance(values: NDArray[Any], mult: float, add: float, *, is_dn: bool) -> NDArray[np.float32]:
     """Surface reflectance, float32; NaN for fill.
 
     Args:
-        values: any shape. Digital numbers (0 is fill), or with ``is_dn`` False reflectance (not finite is fill).
+        values: any shape. Digital numbers (fill is what is not above 0 and up to DN_MAX), or with ``is_dn`` False
+            reflectance (fill is what is not within PLAUSIBLE, such as NaN or -9999).
+        mult, add: reflectance = DN * mult + add.
+        is_dn: which of the two, from ``is_dn``.
     """
     if not is_dn:
-        return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
+        with np.errstate(invalid="ignore"):
+            known = (values >= PLAUSIBLE[0]) & (values <= PLAUSIBLE[1])
+        return np.where(known, values, np.nan).astype(np.float32)
     return _scaled(values, mult, add)
 
 
 def toa_reflectance(dn: NDArray[Any], mult: float, add: float, sun_elevation: float) -> NDArray[np.float32]:
-    """Top-of-atmosphere reflectance, float32: (DN * mult + add) / sin(sun elevation in degrees); DN 0 is fill, NaN."""
+    """Top-of-atmosphere reflectance, float32: (DN * mult + add) / sin(sun elevation in degrees); NaN for fill.
+
+    Raises InputError for a sun that is not above the horizon.
+    """
+    if not 0 < sun_elevation <= 90:
+        raise InputError(f"sun elevation {sun_elevation:g} degrees; l8s2 needs a scene taken in sunlight")
     return (_scaled(dn, mult, add) / np.float32(np.sin(np.radians(sun_elevation)))).astype(np.float32)
 
 
 def _scaled(dn: NDArray[Any], mult: float, add: float) -> NDArray[np.float32]:
-    fill = (dn == 0) | ~np.isfinite(dn)
-    scaled = dn.astype(np.float32) * np.float32(mult) + np.float32(add)
-    return np.where(fill, np.float32(np.nan), scaled)
+    with np.errstate(invalid="ignore", over="ignore"):
+        known = (dn > 0) & (dn <= DN_MAX)
+        scaled = dn.astype(np.float32) * np.float32(mult) + np.float32(add)
+    return np.where(known, scaled, np.float32(np.nan))

@@ -1,0 +1,16 @@
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Folder of real products, one folder each, that ``L8S2_TEST_DATA`` names."""
+    folder = os.environ.get("L8S2_TEST_DATA")
+    if not folder:
+        pytest.skip("L8S2_TEST_DATA is not set; it names a folder of real Landsat products")
+    path = Path(folder).resolve()
+    if not path.is_dir():
+        pytest.skip(f"L8S2_TEST_DATA={folder} is not a folder")
+    return path
