@@ -1,0 +1,274 @@
+"""The only writer of products: a folder of cloud-optimised GeoTIFFs, a preview and a STAC Item, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from l8s2.cog import CogFile, Encoding
+from l8s2.errors import InputError
+from l8s2.preview import Preview
+from l8s2.sensors import BAND_NAMES
+
+if TYPE_CHECKING:
+    from l8s2.stac import ItemInfo
+
+SUFFIX = "_S2L"
+SCALE = 1e-4
+"""Reflectance of one step of SR and SIGMA."""
+NODATA = -32768
+FILL_BIT = 1
+"""QA of pixels that are not written."""
+_LIMIT = 32767
+
+_REFLECTANCE = Encoding(dtype="int16", fill=NODATA, nodata=NODATA, scale=SCALE, overviews="average")
+_QA = Encoding(dtype="uint16", fill=FILL_BIT, nodata=None, scale=None, overviews="mode")
+_COMPRESSED = 0.75
+"""Size of deflated reflectance over its plain size, overviews apart."""
+
+
+def estimate_bytes(geobox: GeoBox, sigma: bool = True) -> int:
+    """Disk space that writing a product takes at its peak, for a grid full of valid pixels; less where there is nodata."""
+    plain = 2 * geobox.shape[0] * geobox.shape[1]
+    files = [6 * plain, 6 * plain] if sigma else [6 * plain]
+    drafts = sum(files) + plain // 8
+    return int(_COMPRESSED * (drafts + files[0] * 5 / 3)) + (8 << 20)
+
+
+class ProductWriter:
+    """Writes the product ``<output>/<product_id>_S2L/``. A context manager; leaving it before ``finish`` removes everything.
+
+    The folder appears under its name only when it is whole. Until then it grows in a hidden folder beside it.
+    """
+
+    def __init__(
+        self, output: Path, product_id: str, geobox: GeoBox, *, sigma: bool = True, overwrite: bool = False
+    ) -> None:
+        """Check that the product can be written, without writing anything.
+
+        Args:
+            output: folder that gets the product; made where it does not exist.
+            product_id: USGS product id of the Level-2 input.
+            geobox: grid of the product, in any coordinate reference system.
+            sigma: whether there is a SIGMA file.
+            overwrite: replace a product of the same name, once the new one is whole.
+
+        Raises InputError where the product exists, or where it cannot be written.
+        """
+        self.geobox = geobox
+        self.output, self.name, self.product_id = output, f"{product_id}{SUFFIX}", product_id
+        self.folder = output / self.name
+        self._overwrite, self._sigma = overwrite, sigma
+        self._check()
+
+    def _check(self) -> None:
+        if self.folder.exists() and not (self._overwrite and self.folder.is_dir()):
+            remedy = "give --overwrite to replace it" if self.folder.is_dir() else "move it away"
+            raise InputError(f"{self.folder}: exists already; {remedy}, or give another output folder")
+        there = next(path for path in (self.output, *self.output.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise InputError(f"{there}: is a file, so no product can be written into it; give a folder")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise InputError(f"{there}: not writable; change its permissions or give another output folder")
+        free, need = shutil.disk_usage(there).free, estimate_bytes(self.geobox, self._sigma)
+        if free < need / 2:  # half: a scene may be mostly nodata
+            room = f"{_size(free)} free, about {_size(need)} needed"
+            raise InputError(f"{there}: {room}; free some space or give another output folder")
+
+    def __enter__(self) -> ProductWriter:
+        self._made = [path for path in (self.output, *self.output.parents) if not path.exists()]
+        self._hidden = self.output / f".{self.name}.{secrets.token_hex(4)}"
+        self._lock = -1
+        self._files: dict[str, CogFile] = {}
+        self._preview = Preview((self.geobox.shape[0], self.geobox.shape[1]))
+        try:
+            with self._disk():
+                self._hidden.mkdir(parents=True)
+                self._lock = os.open(self._hidden, os.O_RDONLY)
+                _try_lock(self._lock)
+                _remove_abandoned(self.output, self.name)
+                self._create("surface_reflectance", "SR.tif", BAND_NAMES, _REFLECTANCE)
+                if self._sigma:
+                    self._create("sigma", "SIGMA.tif", BAND_NAMES, _REFLECTANCE)
+                self._create("qa", "QA.tif", ("qa",), _QA)
+        except BaseException:
+            self._clean()
+            raise
+        return self
+
+    def _create(self, key: str, ending: str, bands: Sequence[str], encoding: Encoding) -> None:
+        self._files[key] = CogFile(self._path(ending), self.geobox, bands, encoding)
+
+    def _path(self, ending: str) -> Path:
+        """A file in the hidden folder; it gets its last name with the folder, so that nothing takes it for whole."""
+        return self._hidden / f"{self.product_id}_{ending}.part"
+
+    def write(
+        self,
+        rows: slice,
+        columns: slice,
+        mean: NDArray[np.float32],
+        sigma: NDArray[np.float32] | None,
+        qa: NDArray[np.uint16],
+    ) -> None:
+        """Write one window; windows in any order, no pixel twice. Pixels never written are nodata, and fill in QA.
+
+        Args:
+            rows, columns: the window, in pixels of the grid.
+            mean: (6, h, w) reflectance, band order of ``sensors.BANDS``; NaN = nodata.
+            sigma: (6, h, w) standard error, reflectance; NaN = nodata. Not needed where no SIGMA file was asked for.
+            qa: (h, w) bits of ``masks.QA_BITS``.
+
+        Raises InputError where the disk does not take it.
+        """
+        samples = _encoded(mean)
+        known = samples != NODATA
+        with self._disk():
+            self._files["surface_reflectance"].write(rows, columns, samples)
+            if self._sigma:
+                if sigma is None:
+                    raise ValueError("sigma is None, but this product has a SIGMA file")
+                errors = np.where(known & ~np.isnan(sigma), np.maximum(_encoded(sigma), 1), np.int16(NODATA))
+                self._files["sigma"].write(rows, columns, errors)
+            self._files["qa"].write(rows, columns, qa[None])
+        self._preview.add("after", rows, columns, samples[2::-1], known[:3].all(0))
+
+    def write_before(self, rows: slice, columns: slice, rgb: NDArray[np.float32]) -> None:
+        """Show the input of a window in the preview.
+
+        ``rgb``: (3, h', w') red, green, blue reflectance, NaN = nodata, of any shape; stretched over the window by nearest
+        neighbour, so it may come at 30 m or at 10 m.
+        """
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        r = np.arange(height) * rgb.shape[1] // height
+        c = np.arange(width) * rgb.shape[2] // width
+        samples = _encoded(rgb)[:, r[:, None], c]
+        self._preview.add("before", rows, columns, samples, (samples != NODATA).all(0))
+
+    def finish(self, info: ItemInfo) -> Path:
+        """Make the product whole and give it its name; returns its folder. Nothing can be written afterwards.
+
+        Raises InputError where the disk does not take it; a product that was to be replaced is then still there.
+        """
+        from l8s2.stac import build_item
+
+        with self._disk():
+            for file in self._files.values():
+                file.finish()
+            paths = {key: file.path for key, file in self._files.items()}
+            paths["preview"] = self._path("preview.png")
+            self._preview.save(paths["preview"])
+            files = {key: (path, path.name.removesuffix(".part")) for key, path in paths.items()}
+            encoding = {"data_type": "int16", "nodata": NODATA, "unit": "1", "raster:scale": SCALE, "raster:offset": 0}
+            item = build_item(self.name, self.geobox, info, files, encoding)
+            json_path = self._hidden / f"{self.product_id}.json.part"
+            json_path.write_text(json.dumps(item, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            for path in (*paths.values(), json_path):
+                _fsync(path)
+                path.rename(path.with_name(path.name.removesuffix(".part")))
+            _fsync(self._hidden)
+            self._publish()
+        return self.folder
+
+    def _publish(self) -> None:
+        old = self.output / f".{self.name}.old-{secrets.token_hex(4)}"
+        replaced = self._overwrite and self.folder.exists()
+        if replaced:
+            self.folder.rename(old)
+        try:
+            self._hidden.rename(self.folder)
+        except BaseException:
+            if replaced:
+                old.rename(self.folder)
+            raise
+        _fsync(self.output)
+        if replaced:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._clean()
+
+    def _clean(self) -> None:
+        """Remove what is not a whole product, and the folders made for it where they are empty."""
+        for file in self._files.values():
+            file.close()
+        shutil.rmtree(self._hidden, ignore_errors=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+        with contextlib.suppress(OSError):
+            for path in self._made:
+                path.rmdir()
+
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[None]:
+        """Turn what the file system refuses into one line."""
+        from rasterio._err import CPLE_BaseError
+        from rasterio.errors import RasterioError
+
+        try:
+            yield
+        except (OSError, RasterioError, CPLE_BaseError) as error:
+            reason = getattr(error, "strerror", None) or "GDAL could not write"
+            there = next(path for path in (self.output, *self.output.absolute().parents) if path.exists())
+            free, need = shutil.disk_usage(there).free, estimate_bytes(self.geobox, self._sigma)
+            raise InputError(
+                f"{self.output}: {self.name} could not be written ({reason}; {_size(free)} left, about {_size(need)} needed in all);"
+                " free some space or give another output folder"
+            ) from error
+
+
+def _encoded(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Reflectance as int16 steps; NODATA for NaN."""
+    steps = np.clip(np.rint(reflectance * np.float32(1 / SCALE)), -_LIMIT, _LIMIT)
+    return np.where(np.isnan(steps), np.float32(NODATA), steps).astype(np.int16)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """A file or a folder, open for reading."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _fsync(path: Path) -> None:
+    with _opened(path) as handle:
+        os.fsync(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    """Lock an open folder for as long as it is open; False where another process has it, or locks do not work."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_abandoned(output: Path, name: str) -> None:
+    """Remove hidden folders of this product whose writer was killed: those that nobody has locked."""
+    for path in output.glob(f".{name}.[0-9a-f]*"):
+        with contextlib.suppress(OSError), _opened(path) as handle:
+            if _try_lock(handle):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 5e8 else f"{number / 1e6:.1f} MB"
