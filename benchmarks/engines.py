@@ -1,0 +1,106 @@
+"""Speed, accuracy and memory of the engines on one tile, beside the published network's architecture.
+
+    python benchmarks/engines.py [--threads 2]      (needs the extra torch and onnxruntime)
+
+Output megapixels (six bands, 10 m) per second of the embedded network; RMS change of reflectance against PyTorch in single
+precision; and the published 5-depth UNet (random weights, 256 x 256 tiles) in the same run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import click
+import numpy as np
+
+from l8s2.predictors import ModelFile, OpenVinoNetwork, TorchNetwork
+
+SIDE = 340
+
+
+def seconds(run: Callable[[], object], repeats: int = 5) -> float:
+    run()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def published_unet() -> Callable[[], object]:
+    """5-depth UNet, bilinear up-steps: 64 to 1024 channels, PReLU, six 3x3-pairs down and five up; 256 x 256."""
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    def block(a: int, b: int) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.PReLU(), nn.Conv2d(b, b, 3, padding=1), nn.PReLU())
+
+    class UNet(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            widths = [64 << i for i in range(5)]
+            self.down = nn.ModuleList(block(a, b) for a, b in zip([7, *widths], widths, strict=False))
+            self.up = nn.ModuleList(nn.Conv2d(2 * w, w, 1) for w in widths[-2::-1])
+            self.fuse = nn.ModuleList(block(2 * w, w) for w in widths[-2::-1])
+            self.last = nn.Conv2d(64, 6, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            skips = []
+            for i, step in enumerate(self.down):
+                x = step(x if i == 0 else F.avg_pool2d(x, 2))
+                skips.append(x)
+            for up, fuse, skip in zip(self.up, self.fuse, skips[-2::-1], strict=True):
+                x = fuse(torch.cat([up(F.interpolate(x, scale_factor=2, mode="bilinear")), skip], 1))
+            return self.last(x)
+
+    network = UNet().eval()
+    assert sum(p.numel() for p in network.parameters()) == 28_945_432  # as published
+    tile = torch.rand(1, 7, 256, 256)
+
+    def run() -> object:
+        with torch.inference_mode():
+            return network(tile)
+
+    return run
+
+
+@click.command()
+@click.option("--threads", type=int, default=2, show_default=True)
+def main(threads: int) -> None:
+    import onnxruntime
+    import torch
+
+    torch.set_num_threads(threads)
+    file = ModelFile(Path(str(files("l8s2") / "weights" / "compact.onnx")))
+    rng = np.random.default_rng(0)
+    pan = (0.2 + 0.05 * rng.standard_normal((2 * SIDE, 2 * SIDE))).astype(np.float32)
+    ms = (pan.reshape(SIDE, 2, SIDE, 2).mean((1, 3)) * np.linspace(0.5, 1.5, 6)[:, None, None]).astype(np.float32)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(file.content, options)
+    torch_network = TorchNetwork(file, threads)
+    runs: dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = {
+        "PyTorch, fp32": lambda: torch_network(ms, pan),
+        "ONNX Runtime, fp32": lambda: tuple(x[0] for x in session.run(["mean", "sigma"], {"ms": ms[None], "pan": pan[None, None]})),
+    }
+    for name, bf16 in (("OpenVINO, fp32", False), ("OpenVINO, body in bf16", True)):
+        network = OpenVinoNetwork(file, threads, bf16=bf16)
+        runs[name] = lambda network=network: network(ms, pan)  # type: ignore[misc]
+    reference = runs["PyTorch, fp32"]()[0]
+    pixels = (3 * SIDE) ** 2 / 1e6
+    rows = [(name, pixels / seconds(run), float(np.sqrt(np.mean((run()[0] - reference) ** 2)))) for name, run in runs.items()]
+    published = 256 * 256 / 1e6 / seconds(published_unet())
+    print("| engine | Mpx/s | RMS change | times the published UNet |")
+    print("|---|---|---|---|")
+    for name, rate, change in rows:
+        print(f"| {name} | {rate:.2f} | {change:.6f} | {rate / published:.1f} |")
+    print(f"| published 5-depth UNet, PyTorch fp32 | {published:.3f} | | 1.0 |")
+
+
+if __name__ == "__main__":
+    main()
