@@ -86,14 +86,19 @@ def main(threads: int) -> None:
     torch_network = TorchNetwork(file, threads)
     runs: dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = {
         "PyTorch, fp32": lambda: torch_network(ms, pan),
-        "ONNX Runtime, fp32": lambda: tuple(x[0] for x in session.run(["mean", "sigma"], {"ms": ms[None], "pan": pan[None, None]})),
+        "ONNX Runtime, fp32": lambda: tuple(
+            x[0] for x in session.run(["mean", "sigma"], {"ms": ms[None], "pan": pan[None, None]})
+        ),
     }
     for name, bf16 in (("OpenVINO, fp32", False), ("OpenVINO, body in bf16", True)):
         network = OpenVinoNetwork(file, threads, bf16=bf16)
         runs[name] = lambda network=network: network(ms, pan)  # type: ignore[misc]
     reference = runs["PyTorch, fp32"]()[0]
     pixels = (3 * SIDE) ** 2 / 1e6
-    rows = [(name, pixels / seconds(run), float(np.sqrt(np.mean((run()[0] - reference) ** 2)))) for name, run in runs.items()]
+    rows = [
+        (name, pixels / seconds(run), float(np.sqrt(np.mean((run()[0] - reference) ** 2))))
+        for name, run in runs.items()
+    ]
     published = 256 * 256 / 1e6 / seconds(published_unet())
     print("| engine | Mpx/s | RMS change | times the published UNet |")
     print("|---|---|---|---|")

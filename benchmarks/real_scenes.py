@@ -75,7 +75,9 @@ def picture(path: Path, before: np.ndarray, after: np.ndarray, size: int = 420) 
 
 @click.command()
 @click.argument("scenes", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--pictures", type=click.Path(file_okay=False, path_type=Path), help="Also save a picture of every scene with pan.")
+@click.option(
+    "--pictures", type=click.Path(file_okay=False, path_type=Path), help="Also save a picture of every scene with pan."
+)
 def main(scenes: Path, pictures: Path | None) -> None:
     print("| scene | seconds | " + " | ".join(b.name for b in BANDS) + " | pan detail, bicubic | pan detail, l8s2 |")
     print("|---|---|" + "---|" * (len(BANDS) + 2))

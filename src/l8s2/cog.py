@@ -213,6 +213,8 @@ def _settle(path: Path) -> None:
     """
     with path.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
-        os.posix_fallocate(file.fileno(), size, _ROOM)
+        file.write(bytes(_ROOM))
+        file.flush()
+        os.fsync(file.fileno())
         file.truncate(size)
         os.fsync(file.fileno())

@@ -64,7 +64,8 @@ def lattice_misfit(geobox: GeoBox, gsd: int = MS_GSD) -> float:
     if (a.a, a.b, a.d, a.e) != (gsd, 0, 0, -gsd):
         return math.inf
     x, y = a * (0.5, 0.5)
-    return max(abs(v / gsd - round(v / gsd)) for v in (x, y))
+    misfit: float = max(abs(v / gsd - round(v / gsd)) for v in (x, y))
+    return misfit
 
 
 def snap(geobox: GeoBox, gsd: int = MS_GSD) -> GeoBox:

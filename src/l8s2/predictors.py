@@ -241,30 +241,29 @@ class CompactPredictor:
         with_pan = np.zeros((height, width), dtype=bool)
         if pan is not None and self.uses_pan:
             no_pan = np.isnan(pan).reshape(pan.shape[0] // 2, 2, -1, 2).any(axis=(1, 3))
-            no_pan &= ~np.isnan(ms).all(0)  # beyond the footprint nothing is asked of pan
+            no_pan = no_pan & ~np.isnan(ms).all(axis=0)  # beyond the footprint nothing is asked of pan
             with_pan = ~dilate(no_pan, PAN_REACH)[m : m + height, m : m + width]
         ms = fill_missing(ms)
-        mean = sigma = None
-        if with_pan.any() and pan is not None:
+        blind = None if with_pan.all() else self._blind(ms)
+        if pan is not None and with_pan.any():
             mean, sigma = self._run(self._network, ms, fill_missing(pan[None])[0])
-        if not with_pan.all():
-            twin = self if not self.uses_pan else self._twin
-            if twin is None:
-                raise InputError(
-                    f"model {self.name} needs pan for every pixel; use --model compact-nopan, or give the pan product with --pan"
-                )
-            blind_mean, blind_sigma = self._run(twin._network, ms, None)
-            if mean is None or sigma is None:
-                mean, sigma = blind_mean, blind_sigma
-            else:
+            if blind is not None:
                 where = enlarge(with_pan)
-                mean, sigma = np.where(where, mean, blind_mean), np.where(where, sigma, blind_sigma)
+                mean, sigma = np.where(where, mean, blind[0]), np.where(where, sigma, blind[1])
+        else:
+            assert blind is not None
+            mean, sigma = blind
         if missing.any():
             gone = enlarge(missing)
             mean, sigma = (np.where(gone, np.float32(np.nan), x) for x in (mean, sigma))
-        assert mean is not None
-        assert sigma is not None
         return mean, sigma, with_pan
+
+    def _blind(self, ms: Float) -> tuple[Float, Float]:
+        """What the bands alone tell."""
+        twin = self if not self.uses_pan else self._twin
+        if twin is None:
+            raise InputError(f"model {self.name} needs pan everywhere; take --model compact-nopan or give --pan")
+        return self._run(twin._network, ms, None)
 
     def _run(self, network: Network, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """Run on what the receptive field needs of the window, return the window without margin."""

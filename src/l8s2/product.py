@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -24,6 +23,11 @@ from l8s2.sensors import BAND_NAMES
 
 if TYPE_CHECKING:
     from l8s2.stac import ItemInfo
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: there what a killed writer left is never removed by itself
+    fcntl = None  # type: ignore[assignment]
 
 SUFFIX = "_S2L"
 SCALE = 1e-4
@@ -96,8 +100,9 @@ class ProductWriter:
         try:
             with self._disk():
                 self._hidden.mkdir(parents=True)
-                self._lock = os.open(self._hidden, os.O_RDONLY)
-                _try_lock(self._lock)
+                if fcntl is not None:
+                    self._lock = os.open(self._hidden, os.O_RDONLY)
+                    _try_lock(self._lock)
                 _remove_abandoned(self.output, self.name)
                 self._create("surface_reflectance", "SR.tif", BAND_NAMES, _REFLECTANCE)
                 if self._sigma:
@@ -249,6 +254,8 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def _fsync(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders
     with _opened(path) as handle:
         os.fsync(handle)
 
@@ -264,6 +271,8 @@ def _try_lock(handle: int) -> bool:
 
 def _remove_abandoned(output: Path, name: str) -> None:
     """Remove hidden folders of this product whose writer was killed: those that nobody has locked."""
+    if fcntl is None:
+        return
     for path in output.glob(f".{name}.[0-9a-f]*"):
         with contextlib.suppress(OSError), _opened(path) as handle:
             if _try_lock(handle):

@@ -113,11 +113,12 @@ class Compact(nn.Module):
     def body(self, features: Tensor) -> Tensor:
         """(B, 108, h, w): detail and log-sigma of the nine 10 m pixels of each MS pixel and band."""
         x = self.head(features)
-        return self.tail(x + self.blocks(x))
+        raw: Tensor = self.tail(x + self.blocks(x))
+        return raw
 
     def restore(self, ms: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Put the detail that OLI could not see onto the interpolated input."""
-        detail, log_sigma = raw.float().split(9 * BANDS, dim=1)
+        detail, log_sigma = torch.split(raw.float(), 9 * BANDS, dim=1)
         detail = F.pixel_shuffle(detail, 3) * 0.05
         gain, offset = self.band_pass[:, 0, None, None], self.band_pass[:, 1, None, None]
         coarse = (ms - offset) / gain - self.polyphase.down(detail)

@@ -38,7 +38,7 @@ def keys(x: Float, a: float = -0.5) -> Float:
 
 def up_taps(a: float = -0.5) -> Float:
     """(3, 5): weight of MS pixels r - 2 .. r + 2 in each of the three 10 m pixels of MS pixel r."""
-    return np.stack([keys(np.arange(-UP_RADIUS, UP_RADIUS + 1) - t, a) for t in OFFSETS])
+    return np.stack([keys(np.arange(-UP_RADIUS, UP_RADIUS + 1.0) - np.float64(t), a) for t in OFFSETS])
 
 
 def down_taps(sigma: float) -> Float:

@@ -15,7 +15,7 @@ _FREQUENCIES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 _FREQUENCIES, _WEIGHTS = _FREQUENCIES / 2, _WEIGHTS / 2  # cycles per pixel, [-0.5, 0.5]
 
 
-def sampling_matrix(size: int, positions: NDArray[np.floating], sigma: float) -> Float:
+def sampling_matrix(size: int, positions: NDArray[np.number], sigma: float) -> Float:
     """Weights that blur a row of ``size`` pixels with a Gaussian and sample it at ``positions``.
 
     The kernel is the inverse Fourier transform of ``exp(-2 pi^2 sigma^2 f^2)`` on the band of the input,
@@ -50,9 +50,7 @@ def sampling_matrix(size: int, positions: NDArray[np.floating], sigma: float) ->
     return matrix.astype(np.float32)
 
 
-def resample(
-    image: Float, rows: NDArray[np.floating], columns: NDArray[np.floating], sigma: float
-) -> Float:
+def resample(image: Float, rows: NDArray[np.number], columns: NDArray[np.number], sigma: float) -> Float:
     """Blur ``image`` (..., height, width) with a Gaussian of ``sigma`` pixels and sample it at rows x columns.
 
     Returns:
