@@ -70,7 +70,7 @@ def picture(path: Path, before: np.ndarray, after: np.ndarray, size: int = 420) 
             x = np.clip((image[list(bands)] - low) / (high - low), 0, 1)[:, r : r + size, c : c + size]
             row.append((np.nan_to_num(x) ** 0.8 * 255).astype(np.uint8).transpose(1, 2, 0))
         rows.append(np.concatenate([row[0], np.full((row[0].shape[0], 4, 3), 255, np.uint8), row[1]], axis=1))
-    Image.fromarray(np.concatenate(rows)).save(path, optimize=True)
+    Image.fromarray(np.concatenate(rows)).save(path, quality=88)
 
 
 @click.command()
@@ -97,7 +97,7 @@ def main(scenes: Path, pictures: Path | None) -> None:
             print(f"| {scene.product_id} | {seconds:.1f} | " + " | ".join(cells) + " |")
             if pictures is not None and pixels.pan is not None:
                 pictures.mkdir(parents=True, exist_ok=True)
-                picture(pictures / f"{scene.product_id[10:25]}.png", coarse, mean)
+                picture(pictures / f"{scene.product_id[10:25]}.jpg", coarse, mean)
 
 
 if __name__ == "__main__":

@@ -240,8 +240,8 @@ class CompactPredictor:
         missing = np.isnan(ms[:, m : m + height, m : m + width])
         with_pan = np.zeros((height, width), dtype=bool)
         if pan is not None and self.uses_pan:
-            no_pan = np.isnan(pan).reshape(pan.shape[0] // 2, 2, -1, 2).any(axis=(1, 3))
-            no_pan = no_pan & ~np.isnan(ms).all(axis=0)  # beyond the footprint nothing is asked of pan
+            no_pan = np.asarray(np.isnan(pan).reshape(pan.shape[0] // 2, 2, -1, 2).any(axis=(1, 3)))
+            no_pan &= np.isfinite(ms).any(axis=0)  # beyond the footprint nothing is asked of pan
             with_pan = ~dilate(no_pan, PAN_REACH)[m : m + height, m : m + width]
         ms = fill_missing(ms)
         blind = None if with_pan.all() else self._blind(ms)
