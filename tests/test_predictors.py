@@ -1,5 +1,7 @@
 """The predictor's contract, and tiling without trace."""
 
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -198,3 +200,19 @@ def test_pan_is_used_up_to_the_edge_of_the_footprint(predictor: CompactPredictor
     padded = np.pad(ms, ((0, 0), (margin, margin), (margin, margin)), constant_values=np.nan)
     _, _, with_pan = predictor.predict_window(padded, np.pad(pan, 2 * margin, constant_values=np.nan))
     assert with_pan.all()
+
+
+def test_nothing_leaves_the_machine() -> None:
+    """With every connection forbidden and telemetry not even loadable, the network loads and answers."""
+    code = """
+import socket, sys
+def forbidden(*args, **kwargs): raise SystemExit("a connection was attempted")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = forbidden
+import numpy as np, l8s2
+mean, sigma = l8s2.load_model("compact-nopan").predict(np.full((6, 4, 4), 0.1, np.float32), None)
+assert np.isfinite(mean).all()
+assert sys.modules.get("openvino_telemetry") is None
+print("quiet")
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "quiet", result.stderr

@@ -141,10 +141,10 @@ class OpenVinoNetwork:
 
 
 def _openvino() -> Any:
-    """OpenVINO with its telemetry off: nothing is ever sent from a user's machine."""
-    import os
+    """OpenVINO, whose telemetry (used by its model converter alone) cannot load: nothing leaves a user's machine."""
+    import sys
 
-    os.environ.setdefault("OPENVINO_TELEMETRY_DISABLE", "1")
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
     return openvino
