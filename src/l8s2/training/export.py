@@ -33,7 +33,7 @@ def export_onnx(network: Compact, path: Path, card: dict[str, object]) -> None:
     Inputs ``ms`` (B, 6, h, w) and, unless pan-less, ``pan`` (B, 1, 2h, 2w), any h and w; outputs ``mean`` and
     ``sigma`` (B, 6, 3h, 3w), and the seams ``features`` and ``raw``.
     """
-    stages = _Stages(network.eval())
+    stages = _Stages(network).eval()
     batch, height, width = (torch.export.Dim(n) for n in ("batch", "height", "width"))
     shapes: list[dict[int, object]] = [{0: batch, 2: height, 3: width}]
     example: tuple[Tensor, ...] = (torch.rand(2, 6, 24, 28),)

@@ -35,6 +35,8 @@ class TrainingConfig:
     ema: float = 0.999
     seed: int = 42
     bf16: bool = True
+    checkpoint_every: int = 250
+    """Steps between checkpoints."""
 
 
 class _Steps(Dataset[Batch]):
@@ -157,7 +159,7 @@ def train(
                 log.write(json.dumps(line) + "\n")
             report(f"{line}  {(config.steps - step - 1) / rate / 60:.0f} min left")
             totals, counted, started = {}, 0, time.monotonic()
-        if (step + 1) % 250 == 0 or step + 1 == config.steps:
+        if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
             _save(
                 checkpoint,
                 {
