@@ -23,9 +23,7 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("l8s2: interrupted; nothing half-written is left", err=True)
             ctx.exit(130)
-        except click.exceptions.Exit:
-            raise
-        except click.ClickException:
+        except (click.exceptions.Exit, click.ClickException, BrokenPipeError):
             raise
         except Exception as error:
             from l8s2.errors import InputError

@@ -24,6 +24,7 @@ from l8s2.tiling import Float, dilate, enlarge, grow, windows
 
 if TYPE_CHECKING:
     import xarray
+    from odc.geo.geobox import GeoBox
 
 TILE = 512
 """MS pixels to a side of a tile: 1536 output pixels, three COG blocks."""
@@ -104,7 +105,6 @@ def harmonize(
     Raises InputError for input that cannot be used.
     """
     import xarray
-    from odc.geo.xr import xr_coords
 
     predictor = load_model(model, engine=engine, threads=threads)
     with ExitStack() as stack:
@@ -118,7 +118,6 @@ def harmonize(
             at = _fine(part.rows), _fine(part.columns)
             mean[:, *at], sigma[:, *at], qa[at] = part.mean, part.sigma, part.qa
     common: dict[str, Any] = {"units": "1", "grid_mapping": "spatial_ref"}
-    coordinates = dict(xr_coords(box))
     dataset = xarray.Dataset(
         {
             "surface_reflectance": (
@@ -138,11 +137,22 @@ def harmonize(
                  "flag_meanings": " ".join(bit.name for bit in masks.QA_BITS)},
             ),
         },
-        coords={**coordinates, "band": list(BAND_NAMES)},
+        coords={"band": list(BAND_NAMES), **_coordinates(box)},
         attrs={"Conventions": "CF-1.11", "title": f"{scene.product_id} at 10 m", "source": scene.product_id,
                "model": predictor.name, "model_sha256": predictor.sha256, "history": "l8s2"},
     )  # fmt: skip
     return dataset
+
+
+def _coordinates(box: GeoBox) -> dict[str, Any]:
+    """Pixel centres and the CF grid mapping of a grid in metres; odc.geo.xr would want dask."""
+    import pyproj
+
+    a = box.affine
+    centres = {"y": a.f + a.e * (np.arange(box.shape[0]) + 0.5), "x": a.c + a.a * (np.arange(box.shape[1]) + 0.5)}
+    axes = {k: (k, v, {"standard_name": f"projection_{k}_coordinate", "units": "metre"}) for k, v in centres.items()}
+    mapping = pyproj.CRS(str(box.crs)).to_cf() | {"GeoTransform": " ".join(map(str, a.to_gdal()))}
+    return {**axes, "spatial_ref": ((), 0, mapping)}
 
 
 def _fine(window: slice) -> slice:
@@ -187,27 +197,40 @@ def harmonize_product(
         writer = stack.enter_context(
             ProductWriter(Path(output), scene.product_id, target.geobox, sigma=sigma, overwrite=overwrite)
         )
-        valid = 0
         if target.warped:
             from l8s2.warp import WarpBuffer
 
-            buffer = stack.enter_context(WarpBuffer(Path(output), target.native, sigma=sigma))
-            valid = _run(scene, predictor, target, buffer, progress)
-            buffer.warp_into(writer)
+            with WarpBuffer(writer._hidden, target.native, sigma=sigma) as buffer:
+                _run(scene, predictor, target, buffer, progress)
+                valid = buffer.warp_into(writer)
         else:
             valid = _run(scene, predictor, target, writer, progress)
-        if not valid:
+        if not valid.any():
             raise InputError(
                 f"{scene.product_id}: no valid pixel in the area asked for (all fill); nothing was written"
             )
-        return writer.finish(_item_info(scene, predictor, target))
+        empty = [
+            f"{band.name}: no valid pixel in the area asked for"
+            for band, n in zip(scene.bands, valid, strict=True)
+            if not n
+        ]
+        for message in empty:
+            if warn:
+                warn(message)
+        return writer.finish(_item_info(scene, predictor, target, empty))
 
 
-def _run(scene: Scene, predictor: CompactPredictor, target: Target, sink: Any, progress: Progress | None) -> int:
-    """Feed ``sink`` with every tile, clipped to the target; returns the number of valid 10 m pixels."""
+def _run(
+    scene: Scene, predictor: CompactPredictor, target: Target, sink: Any, progress: Progress | None
+) -> NDArray[np.int64]:
+    """Feed ``sink`` with every tile, clipped to the target; returns the number of valid 10 m pixels of each band."""
     first_row, first_column = target.origin
     height, width = target.native.shape
-    valid = done = 0
+    rows_in_all, columns_in_all = (
+        min(_fine(s).stop - first, n) - max(_fine(s).start - first, 0)
+        for s, first, n in zip((target.rows, target.columns), target.origin, target.native.shape, strict=True)
+    )
+    valid, done = np.zeros(6, np.int64), 0
     with ThreadPoolExecutor(1) as pool:
         pending = None
         for part in tiles(scene, predictor, target.rows, target.columns):
@@ -220,13 +243,13 @@ def _run(scene: Scene, predictor: CompactPredictor, target: Target, sink: Any, p
             )
             before = enlarge(part.ms[2::-1])[:, *inside]
             mean, sigma, qa = part.mean[:, *inside], part.sigma[:, *inside], part.qa[inside]
-            valid += int(np.isfinite(mean).any(0).sum())
+            valid += np.isfinite(mean).sum((1, 2))
             if pending is not None:
                 pending.result()
             pending = pool.submit(_write, sink, rows, columns, mean, sigma, qa, before)
             done += mean[0].size
             if progress:
-                progress(done, height * width)
+                progress(done, rows_in_all * columns_in_all)
         if pending is not None:
             pending.result()
     return valid
@@ -239,7 +262,7 @@ def _write(
     sink.write_before(rows, columns, before)
 
 
-def _item_info(scene: Scene, predictor: CompactPredictor, target: Target) -> Any:
+def _item_info(scene: Scene, predictor: CompactPredictor, target: Target, warnings: list[str]) -> Any:
     from datetime import UTC, datetime
     from datetime import time as day_time
 
@@ -260,7 +283,7 @@ def _item_info(scene: Scene, predictor: CompactPredictor, target: Target) -> Any
         model=predictor.name,
         model_sha256=predictor.sha256,
         version=__version__,
-        warnings=[*scene.warnings, *target.notes],
+        warnings=[*scene.warnings, *target.notes, *warnings],
         extra={"l8s2:warped": target.warped},
     )
 
@@ -297,6 +320,7 @@ def plan_product(
 ) -> Plan:
     """The same checks as harmonize_product, and an estimate, without writing anything."""
     from l8s2.product import estimate_bytes
+    from l8s2.warp import buffer_bytes
 
     with open_scene(path, pan) as scene:
         target = choose_target(scene.geobox, bbox=bbox, mgrs=mgrs, crs=crs, like=like)
@@ -319,7 +343,8 @@ def plan_product(
             shape=(target.geobox.shape[0], target.geobox.shape[1]),
             seconds=round(1.5 + 1.3 * each * grown * tiles_in_all, 1),
             memory_bytes=int(350e6 + grown * 4 * 900),
-            disk_bytes=estimate_bytes(target.geobox, sigma),
+            disk_bytes=estimate_bytes(target.geobox, sigma)
+            + (buffer_bytes(target.native, sigma) if target.warped else 0),
             pan=scene.pan_id,
             warnings=[*scene.warnings, *target.notes],
         )

@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import logging
+import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from l8s2.errors import InputError
 
 logging.getLogger("rasterio").addHandler(logging.NullHandler())  # we report what matters, in one line
+
+_INSIDE = re.compile(r"/vsisubfile/(?P<offset>\d+)_(?P<size>\d+),(?P<file>.*)", re.DOTALL)
+
+
+def inside(file: str, offset: int, size: int) -> str:
+    """The path by which GDAL opens ``size`` bytes of a file, such as a member of an archive."""
+    return f"/vsisubfile/{offset}_{size},{file}"
+
+
+def first_bytes(path: str, most: int) -> bytes:
+    """The first bytes of a file or of a path made by ``inside``, no more than ``most``. Raises OSError."""
+    offset, size = 0, most
+    if match := _INSIDE.fullmatch(path):
+        path, offset, size = match["file"], int(match["offset"]), min(most, int(match["size"]))
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return file.read(size)
+
+
+def _size(path: str) -> int:
+    match = _INSIDE.fullmatch(path)
+    return int(match["size"]) if match else Path(path).stat().st_size
 
 
 @dataclass(eq=False)
@@ -29,7 +54,6 @@ class Raster:
 
     def read(self, rows: slice, columns: slice) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Values and (h, w) bool, True = known. The window may reach beyond the raster; there nothing is known."""
-        from rasterio.errors import RasterioError
         from rasterio.windows import Window
 
         shape = (rows.stop - rows.start, columns.stop - columns.start)
@@ -39,16 +63,29 @@ class Raster:
         if r0 >= r1 or c0 >= c1:
             return values, known
         inside = slice(r0 - rows.start, r1 - rows.start), slice(c0 - columns.start, c1 - columns.start)
+        part = self._read(window=Window(c0, r0, c1 - c0, r1 - r0))
+        values[inside], known[inside] = part, self._known(part)
+        return values, known
+
+    def look(self, most: int = 512) -> NDArray[Any]:
+        """Known values of the whole raster, thinned to ``most`` rows and columns; 1-D."""
+        values = self._read(out_shape=tuple(min(most, n) for n in self.geobox.shape))
+        return values[self._known(values)]
+
+    def _read(self, **how: Any) -> NDArray[Any]:
+        from rasterio.errors import RasterioError
+
         try:
-            part = self.dataset.read(1, window=Window(c0, r0, c1 - c0, r1 - r0))
+            values: NDArray[Any] = self.dataset.read(1, **how)
         except (RasterioError, MemoryError):
             raise InputError(self._damage() or f"{self.name}: cannot be read; download it again") from None
-        values[inside] = part
-        good = np.ones(part.shape, bool) if part.dtype.kind != "f" else np.isfinite(part)
+        return values
+
+    def _known(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        known: NDArray[np.bool_] = np.isfinite(values)
         if self.nodata is not None and np.isfinite(self.nodata):
-            good &= part != self.nodata
-        known[inside] = good
-        return values, known
+            known &= values != self.nodata
+        return known
 
     def warped(self, geobox: GeoBox, *, smooth: bool) -> Raster:
         """The raster seen on another grid, warped on reading: cubic if ``smooth``, else nearest."""
@@ -81,12 +118,11 @@ class Raster:
         bad = total = 0
         for (row, column), window in self.dataset.block_windows(1):
             total += 1
-            if size is not None:
-                offset = self.dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=1)
-                length = self.dataset.get_tag_item(f"BLOCK_SIZE_{column}_{row}", "TIFF", bidx=1)
-                if offset is not None and length is not None and int(offset) + int(length) > size:
-                    bad += 1
-                    continue
+            offset = self.dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=1)
+            length = self.dataset.get_tag_item(f"BLOCK_SIZE_{column}_{row}", "TIFF", bidx=1)
+            if offset is not None and length is not None and int(offset) + int(length) > size:
+                bad += 1
+                continue
             if decode:
                 try:
                     self.dataset.read(1, window=window)
@@ -94,36 +130,47 @@ class Raster:
                     bad += 1
         if not bad:
             return None
-        where = f" (the file ends at {size / 1e6:.1f} MB)" if size is not None else ""
-        return f"{self.name}: {bad} of {total} blocks unreadable{where}; download it again"
-
-
-def _size(path: str) -> int | None:
-    """Bytes of a local file; None for anything GDAL reads through a virtual path."""
-    return Path(path).stat().st_size if not path.startswith("/vsi") else None
+        return (
+            f"{self.name}: {bad} of {total} blocks unreadable (the file ends at {size / 1e6:.1f} MB); download it again"
+        )
 
 
 def open_raster(path: str, name: str) -> Raster:
     """Open ``path``; ``name`` is what messages call it. Raises InputError for anything that is not a georeferenced raster."""
     import rasterio
-    from rasterio.errors import RasterioError
+    from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 
     try:
-        dataset = rasterio.open(path)
-    except RasterioError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = rasterio.open(path, driver="GTiff")  # nothing that could lead to other files, such as a VRT
+        crs, transform = dataset.crs, dataset.transform
+    except UnicodeError:
+        raise InputError(f"{name}: lies in a folder whose name is not valid UTF-8; rename the folder") from None
+    except (RasterioError, CRSError):
         raise InputError(f"{name}: {_not_a_raster(path)}") from None
-    if dataset.crs is None:
-        raise InputError(f"{name}: has no coordinate reference system; use the file as USGS delivers it")
-    geobox = GeoBox((dataset.height, dataset.width), dataset.transform, str(dataset.crs))
-    return Raster(name, path, geobox, np.dtype(dataset.dtypes[0]), dataset.nodata, dataset)
+    if crs is None or transform.is_identity:
+        raise InputError(f"{name}: has no position on the ground; use the file as USGS delivers it")
+    dtype = np.dtype(dataset.dtypes[0])
+    if dataset.count != 1 or dtype.kind not in "uif":
+        raise InputError(
+            f"{name}: holds {dataset.count} x {dtype}; a Landsat file holds one band of real numbers, use the file as USGS delivers it"
+        )
+    geobox = GeoBox((dataset.height, dataset.width), _tidied(transform), str(crs))
+    return Raster(name, path, geobox, dtype, dataset.nodata, dataset)
+
+
+def _tidied(transform: Affine) -> Affine:
+    """Pixels of whole metres without the rounding errors that other software leaves: size to 1 um, origin to 1 mm."""
+    a, b, c, d, e, f = transform[:6]
+    if max(abs(a - round(a)), abs(e - round(e)), abs(b), abs(d)) > 1e-6 or not (round(a) and round(e)):
+        return transform
+    return Affine(round(a), 0, round(c, 3), 0, round(e), round(f, 3))
 
 
 def _not_a_raster(path: str) -> str:
-    if path.startswith("/vsi"):
-        return "cannot be opened as a raster; download it again"
     try:
-        with open(path, "rb") as file:
-            head = file.read(512).lstrip().lower()
+        head = first_bytes(path, 512).lstrip().lower()
     except OSError as error:
         return f"{error.strerror}; check its permissions"
     if not head:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from l8s2.simulate.optics import sampling_matrix
+from l8s2.simulate.optics import resample
 from l8s2.tiling import Float, dilate
 
 _SEARCH = 4
@@ -79,18 +79,13 @@ def measure_shift(reference: Float, image: Float, usable: NDArray[np.bool_] | No
 def _moved(image: Float, down: float, right: float) -> Float:
     """image(position + shift), band-limited."""
     rows, columns = (np.arange(n) + s for n, s in zip(image.shape, (down, right), strict=True))
-    return sampling_matrix(image.shape[0], rows, 0.0) @ image @ sampling_matrix(image.shape[1], columns, 0.0).T
+    return resample(image, rows, columns, 0.0)
 
 
 def _high_pass(image: Float) -> Float:
     """Minus a Gaussian of three pixels, and lightly smoothed so that gradients are meaningful."""
-    smooth, wide = (
-        sampling_matrix(image.shape[0], np.arange(image.shape[0]), s)
-        @ image.astype(np.float32)
-        @ sampling_matrix(image.shape[1], np.arange(image.shape[1]), s).T
-        for s in (0.6, 3.0)
-    )
-    return np.asarray(smooth - wide, np.float32)
+    rows, columns = (np.arange(n) for n in image.shape)
+    return resample(image, rows, columns, 0.6) - resample(image, rows, columns, 3.0)
 
 
 def _correlation(a: Float, b: Float) -> float:

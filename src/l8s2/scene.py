@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +50,7 @@ class Scene:
         pan: Raster | None,
         pan_id: str | None,
         pan_scaling: tuple[float, float, float | None],
+        is_dn: dict[str, bool],
         qa_pixel: Raster | None,
         qa_radsat: Raster | None,
         warnings: list[str],
@@ -71,7 +74,7 @@ class Scene:
         self._scaling = [
             (metadata.surface_reflectance_scaling(n) if metadata else (SR_SCALE, SR_OFFSET)) for n in _BAND_NUMBERS
         ]
-        self._is_dn = [_is_dn(band) for band in bands]
+        self._is_dn = is_dn
         self.pan_offset = grid.pan_offset(self.geobox, pan.geobox) if pan else None
         """(row, column) of the pan sample centred on MS pixel (0, 0)."""
 
@@ -89,9 +92,9 @@ class Scene:
         """The window, which may reach beyond the scene (NaN there). Raises InputError for unreadable blocks."""
         shape = rows.stop - rows.start, columns.stop - columns.start
         ms = np.empty((6, *shape), np.float32)
-        for i, (band, (mult, add), is_dn) in enumerate(zip(self.bands, self._scaling, self._is_dn, strict=True)):
+        for i, (band, (mult, add)) in enumerate(zip(self.bands, self._scaling, strict=True)):
             values, known = band.read(rows, columns)
-            ms[i] = radiometry.to_reflectance(values, mult, add, is_dn=is_dn)
+            ms[i] = radiometry.to_reflectance(values, mult, add, is_dn=self._is_dn[band.name])
             ms[i][~known] = np.nan
         return Pixels(ms=ms, pan=self._read_pan(rows, columns), qa=self._read_qa(rows, columns, ms))
 
@@ -104,7 +107,10 @@ class Scene:
         )
         values, known = self.pan.read(*window)
         mult, add, elevation = self._pan_scaling
-        pan = radiometry.toa_reflectance(values, mult, add, 90.0 if elevation is None else elevation)
+        if self._is_dn[self.pan.name]:
+            pan = radiometry.toa_reflectance(values, mult, add, 90.0 if elevation is None else elevation)
+        else:
+            pan = radiometry.to_reflectance(values, mult, add, is_dn=False)
         pan[~known] = np.nan
         return pan
 
@@ -114,11 +120,10 @@ class Scene:
             qa |= np.uint16(masks.flag("no_qa"))
         else:
             values, known = self.qa_pixel.read(rows, columns)
-            qa |= np.where(known, masks.from_qa_pixel(values.astype(np.uint16)), 0).astype(np.uint16)
+            qa |= masks.from_qa_pixel(np.where(known, values, 0).astype(np.uint16))
         if self.qa_radsat is not None:
             values, known = self.qa_radsat.read(rows, columns)
-            bits = masks.saturated_bits(values.astype(np.uint16), _BAND_NUMBERS)
-            qa |= np.where(known, bits, 0).astype(np.uint16)
+            qa |= masks.saturated_bits(np.where(known, values, 0).astype(np.uint16), _BAND_NUMBERS)
         with np.errstate(invalid="ignore"):
             odd = ((ms < 0) | (ms > 1)).any(0)
         qa[odd] |= np.uint16(masks.flag("out_of_range"))
@@ -183,21 +188,17 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
         pan_raster, pan_id = _open(level1, PAN_BAND), level1.product_id
         level1_metadata = _metadata(level1) if "MTL" in level1.parts else metadata
         if level1_metadata is not None:
-            elevation = level1_metadata.sun_elevation
             scaling = (
                 level1_metadata.pan_mult or PAN_MULT,
                 PAN_ADD if level1_metadata.pan_add is None else level1_metadata.pan_add,
-                elevation,
+                level1_metadata.sun_elevation,
             )
             if level1_metadata is not metadata:
-                warnings += _disagreements(
-                    level1_metadata.panchromatic_shape, level1_metadata.corner_ul, pan_raster
-                )
-        else:
-            warnings.append(
-                f"{pan_id}: no MTL; pan is read with the documented scaling and without the sun's elevation"
-            )
+                warnings += _disagreements(level1_metadata.panchromatic_shape, level1_metadata.corner_ul, pan_raster)
         metadata = metadata or level1_metadata
+    is_dn = {raster.name: radiometry.is_dn(_sample(raster)) for raster in (*bands, pan_raster) if raster is not None}
+    if pan_raster is not None:
+        warnings += _doubts_about_pan(pan_raster, scaling[2], is_dn[pan_raster.name])
 
     ms_grid = bands[0].geobox
     misfit = grid.lattice_misfit(ms_grid)
@@ -207,13 +208,13 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
         bands = [band.warped(target, smooth=True) for band in bands]
         qa_pixel, qa_radsat = (x.warped(target, smooth=False) if x else None for x in (qa_pixel, qa_radsat))
     if pan_raster is not None:
+        _check_overlap(bands[0], pan_raster)
         misfit = grid.lattice_misfit(pan_raster.geobox, PAN_GSD)
         same_zone = grid.landsat_convention(pan_raster.geobox).crs == grid.landsat_convention(bands[0].geobox).crs
         if misfit > grid.TOLERANCE or not same_zone:
             target = grid.pan_geobox(bands[0].geobox)
             warnings.append(_off_lattice(pan_raster.name, misfit, target))
             pan_raster = pan_raster.warped(target, smooth=True)
-        _check_overlap(bands[0], pan_raster)
     return Scene(
         product_id=product.product_id,
         name=product.name,
@@ -222,6 +223,7 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
         pan=pan_raster,
         pan_id=pan_id,
         pan_scaling=scaling,
+        is_dn=is_dn,
         qa_pixel=qa_pixel,
         qa_radsat=qa_radsat,
         warnings=warnings,
@@ -304,20 +306,27 @@ def _off_lattice(name: str, misfit: float, target: GeoBox) -> str:
 
 
 def _check_overlap(ms: Raster, pan: Raster) -> None:
-    row, column = grid.pan_offset(ms.geobox, pan.geobox)
-    rows, columns = (2 * n for n in ms.geobox.shape)
-    if row + rows <= 0 or column + columns <= 0 or row >= pan.geobox.shape[0] or column >= pan.geobox.shape[1]:
+    here, there = (grid.landsat_convention(raster.geobox) for raster in (ms, pan))
+    try:
+        common = there.extent.to_crs(here.crs, resolution=math.inf).intersection(here.extent).area
+    except Exception:  # where one projection cannot express the other's place
+        common = 0
+    if not common > 0:
         raise InputError(f"{pan.name}: does not touch the Level-2 bands; give the pan of the same place")
 
 
-def _is_dn(band: Raster) -> bool:
-    """Decided once per band from a decimated look, so that every window is read alike."""
-    if band.dtype.kind != "f":
-        return True
-    rows, columns = band.geobox.shape
-    step = slice(0, min(rows, 512)), slice(0, min(columns, 512))
-    middle = tuple(
-        slice((n - (s.stop)) // 2, (n - s.stop) // 2 + s.stop) for n, s in zip((rows, columns), step, strict=True)
-    )
-    values, _ = band.read(*middle)
-    return radiometry.is_dn(values)
+def _doubts_about_pan(pan: Raster, sun_elevation: float | None, is_dn: bool) -> list[str]:
+    if not is_dn:
+        return [f"{pan.name}: holds reflectance, not digital numbers; taken as top-of-atmosphere, sun angle corrected"]
+    if sun_elevation is None:
+        return [f"{pan.name}: no MTL tells the sun's elevation; pan is read without it and may be too dark"]
+    if sun_elevation <= 0:
+        raise InputError(
+            f"{pan.name}: its MTL says sun elevation {sun_elevation:g} degrees; l8s2 needs a scene taken in sunlight"
+        )
+    return []
+
+
+def _sample(band: Raster) -> NDArray[Any]:
+    """Enough of a band to tell what it holds; integers need no look."""
+    return band.look() if band.dtype.kind == "f" else np.empty(0, band.dtype)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from affine import Affine
 from odc.geo import CRS
 from odc.geo.geobox import GeoBox
-from odc.geo.geom import box
+from odc.geo.geom import Geometry, box, polygon, unary_union
 
 from l8s2 import grid
 from l8s2.errors import InputError
 from l8s2.sensors import OUTPUT_GSD
-
-_STEP = OUTPUT_GSD * grid.BLOCK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,95 +51,130 @@ def choose_target(
     if bbox is not None and (mgrs is not None or like is not None):
         raise InputError("--bbox and a full grid (--mgrs, --like) exclude each other; give one of them")
     whole = grid.output_geobox(ms)
-    if bbox is not None:
-        native = _lattice_window(whole, _bbox_geometry(bbox))
-    elif mgrs is not None:
+    if mgrs is not None:
         tile = grid.mgrs_tile(mgrs)
-        if tile.crs == whole.crs:
-            return _on_lattice(ms, tile)
-        return _warped(ms, whole, tile, f"tile {mgrs} lies in {tile.crs}, the scene in {whole.crs}")
-    else:
-        native = whole
+        return _onto(ms, whole, tile, f"--mgrs {mgrs} in {tile.crs}")
     if like is not None:
-        return _warped(ms, native, _grid_of(like), f"grid of {Path(like).name}")
+        return _onto(ms, whole, _grid_of(like), f"--like {Path(like).name}")
+    native = whole if bbox is None else _part(whole, _bbox_geometry(bbox), "--bbox")
     if crs is not None:
-        try:
-            wanted = CRS(crs)
-        except Exception:
-            raise InputError(f"--crs {crs}: not a coordinate reference system; give for example EPSG:3035") from None
-        if wanted != native.crs:
-            return _warped(ms, native, native.to_crs(wanted), f"--crs {crs}")
+        return _onto(ms, native, _in_crs(native, crs), f"--crs {crs}")
     return _on_lattice(ms, native)
 
 
-def _bbox_geometry(bbox: tuple[float, float, float, float]) -> object:
+def _bbox_geometry(bbox: tuple[float, float, float, float]) -> Geometry:
     west, south, east, north = bbox
-    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-        raise InputError(f"--bbox {west} {south} {east} {north}: give west < east and south < north in degrees")
-    return box(west, south, east, north, "EPSG:4326")
+    in_range = -180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90
+    if not (in_range and (west < east or (east < 0 < west and west - east > 180))):
+        raise InputError(
+            f"--bbox {west:g} {south:g} {east:g} {north:g}: give west < east (unless it crosses the antimeridian) and"
+            " south < north in degrees"
+        )
+    return box(west, south, east if west < east else east + 360, north, "EPSG:4326")
 
 
-def _lattice_window(whole: GeoBox, area: object) -> GeoBox:
-    """The pixels of ``whole`` that cover ``area`` (an odc Geometry)."""
-    bounds = area.to_crs(whole.crs, resolution=0.01).boundingbox  # type: ignore[attr-defined]
+def _in_crs(native: GeoBox, crs: str) -> GeoBox:
+    try:
+        wanted = CRS(crs)
+    except Exception:
+        raise InputError(f"--crs {crs}: not a coordinate reference system; give for example EPSG:3035") from None
+    for northing in (0, grid.FALSE_NORTHING, -grid.FALSE_NORTHING):
+        renamed = GeoBox(native.shape, Affine.translation(0, northing) * native.affine, wanted)
+        if grid.landsat_convention(renamed) == grid.landsat_convention(native):
+            return renamed
+    try:
+        return native.to_crs(wanted)
+    except Exception:
+        raise InputError(f"--crs {crs}: not a map of the scene's place; give for example EPSG:3035") from None
+
+
+def _onto(ms: GeoBox, native: GeoBox, geobox: GeoBox, why: str) -> Target:
+    """The pixels of ``native`` as they are where ``geobox`` is of the same lattice, else warped."""
+    ours, theirs = grid.landsat_convention(native), grid.landsat_convention(geobox)
+    column, row = ~ours.affine * (theirs.affine.c, theirs.affine.f)
+    aligned = max(abs(column - round(column)), abs(row - round(row))) < grid.TOLERANCE
+    if (
+        aligned
+        and ours.crs == theirs.crs
+        and theirs.affine[:2] + theirs.affine[3:5] == ours.affine[:2] + ours.affine[3:5]
+    ):
+        return _on_lattice(ms, geobox, why)
+    part = _part(native, geobox.pad(3).extent, why, margin=20 * OUTPUT_GSD)
+    note = f"{why}: warped once from {native.crs}, pixels are interpolated"
+    return replace(_on_lattice(ms, part, why), geobox=geobox, warped=True, notes=[note])
+
+
+def _on_lattice(ms: GeoBox, native: GeoBox, why: str = "") -> Target:
+    whole, part = grid.landsat_convention(grid.output_geobox(ms)), grid.landsat_convention(native)
+    row = round((whole.affine.f - part.affine.f) / OUTPUT_GSD)
+    column = round((part.affine.c - whole.affine.c) / OUTPUT_GSD)
+    spans = []
+    for first, size, limit in zip((row, column), native.shape, ms.shape, strict=True):
+        start, stop = max(0, first // grid.BLOCK), min(limit, -(-(first + size) // grid.BLOCK))
+        if start >= stop:
+            raise _outside(grid.output_geobox(ms), why)
+        spans.append(slice(start, stop))
+    return Target(
+        geobox=native,
+        native=native,
+        origin=(row, column),
+        rows=spans[0],
+        columns=spans[1],
+        warped=False,
+        notes=[],
+    )
+
+
+def _part(whole: GeoBox, area: Geometry, why: str, margin: float = 0) -> GeoBox:
+    """The pixels of ``whole`` that cover what it shares with ``area``, and ``margin`` metres around."""
+    outline = _outline(whole, area.crs)
+    turns = (-360, 0, 360) if area.crs.geographic else (0,)  # whichever way longitudes are counted
+    turned = [area.transform(Affine.translation(turn, 0)) for turn in turns]
+    shared = [common for a in turned if (common := a.intersection(outline)).area > 0]
+    if not shared:
+        raise _outside(whole, why)
+    fine = 0.01 if area.crs.geographic else 1000
+    bounds = unary_union(part.to_crs(whole.crs, resolution=fine) for part in shared).boundingbox.buffered(margin)
     a = whole.affine
     r0 = max(0, math.floor((a.f - bounds.top) / OUTPUT_GSD))
     r1 = min(whole.shape[0], math.ceil((a.f - bounds.bottom) / OUTPUT_GSD))
     c0 = max(0, math.floor((bounds.left - a.c) / OUTPUT_GSD))
     c1 = min(whole.shape[1], math.ceil((bounds.right - a.c) / OUTPUT_GSD))
     if r0 >= r1 or c0 >= c1:
-        w, s, e, n = whole.geographic_extent.boundingbox
-        raise InputError(
-            f"--bbox: does not touch the scene, which covers {w:.3f} {s:.3f} {e:.3f} {n:.3f} (west south east north)"
-        )
+        raise _outside(whole, why)
     return whole[r0:r1, c0:c1]
 
 
-def _on_lattice(ms: GeoBox, native: GeoBox, geobox: GeoBox | None = None, notes: list[str] | None = None) -> Target:
-    whole = grid.output_geobox(ms)
-    row = round((whole.affine.f - native.affine.f) / OUTPUT_GSD)
-    column = round((native.affine.c - whole.affine.c) / OUTPUT_GSD)
-    spans = []
-    for first, size, limit in zip((row, column), native.shape, ms.shape, strict=True):
-        start, stop = max(0, first // grid.BLOCK), min(limit, -(-(first + size) // grid.BLOCK))
-        if start >= stop:
-            raise InputError("the area asked for does not touch the scene; l8s2 info shows what it covers")
-        spans.append(slice(start, stop))
-    return Target(
-        geobox=geobox or native,
-        native=native,
-        origin=(row, column),
-        rows=spans[0],
-        columns=spans[1],
-        warped=geobox is not None,
-        notes=notes or [],
-    )
+def _outline(whole: GeoBox, crs: CRS) -> Geometry:
+    """What ``whole`` covers, in another coordinate reference system, with unbroken longitudes and generous edges."""
+    projected = whole.extent.to_crs(crs, resolution=OUTPUT_GSD * max(whole.shape) / 64)
+    points = projected.exterior.coords
+    if crs.geographic:
+        first = points[0][0]
+        points = [(first + (x - first + 180) % 360 - 180, y) for x, y in points]
+    shape = polygon(points, crs)
+    return shape.buffer(0.01 * max(shape.boundingbox.span_x, shape.boundingbox.span_y))
 
 
-def _warped(ms: GeoBox, native: GeoBox, geobox: GeoBox, why: str) -> Target:
-    """Compute only what the target grid needs, plus a margin for the interpolation."""
-    bounds = geobox.extent.to_crs(native.crs, resolution=max(abs(geobox.affine.a) * 64, 1e-6)).boundingbox.buffered(
-        20 * OUTPUT_GSD
+def _outside(whole: GeoBox, why: str) -> InputError:
+    w, s, e, n = _outline(whole, CRS("EPSG:4326")).boundingbox
+    w, e = ((x + 180) % 360 - 180 for x in (w, e))
+    return InputError(
+        f"{why}: does not touch the scene, which covers {w:.3f} {s:.3f} {e:.3f} {n:.3f} (west south east north)"
     )
-    a = native.affine
-    r0 = max(0, math.floor((a.f - bounds.top) / OUTPUT_GSD))
-    r1 = min(native.shape[0], math.ceil((a.f - bounds.bottom) / OUTPUT_GSD))
-    c0 = max(0, math.floor((bounds.left - a.c) / OUTPUT_GSD))
-    c1 = min(native.shape[1], math.ceil((bounds.right - a.c) / OUTPUT_GSD))
-    if r0 >= r1 or c0 >= c1:
-        raise InputError(f"{why}: does not touch the scene; l8s2 info shows what it covers")
-    note = f"warped once from {native.crs} onto {geobox.crs} ({why}); pixels are interpolated"
-    return _on_lattice(ms, native[r0:r1, c0:c1], geobox, [note])
 
 
 def _grid_of(path: str | Path) -> GeoBox:
     import rasterio
-    from rasterio.errors import RasterioError
+    from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 
     try:
-        with rasterio.open(path) as source:
-            if source.crs is None:
-                raise InputError(f"--like {path}: has no coordinate reference system")
-            return GeoBox((source.height, source.width), Affine(*source.transform[:6]), str(source.crs))
-    except RasterioError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as source:
+                crs, transform, shape = source.crs, source.transform, source.shape
+    except (RasterioError, CRSError):
         raise InputError(f"--like {path}: cannot be opened as a raster") from None
+    if crs is None or transform.is_identity:
+        raise InputError(f"--like {path}: has no position on the ground; give a georeferenced raster")
+    return GeoBox(shape, Affine(*transform[:6]), str(crs))
