@@ -11,6 +11,7 @@ EPSG:327xx there. The two differ by exactly 10 000 000 m: a change of name, not 
 from __future__ import annotations
 
 import math
+import re
 
 from affine import Affine
 from odc.geo import CRS
@@ -76,10 +77,12 @@ def snap(geobox: GeoBox, gsd: int = MS_GSD) -> GeoBox:
         geobox = geobox.to_crs(_utm_of(geobox), resolution=gsd, tight=True)
     box = landsat_convention(geobox)
     bounds = box.boundingbox
-    left, top = (gsd * math.ceil(bounds.left / gsd), gsd * math.floor(bounds.top / gsd))
-    columns = max(1, round((bounds.right - left) / gsd))
-    rows = max(1, round((top - bounds.bottom) / gsd))
-    return GeoBox((rows, columns), Affine(gsd, 0, left - gsd / 2, 0, -gsd, top + gsd / 2), box.crs)
+    (left, right), (top, bottom) = (
+        (math.floor(low / gsd + 0.5 + TOLERANCE), math.ceil(high / gsd + 0.5 - TOLERANCE))
+        for low, high in ((bounds.left, bounds.right), (-bounds.top, -bounds.bottom))
+    )
+    transform = Affine(gsd, 0, gsd * (left - 0.5), 0, -gsd, gsd * (0.5 - top))
+    return GeoBox((bottom - top, right - left), transform, box.crs)
 
 
 def _utm_of(geobox: GeoBox) -> str:
@@ -117,16 +120,20 @@ def pan_geobox(ms: GeoBox) -> GeoBox:
 def mgrs_tile(name: str) -> GeoBox:
     """The 10 m grid of a Sentinel-2 tile, for example ``43PHQ`` or ``T43PHQ``: 10 980 pixels to a side.
 
-    A tile's upper left corner is that of its 100 km MGRS square, moved outwards to a multiple of 60 m.
+    A tile's upper left corner is that of its 100 km MGRS square, moved outwards to a multiple of 60 m from the equator.
     """
     import mgrs
 
     tile = name.upper().removeprefix("T")
     try:
-        zone, hemisphere, easting, northing = mgrs.MGRS().MGRSToUTM(tile)
+        if not re.fullmatch(r"\d{1,2}[A-Z]{3}", tile, re.ASCII):
+            raise ValueError(tile)
+        zone, hemisphere, easting, northing = mgrs.MGRS().MGRSToUTM(tile)  # somewhere within the square
     except Exception:
         raise InputError(f"--mgrs {name}: not an MGRS 100 km square; give for example 43PHQ") from None
-    left = 60 * math.floor(easting / 60)
-    top = 60 * math.ceil((northing + 100_000) / 60)
+    equator = 0.0 if hemisphere == "N" else FALSE_NORTHING
+    west, south = (100_000 * math.floor(v / 100_000) for v in (easting, northing))
+    left = 60 * math.floor(west / 60)
+    top = 60 * math.ceil((south + 100_000 - equator) / 60) + equator
     code = (32600 if hemisphere == "N" else 32700) + zone
     return GeoBox((10980, 10980), Affine(OUTPUT_GSD, 0, left, 0, -OUTPUT_GSD, top), f"EPSG:{code}")

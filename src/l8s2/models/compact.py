@@ -84,7 +84,8 @@ class Compact(nn.Module):
     @property
     def receptive_field(self) -> int:
         """Margin in MS pixels beyond which nothing influences an output pixel."""
-        front = CONTEXT + (2 if self.config.pan else 0)
+        # pan is regressed by a mean over deviations, themselves from a mean, of pan blurred over two pixels
+        front = 2 * CONTEXT + 2 if self.config.pan else CONTEXT
         body = 2 + 2 * self.config.blocks
         return front + body + DOWN_RADIUS + INVERSE_RADIUS + UP_RADIUS
 

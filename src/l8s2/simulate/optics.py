@@ -14,12 +14,15 @@ Float = NDArray[np.float32]
 _FREQUENCIES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 _FREQUENCIES, _WEIGHTS = _FREQUENCIES / 2, _WEIGHTS / 2  # cycles per pixel, [-0.5, 0.5]
 
+_GAUSSIAN = 0.9
+"""Sigma in pixels from which the band limit of the input no longer shows."""
+
 
 def sampling_matrix(size: int, positions: NDArray[np.number], sigma: float) -> Float:
     """Weights that blur a row of ``size`` pixels with a Gaussian and sample it at ``positions``.
 
     The kernel is the inverse Fourier transform of ``exp(-2 pi^2 sigma^2 f^2)`` on the band of the input,
-    |f| <= 0.5 cycles per pixel, under a Hann-squared-cosine window: a Gaussian for sigma >= 0.9 pixel, a windowed sinc
+    |f| <= 0.5 cycles per pixel, under a Hann window: a Gaussian for sigma >= 0.9 pixel, a windowed sinc
     for sigma = 0, and the modulation transfer function asked for in between.
 
     Args:
@@ -33,11 +36,11 @@ def sampling_matrix(size: int, positions: NDArray[np.number], sigma: float) -> F
     if sigma < 0:
         raise ValueError(f"sigma={sigma} is negative; a point spread function has sigma >= 0")
     positions = np.asarray(positions, dtype=np.float64)
-    radius = int(np.ceil(max(8.0, 5.0 * sigma)))
+    radius = int(np.ceil(5.0 * sigma)) if sigma >= _GAUSSIAN else 16
     first = np.floor(positions).astype(np.int64) - radius + 1
     taps = first[:, None] + np.arange(2 * radius)
     x = positions[:, None] - taps
-    if sigma >= 0.9:  # the band limit is out of reach: the transform is the Gaussian itself
+    if sigma >= _GAUSSIAN:  # the band limit is out of reach: the transform is the Gaussian itself
         kernel = np.exp(-0.5 * (x / sigma) ** 2)
     else:
         spectrum = _WEIGHTS * np.exp(-2 * (np.pi * sigma * _FREQUENCIES) ** 2)

@@ -90,7 +90,7 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
-    report: Callable[[str], None] = print,
+    report: Callable[[str], None],
 ) -> Compact:
     """Train and return the exponentially averaged network; checkpoints and ``metrics.jsonl`` go to ``folder``.
 
