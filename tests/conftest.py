@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-
 settings.register_profile("l8s2", deadline=None)  # a busy machine is no failure
 settings.load_profile("l8s2")
 
