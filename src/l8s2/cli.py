@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,8 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _libraries_silenced():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo("l8s2: interrupted; nothing half-written is left", err=True)
             ctx.exit(130)
@@ -35,6 +39,27 @@ class _Commands(click.Group):
                 click.echo(f"l8s2: {type(error).__name__}: {error}", err=True)
                 ctx.exit(1)
             raise
+
+
+@contextmanager
+def _libraries_silenced() -> Iterator[None]:
+    """Discard what C libraries write to descriptor 2 by themselves; what matters of it is said in one line."""
+    theirs = sys.stderr
+    if theirs is not sys.__stderr__ or not isinstance(theirs, TextIOWrapper):  # somebody else has taken care
+        yield
+        return
+    theirs.flush()
+    ours = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    with open(ours, "w", buffering=1, encoding=theirs.encoding, errors=theirs.errors) as sys.stderr:
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(ours, 2)
+            sys.stderr = theirs
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

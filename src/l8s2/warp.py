@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -58,9 +59,10 @@ class WarpBuffer:
             "height": self.geobox.shape[0], "width": self.geobox.shape[1], "compress": "zstd", "zstd_level": 1,
         }  # fmt: skip
         with self._disk():
-            free, need = shutil.disk_usage(self._parent).free, buffer_bytes(self.geobox, self.with_sigma)
-            if free < need / 2:  # half: it is compressed
-                raise OSError(f"{free / 1e9:.1f} GB free, about {need / 2e9:.1f} GB needed")
+            if (
+                shutil.disk_usage(self._parent).free < buffer_bytes(self.geobox, self.with_sigma) / 2
+            ):  # it is compressed
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._folder = Path(tempfile.mkdtemp(prefix="warp-", dir=self._parent))
             try:
                 for name, count in (("mean", 6), ("sigma", 6), ("before", 3), ("qa", 1)):
@@ -149,9 +151,11 @@ class WarpBuffer:
         try:
             yield
         except (OSError, RasterioError, CPLE_BaseError) as error:
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+            reason = getattr(error, "strerror", None) or "GDAL could not write"
+            free, need = shutil.disk_usage(self._parent).free, buffer_bytes(self.geobox, self.with_sigma)
             raise InputError(
-                f"{self._parent.parent}: no room to warp there ({reason}); free some space or give another output folder"
+                f"{self._parent.parent}: no room for the warp ({reason}; {free / 1e6:.0f} MB free, up to {need / 1e6:.0f} MB"
+                " needed); free some space or give another output folder"
             ) from error
 
 
