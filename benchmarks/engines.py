@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from l8s2.predictors import ModelFile, OpenVinoNetwork, TorchNetwork
+from l8s2.engines import ModelFile, OpenVinoNetwork, TorchNetwork
 
 SIDE = 340
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from l8s2 import masks
+from l8s2.engines import ModelFile, OpenVinoNetwork
 from l8s2.errors import InputError
 from l8s2.pipeline import tiles
-from l8s2.predictors import PAN_REACH, CompactPredictor, ModelFile, OpenVinoNetwork, load_model
+from l8s2.predictors import PAN_REACH, CompactPredictor, load_model
 from l8s2.scene import Pixels
 
 BF16_RMS = 0.0005
@@ -23,7 +24,9 @@ BF16_RMS = 0.0005
 
 def single_precision(threads: int | None = None) -> CompactPredictor:
     folder = Path(str(files("l8s2") / "weights"))
-    networks = [OpenVinoNetwork(ModelFile(folder / f"{n}.onnx"), threads, bf16=False) for n in ("compact", "compact-nopan")]
+    networks = [
+        OpenVinoNetwork(ModelFile(folder / f"{n}.onnx"), threads, bf16=False) for n in ("compact", "compact-nopan")
+    ]
     twin = CompactPredictor("twin", "", networks[1], None)
     return CompactPredictor("compact", "", networks[0], twin)
 
@@ -63,7 +66,9 @@ def _window(x: NDArray[np.float32], rows: slice, columns: slice, factor: int) ->
     return padded[:, r, c]
 
 
-def assembled(predictor: CompactPredictor, scene: Arrays, tile: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint16]]:
+def assembled(
+    predictor: CompactPredictor, scene: Arrays, tile: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint16]]:
     height, width = scene.ms.shape[1:]
     mean = np.empty((6, 3 * height, 3 * width), np.float32)
     sigma, qa = np.empty_like(mean), np.empty(mean.shape[1:], np.uint16)
@@ -81,7 +86,9 @@ def assembled(predictor: CompactPredictor, scene: Arrays, tile: int) -> tuple[ND
     st.booleans(),
     st.booleans(),
 )
-def test_any_tile_gives_the_numbers_of_one_piece(size: tuple[int, int], tile: int, seed: int, pan_hole: bool, ms_hole: bool) -> None:
+def test_any_tile_gives_the_numbers_of_one_piece(
+    size: tuple[int, int], tile: int, seed: int, pan_hole: bool, ms_hole: bool
+) -> None:
     tile = max(tile, -(-max(size) // 4))  # at most 16 tiles
     ms, pan = ground(*size, seed)
     if pan_hole:
@@ -174,13 +181,15 @@ def test_a_hole_in_pan_is_the_twins_and_the_rest_is_not(predictor: CompactPredic
         (np.zeros((6, 4, 4), np.float32), np.zeros((8, 9), np.float32), r"\(8, 8\)"),
     ],
 )
-def test_wrong_arrays_are_refused(predictor: CompactPredictor, ms: NDArray[np.generic], pan: NDArray[np.generic] | None, says: str) -> None:
+def test_wrong_arrays_are_refused(
+    predictor: CompactPredictor, ms: NDArray[np.generic], pan: NDArray[np.generic] | None, says: str
+) -> None:
     with pytest.raises(InputError, match=says):
         predictor.predict(ms, pan)  # type: ignore[arg-type]
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="embedded name"):
+    with pytest.raises(InputError, match="compact-nopan or an ONNX file"):
         load_model("no-such-model")
     rubbish = tmp_path / "rubbish.onnx"
     rubbish.write_bytes(b"\x00\x01 not a network" * 40)

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l8s2 import grid, masks
+from l8s2.engines import Engine
 from l8s2.errors import InputError
-from l8s2.predictors import CompactPredictor, Engine, load_model
+from l8s2.predictors import CompactPredictor, load_model
 from l8s2.product import ProductWriter
 from l8s2.scene import Pixels, Scene, open_scene
 from l8s2.sensors import BAND_NAMES

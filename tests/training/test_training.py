@@ -12,8 +12,8 @@ pytest.importorskip("onnx")
 
 import torch
 
+from l8s2.engines import ModelFile, OpenVinoNetwork, TorchNetwork
 from l8s2.models import Compact, CompactConfig
-from l8s2.predictors import ModelFile, OpenVinoNetwork, TorchNetwork
 from l8s2.training.export import export_onnx
 from l8s2.training.imagery import VALIDATION, Batch, Crops, load_folder
 from l8s2.training.loop import TrainingConfig, train
