@@ -134,13 +134,16 @@ def _part(whole: GeoBox, area: Geometry, why: str, margin: float = 0) -> GeoBox:
     if not shared:
         raise _outside(whole, why)
     fine = 0.01 if area.crs.geographic else 1000
-    bounds = unary_union(part.to_crs(whole.crs, resolution=fine) for part in shared).boundingbox.buffered(margin)
+    there = unary_union(common.to_crs(whole.crs, resolution=fine) for common in shared).intersection(whole.extent)
+    if there.is_empty:
+        raise _outside(whole, why)
+    bounds = there.boundingbox.buffered(margin)
     a = whole.affine
     r0 = max(0, math.floor((a.f - bounds.top) / OUTPUT_GSD))
     r1 = min(whole.shape[0], math.ceil((a.f - bounds.bottom) / OUTPUT_GSD))
     c0 = max(0, math.floor((bounds.left - a.c) / OUTPUT_GSD))
     c1 = min(whole.shape[1], math.ceil((bounds.right - a.c) / OUTPUT_GSD))
-    if r0 >= r1 or c0 >= c1:
+    if r0 >= r1 or c0 >= c1:  # it only touches an edge
         raise _outside(whole, why)
     return whole[r0:r1, c0:c1]
 

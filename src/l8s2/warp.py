@@ -119,7 +119,7 @@ class WarpBuffer:
                 self._files[name] = rasterio.open(file.name)
                 views[name] = WarpedVRT(
                     self._files[name], crs=str(target.crs), transform=target.affine, height=target.shape[0],
-                    width=target.shape[1], resampling=ways[name], tolerance=_TOLERANCE,
+                    width=target.shape[1], resampling=ways[name], tolerance=_TOLERANCE, UNIFIED_SRC_NODATA="NO",
                 )  # fmt: skip
         valid = np.zeros(6, np.int64)
         for rows, columns in windows((target.shape[0], target.shape[1]), _TILE):

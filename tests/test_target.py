@@ -1,0 +1,320 @@
+"""Which grid a product gets, and which pixels of the scene are computed for it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+
+from l8s2 import grid
+from l8s2.errors import InputError
+from l8s2.target import Target, choose_target
+from made_scenes import centres, ms_grid
+
+SCENE = ms_grid(60, 80)
+
+
+def corner(geobox: GeoBox) -> tuple[float, float]:
+    return geobox.affine.c, geobox.affine.f
+
+
+def check_consistent(target: Target, ms: GeoBox) -> None:
+    """The computed grid lies on the scene's block grid where ``origin`` says, and ``rows`` x ``columns`` feed all of it."""
+    whole, native = (grid.landsat_convention(g) for g in (grid.output_geobox(ms), target.native))
+    row, column = target.origin
+    assert corner(native) == (whole.affine.c + 10 * column, whole.affine.f - 10 * row)
+    assert native.crs == whole.crs
+    for first, size, window, limit in zip(
+        target.origin, native.shape, (target.rows, target.columns), ms.shape, strict=True
+    ):
+        assert 0 <= window.start < window.stop <= limit
+        assert 3 * window.start <= max(first, 0) < 3 * window.start + 3
+        assert min(first + size, 3 * limit) <= 3 * window.stop < min(first + size, 3 * limit) + 3
+
+
+def test_the_whole_scene_by_default() -> None:
+    target = choose_target(SCENE)
+    assert target.geobox == target.native == grid.output_geobox(SCENE)
+    assert (target.rows, target.columns, target.origin) == (slice(0, 60), slice(0, 80), (0, 0))
+    assert not target.warped
+    assert target.notes == []
+
+
+def to_degrees(geobox: GeoBox, x: float, y: float) -> tuple[float, float]:
+    transformer = Transformer.from_crs(str(geobox.crs), "EPSG:4326", always_xy=True)
+    return transformer.transform(geobox.affine.c + 10 * x, geobox.affine.f - 10 * y)
+
+
+SCENES = {
+    "north": ms_grid(60, 80),
+    "south": ms_grid(60, 80, centre=(600_000, -3_000_000), zone=19),
+    "equator": ms_grid(60, 80, centre=(300_000, 900), zone=37),
+    "date line from the west": ms_grid(60, 300, centre=(636_000, 7_200_000), zone=60),
+    "date line from the east": ms_grid(60, 300, centre=(355_800, 7_200_000), zone=1),
+    "high north": ms_grid(60, 300, centre=(500_010, 8_700_000), zone=33),
+    "antarctica": GeoBox((60, 80), Affine(30, 0, 299_985, 0, -30, -1_199_985), "EPSG:3031"),
+}
+
+
+@pytest.mark.parametrize("place", SCENES)
+@settings(max_examples=10, deadline=None)
+@given(
+    across=st.tuples(st.floats(0.03, 0.9), st.floats(0.01, 0.5)),
+    down=st.tuples(st.floats(0.03, 0.9), st.floats(0.01, 0.5)),
+)
+def test_a_bbox_gets_the_pixels_that_cover_it(
+    place: str, across: tuple[float, float], down: tuple[float, float]
+) -> None:
+    ms = SCENES[place]
+    whole = grid.output_geobox(ms)
+    height, width = whole.shape
+    points = [
+        to_degrees(whole, (across[0] + i * across[1]) * width, (down[0] + j * down[1]) * height)
+        for i in np.linspace(0, 1, 9)
+        for j in np.linspace(0, 1, 9)
+    ]
+    longitudes = [p[0] % 360 for p in points] if place.startswith("date") else [p[0] for p in points]
+    west, east = ((v + 180) % 360 - 180 for v in (min(longitudes), max(longitudes)))
+    south, north = min(p[1] for p in points), max(p[1] for p in points)
+    target = choose_target(ms, bbox=(west, south, east, north))
+    check_consistent(target, ms)
+    assert not target.warped
+    # it holds every pixel whose centre lies in the box, and hardly more
+    x, y = centres(whole)
+    longitude, latitude = Transformer.from_crs(str(whole.crs), "EPSG:4326", always_xy=True).transform(x, y)
+    wanted = ((longitude - west) % 360 <= (east - west) % 360) & (south <= latitude) & (latitude <= north)
+    for first, size, axis in zip(target.origin, target.geobox.shape, (1, 0), strict=True):
+        found = np.flatnonzero(wanted.any(axis))
+        assert found.size == 0 or first <= found[0] <= first + 2
+        assert found.size == 0 or first + size - 3 <= found[-1] < first + size
+
+
+@pytest.mark.parametrize("place", SCENES)
+def test_the_whole_world_is_the_whole_scene(place: str) -> None:
+    target = choose_target(SCENES[place], bbox=(-180, -90, 180, 90))
+    assert target.geobox == grid.output_geobox(SCENES[place])
+
+
+def test_a_bbox_in_one_pixel_is_that_pixel() -> None:
+    whole = grid.output_geobox(SCENE)
+    west, north = to_degrees(whole, 17.4, 33.4)
+    east, south = to_degrees(whole, 17.6, 33.6)
+    target = choose_target(SCENE, bbox=(west, south, east, north))
+    assert target.geobox == whole[33:34, 17:18]
+    assert (target.rows, target.columns) == (slice(11, 12), slice(5, 6))
+
+
+@pytest.mark.parametrize(
+    "bbox", [(0, 0, 1, 1), (100, 10, 101, 11), (10, 80, 20, 90), (-166, 51, -165, 52), (-180, -90, 180, 51)]
+)
+def test_a_bbox_elsewhere_is_refused_and_the_scene_is_described(bbox: Any) -> None:
+    with pytest.raises(
+        InputError, match=r"^--bbox: does not touch the scene, which covers 14\.28\d 51\.07\d 14\.32\d 51\.09\d"
+    ):
+        choose_target(SCENE, bbox=bbox)
+
+
+@pytest.mark.parametrize(
+    "bbox",
+    [
+        (2, 0, 1, 1),
+        (0, 1, 1, 0),
+        (0, 0, 181, 1),
+        (0, -91, 1, 1),
+        (math.nan, 0, 1, 1),
+        (0, 0, math.inf, 1),
+        (1, 1, 1, 2),
+        (10, 0, -10, 1),
+    ],
+)
+def test_a_bbox_that_is_none_is_refused(bbox: Any) -> None:
+    with pytest.raises(InputError, match="give west < east"):
+        choose_target(SCENE, bbox=bbox)
+
+
+@pytest.mark.parametrize(
+    ("name", "zone", "left", "top", "centre"),
+    [
+        ("43PHQ", 43, 799_980, 1_500_000, (810_000, 1_490_010)),
+        ("35HKC", 35, 199_980, 6_300_040, (210_000, 6_250_000 - 10_000_000 + 20)),
+        ("53JNM", 53, 499_980, 7_200_040, (499_800, 7_190_010 - 10_000_000 - 0)),
+    ],
+)
+def test_a_sentinel_2_tile_is_exactly_its_grid(
+    name: str, zone: int, left: int, top: int, centre: tuple[int, int]
+) -> None:
+    x, y = (30 * round(v / 30) for v in centre)
+    ms = ms_grid(70, 50, centre=(x, y), zone=zone)
+    target = choose_target(ms, mgrs=name)
+    code = (32600 if centre[1] > 0 else 32700) + zone
+    assert target.geobox == GeoBox((10_980, 10_980), Affine(10, 0, left, 0, -10, top), f"EPSG:{code}")
+    assert not target.warped
+    check_consistent(target, ms)
+
+
+@pytest.mark.parametrize(("name", "code", "rows"), [("37NBA", 32637, slice(0, 60)), ("37MBV", 32737, slice(30, 60))])
+def test_a_scene_across_the_equator_serves_tiles_of_both_hemispheres(name: str, code: int, rows: slice) -> None:
+    """One lattice under two names: no warp either way."""
+    ms = ms_grid(60, 80, centre=(240_000, 900), zone=37)
+    target = choose_target(ms, mgrs=name)
+    assert grid.epsg(target.geobox.crs) == code
+    assert not target.warped
+    assert target.rows == rows
+    check_consistent(target, ms)
+
+
+def test_a_tile_of_the_neighbouring_zone_is_warped_and_said() -> None:
+    ms = ms_grid(60, 80, centre=(780_000, 5_660_010), zone=32)  # 13 degrees east
+    target = choose_target(ms, mgrs="33UUS")
+    assert target.warped
+    assert grid.epsg(target.geobox.crs) == 32633
+    assert target.geobox.shape == (10_980, 10_980)
+    assert grid.epsg(target.native.crs) == 32632
+    assert "--mgrs 33UUS in EPSG:32633: warped once from EPSG:32632" in target.notes[0]
+    check_consistent(target, ms)
+
+
+def test_a_tile_elsewhere_is_refused() -> None:
+    for name in ("33UWS", "43PHQ", "33HUS"):
+        with pytest.raises(InputError, match=f"--mgrs {name} in .*does not touch the scene"):
+            choose_target(SCENE, mgrs=name)
+
+
+@pytest.mark.parametrize("place", ["north", "south", "equator"])
+def test_the_other_name_of_the_zone_moves_no_pixel(place: str) -> None:
+    ms = SCENES[place]
+    zone = grid.epsg(ms.crs) % 100
+    for code, northing in ((32600 + zone, 0), (32700 + zone, 10_000_000)):
+        target = choose_target(ms, crs=f"EPSG:{code}")
+        assert not target.warped
+        assert target.notes == []
+        x, y = corner(target.geobox)
+        assert (x, y) == (ms.affine.c + 5, ms.affine.f - 5 + northing)
+        assert target.geobox.shape == (180, 240)
+        check_consistent(target, ms)
+
+
+@pytest.mark.parametrize("code", ["EPSG:3035", "EPSG:4326", "EPSG:3857", "EPSG:32632"])
+def test_another_crs_is_warped_onto_a_grid_that_covers_the_scene(code: str) -> None:
+    target = choose_target(SCENE, crs=code)
+    assert target.warped
+    assert target.native == grid.output_geobox(SCENE)
+    assert f"--crs {code}: warped once from EPSG:32633" in target.notes[0]
+    found, wanted = target.geobox.extent, SCENE.buffered(-10).extent.to_crs(code)
+    assert found.contains(wanted)
+    if code != "EPSG:4326":
+        assert target.geobox.affine.a == 10
+        assert corner(target.geobox)[0] % 10 == corner(target.geobox)[1] % 10 == 0
+
+
+def test_bbox_and_crs_together() -> None:
+    whole = grid.output_geobox(SCENE)
+    bbox = (*to_degrees(whole, 60, 120), *to_degrees(whole, 120, 60))
+    target = choose_target(SCENE, bbox=bbox, crs="EPSG:3035")
+    assert target.warped
+    assert tuple(target.native.shape) == pytest.approx((60, 60), abs=3)
+    check_consistent(target, SCENE)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:5703", "EPSG:4978", "banana", "", "EPSG:0", "IAU_2015:30100"])
+def test_a_crs_that_maps_nothing_here_is_refused(crs: str) -> None:
+    with pytest.raises(InputError, match=f"^--crs {crs}: not a .*give for example EPSG:3035$"):
+        choose_target(SCENE, crs=crs)
+
+
+def raster(path: Path, transform: Affine, shape: tuple[int, int], crs: str | None = "EPSG:32633") -> Path:
+    with rasterio.open(
+        path, "w", driver="GTiff", height=shape[0], width=shape[1], count=1, dtype="uint8", crs=crs, transform=transform
+    ):
+        return path
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "shape"),
+    [(450_100, 5_659_800, (50, 60)), (449_000, 5_661_000, (300, 400)), (450_010, 5_660_500, (200, 1))],
+)
+def test_like_a_raster_of_the_same_lattice_needs_no_warp(
+    tmp_path: Path, x: int, y: int, shape: tuple[int, int]
+) -> None:
+    path = raster(tmp_path / "s2.tif", Affine(10, 0, x, 0, -10, y), shape)
+    target = choose_target(SCENE, like=path)
+    assert not target.warped
+    assert target.geobox == target.native == GeoBox(shape, Affine(10, 0, x, 0, -10, y), "EPSG:32633")
+    check_consistent(target, SCENE)
+
+
+@pytest.mark.parametrize(
+    ("transform", "crs"),
+    [
+        (Affine(10, 0, 450_003, 0, -10, 5_659_800), "EPSG:32633"),
+        (Affine(20, 0, 450_100, 0, -20, 5_659_800), "EPSG:32633"),
+        (Affine(10, 0, 450_100, 0, 10, 5_659_300), "EPSG:32633"),
+        (Affine.translation(450_100, 5_659_800) * Affine.rotation(20) * Affine.scale(10, -10), "EPSG:32633"),
+        (Affine(1e-4, 0, 14.29, 0, -1e-4, 51.088), "EPSG:4326"),
+        (Affine(0.5, 0, -180, 0, -0.5, 90), "EPSG:4326"),
+    ],
+    ids=["between pixels", "20 m", "south up", "rotated", "degrees", "globe"],
+)
+def test_like_any_other_raster_is_warped_onto_exactly_its_grid(tmp_path: Path, transform: Affine, crs: str) -> None:
+    shape = (360, 720) if transform.a == 0.5 else (40, 50)
+    target = choose_target(SCENE, like=raster(tmp_path / "like.tif", transform, shape, crs))
+    assert target.warped
+    assert target.geobox.shape == shape
+    assert target.geobox.affine.almost_equals(transform)
+    assert target.notes == ["--like like.tif: warped once from EPSG:32633, pixels are interpolated"]
+    check_consistent(target, SCENE)
+
+
+def test_only_what_a_warp_needs_is_computed(tmp_path: Path) -> None:
+    ms = ms_grid(2000, 2000)
+    path = raster(tmp_path / "like.tif", Affine(10, 0, 460_003, 0, -10, 5_650_003), (10, 10))
+    target = choose_target(ms, like=path)
+    assert tuple(target.native.shape) == pytest.approx((57, 57), abs=3)
+    assert target.native.extent.contains(target.geobox.extent)
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        ("EPSG:32633", Affine(10, 0, 0, 0, -10, 0)),
+        ("EPSG:4326", Affine(1e-4, 0, 80, 0, -1e-4, 10)),
+        ("EPSG:32703", Affine(10, 0, 5e5, 0, -10, 9e6)),
+    ],
+)
+def test_like_a_raster_elsewhere_is_refused(tmp_path: Path, crs: str, transform: Affine) -> None:
+    with pytest.raises(InputError, match=r"^--like like\.tif: does not touch the scene"):
+        choose_target(SCENE, like=raster(tmp_path / "like.tif", transform, (20, 20), crs))
+
+
+def test_like_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.tif").write_text("hello")
+    for name in ("nothing.tif", "text.tif", "."):
+        with pytest.raises(InputError, match="cannot be opened as a raster"):
+            choose_target(SCENE, like=tmp_path / name)
+    with pytest.raises(InputError, match="no position on the ground"):
+        choose_target(SCENE, like=raster(tmp_path / "bare.tif", Affine.scale(1, -1), (5, 5), None))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mgrs": "33UVS", "crs": "EPSG:3035"},
+        {"mgrs": "33UVS", "like": "x.tif"},
+        {"crs": "EPSG:3035", "like": "x.tif"},
+        {"bbox": (14, 51, 15, 52), "mgrs": "33UVS"},
+        {"bbox": (14, 51, 15, 52), "like": "x.tif"},
+    ],
+    ids=str,
+)
+def test_options_that_exclude_each_other(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="give one of them"):
+        choose_target(SCENE, **options)
