@@ -21,7 +21,8 @@ from rasterio.warp import reproject
 import l8s2.pipeline
 from l8s2 import masks
 from l8s2.errors import InputError
-from l8s2.pipeline import harmonize_product, plan_product
+from l8s2.pipeline import harmonize_product
+from l8s2.plan import plan_product
 from l8s2.product import NODATA
 from l8s2.simulate.sensor import Conditions, Observation
 from l8s2.warp import WarpBuffer, buffer_bytes

@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from l8s2.pipeline import harmonize, harmonize_product
+    from l8s2.dataset import harmonize
+    from l8s2.pipeline import harmonize_product
     from l8s2.predictors import load_model
     from l8s2.scene import Scene, open_scene
 
@@ -19,7 +20,7 @@ __all__ = ["Scene", "__version__", "harmonize", "harmonize_product", "load_model
 
 _HOME = {
     "Scene": "scene",
-    "harmonize": "pipeline",
+    "harmonize": "dataset",
     "harmonize_product": "pipeline",
     "load_model": "predictors",
     "open_scene": "scene",

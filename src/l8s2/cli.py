@@ -100,7 +100,8 @@ def harmonize(
     product: Path, output: Path | None, dry_run: bool, overwrite: bool, as_json: bool, **options: Any
 ) -> None:
     """Make a 10 m product from a Landsat Level-2 PRODUCT (folder, .tar or .tar.gz)."""
-    from l8s2.pipeline import harmonize_product, plan_product
+    from l8s2.pipeline import harmonize_product
+    from l8s2.plan import plan_product
 
     options["bbox"] = options["bbox"] or None
     if dry_run:

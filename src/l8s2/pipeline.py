@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,13 +18,11 @@ from l8s2.errors import InputError
 from l8s2.predictors import CompactPredictor, load_model
 from l8s2.product import ProductWriter
 from l8s2.scene import Pixels, Scene, open_scene
-from l8s2.sensors import BAND_NAMES
 from l8s2.target import Target, choose_target
 from l8s2.tiling import Float, dilate, enlarge, grow, windows
 
 if TYPE_CHECKING:
-    import xarray
-    from odc.geo.geobox import GeoBox
+    pass
 
 TILE = 512
 """MS pixels to a side of a tile: 1536 output pixels, three COG blocks."""
@@ -89,74 +86,8 @@ def _predict(predictor: CompactPredictor, pixels: Pixels, rows: slice, columns: 
     return Tile(rows=rows, columns=columns, ms=ms, mean=mean, sigma=sigma, qa=enlarge(qa))
 
 
-def harmonize(
-    scene: Scene | str | Path,
-    *,
-    model: str | Path = "compact",
-    pan: str | Path | None = None,
-    engine: Engine = "openvino",
-    threads: int | None = None,
-) -> xarray.Dataset:
-    """A whole scene in memory, for work in Python.
-
-    Returns:
-        Dataset with ``surface_reflectance`` and ``sigma`` (band, y, x) float32 and ``qa`` (y, x) uint16 on the 10 m
-        Sentinel-2 lattice, CF attributes, coordinates of pixel centres and a ``spatial_ref``.
-
-    Raises InputError for input that cannot be used.
-    """
-    import xarray
-
-    predictor = load_model(model, engine=engine, threads=threads)
-    with ExitStack() as stack:
-        if not isinstance(scene, Scene):
-            scene = stack.enter_context(open_scene(scene, pan))
-        box = grid.output_geobox(scene.geobox)
-        mean = np.empty((6, *box.shape), np.float32)
-        sigma = np.empty_like(mean)
-        qa = np.empty(box.shape, np.uint16)
-        for part in tiles(scene, predictor, slice(0, scene.shape[0]), slice(0, scene.shape[1])):
-            at = _fine(part.rows), _fine(part.columns)
-            mean[:, *at], sigma[:, *at], qa[at] = part.mean, part.sigma, part.qa
-    common: dict[str, Any] = {"units": "1", "grid_mapping": "spatial_ref"}
-    dataset = xarray.Dataset(
-        {
-            "surface_reflectance": (
-                ("band", "y", "x"), mean,
-                {"standard_name": "surface_bidirectional_reflectance", "long_name": "surface reflectance as Sentinel-2A would see it",
-                 "ancillary_variables": "sigma qa", **common},
-            ),
-            "sigma": (
-                ("band", "y", "x"), sigma,
-                {"standard_name": "surface_bidirectional_reflectance standard_error",
-                 "long_name": "standard error; +-1.645 sigma is the 90 % interval", **common},
-            ),
-            "qa": (
-                ("y", "x"), qa,
-                {"standard_name": "quality_flag", "grid_mapping": "spatial_ref",
-                 "flag_masks": np.array([1 << bit.bit for bit in masks.QA_BITS], np.uint16),
-                 "flag_meanings": " ".join(bit.name for bit in masks.QA_BITS)},
-            ),
-        },
-        coords={"band": list(BAND_NAMES), **_coordinates(box)},
-        attrs={"Conventions": "CF-1.11", "title": f"{scene.product_id} at 10 m", "source": scene.product_id,
-               "model": predictor.name, "model_sha256": predictor.sha256, "history": "l8s2"},
-    )  # fmt: skip
-    return dataset
-
-
-def _coordinates(box: GeoBox) -> dict[str, Any]:
-    """Pixel centres and the CF grid mapping of a grid in metres; odc.geo.xr would want dask."""
-    import pyproj
-
-    a = box.affine
-    centres = {"y": a.f + a.e * (np.arange(box.shape[0]) + 0.5), "x": a.c + a.a * (np.arange(box.shape[1]) + 0.5)}
-    axes = {k: (k, v, {"standard_name": f"projection_{k}_coordinate", "units": "metre"}) for k, v in centres.items()}
-    mapping = pyproj.CRS(str(box.crs)).to_cf() | {"GeoTransform": " ".join(map(str, a.to_gdal()))}
-    return {**axes, "spatial_ref": ((), 0, mapping)}
-
-
-def _fine(window: slice) -> slice:
+def fine(window: slice) -> slice:
+    """A window of MS pixels in pixels of the block grid."""
     return slice(grid.BLOCK * window.start, grid.BLOCK * window.stop)
 
 
@@ -201,7 +132,7 @@ def harmonize_product(
         if target.warped:
             from l8s2.warp import WarpBuffer
 
-            with WarpBuffer(writer._hidden, target.native, sigma=sigma) as buffer:
+            with WarpBuffer(writer.workspace, target.native, sigma=sigma) as buffer:
                 _run(scene, predictor, target, buffer, progress)
                 valid = buffer.warp_into(writer)
         else:
@@ -228,14 +159,14 @@ def _run(
     first_row, first_column = target.origin
     height, width = target.native.shape
     rows_in_all, columns_in_all = (
-        min(_fine(s).stop - first, n) - max(_fine(s).start - first, 0)
+        min(fine(s).stop - first, n) - max(fine(s).start - first, 0)
         for s, first, n in zip((target.rows, target.columns), target.origin, target.native.shape, strict=True)
     )
     valid, done = np.zeros(6, np.int64), 0
     with ThreadPoolExecutor(1) as pool:
         pending = None
         for part in tiles(scene, predictor, target.rows, target.columns):
-            r, c = _fine(part.rows), _fine(part.columns)
+            r, c = fine(part.rows), fine(part.columns)
             rows = slice(max(r.start - first_row, 0), min(r.stop - first_row, height))
             columns = slice(max(c.start - first_column, 0), min(c.stop - first_column, width))
             inside = (
@@ -274,6 +205,9 @@ def _item_info(scene: Scene, predictor: CompactPredictor, target: Target, warnin
     acquired = metadata.acquired if metadata else None
     if acquired is None:
         acquired = datetime.combine(scene.name.acquired, day_time(), UTC)
+    twin = {}
+    if predictor.twin is not None:
+        twin = {"l8s2:model_without_pan": predictor.twin.name, "l8s2:model_without_pan_sha256": predictor.twin.sha256}
     return ItemInfo(
         datetime=acquired,
         sun_elevation=metadata.sun_elevation if metadata else None,
@@ -285,67 +219,5 @@ def _item_info(scene: Scene, predictor: CompactPredictor, target: Target, warnin
         model_sha256=predictor.sha256,
         version=__version__,
         warnings=[*scene.warnings, *target.notes, *warnings],
-        extra={"l8s2:warped": target.warped},
+        extra={"l8s2:warped": target.warped, **twin},
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What harmonising would cost, before it is done."""
-
-    product_id: str
-    crs: str
-    shape: tuple[int, int]
-    """Rows, columns at 10 m."""
-    seconds: float
-    """Measured on one small tile of this machine, scaled up."""
-    memory_bytes: int
-    disk_bytes: int
-    """Largest need while writing; the product itself is smaller."""
-    pan: str | None
-    warnings: list[str]
-
-
-def plan_product(
-    path: str | Path,
-    *,
-    model: str | Path = "compact",
-    bbox: tuple[float, float, float, float] | None = None,
-    mgrs: str | None = None,
-    crs: str | None = None,
-    like: str | Path | None = None,
-    sigma: bool = True,
-    engine: Engine = "openvino",
-    threads: int | None = None,
-    pan: str | Path | None = None,
-) -> Plan:
-    """The same checks as harmonize_product, and an estimate, without writing anything."""
-    from l8s2.product import estimate_bytes
-    from l8s2.warp import buffer_bytes
-
-    with open_scene(path, pan) as scene:
-        target = choose_target(scene.geobox, bbox=bbox, mgrs=mgrs, crs=crs, like=like)
-        predictor = load_model(model, engine=engine, threads=threads)
-        rows, columns = (min(TILE, s.stop - s.start) for s in (target.rows, target.columns))
-        side = 96
-        ms = np.full((6, side, side), 0.1, np.float32)
-        pan_array = None if scene.pan is None else np.full((2 * side, 2 * side), 0.1, np.float32)
-        predictor.predict(ms, pan_array)
-        start = time.perf_counter()
-        predictor.predict(ms, pan_array)
-        each = (time.perf_counter() - start) / (side + 2 * predictor.margin) ** 2
-        grown = (rows + 2 * predictor.margin) * (columns + 2 * predictor.margin)
-        tiles_in_all = sum(
-            1 for _ in windows((target.rows.stop - target.rows.start, target.columns.stop - target.columns.start), TILE)
-        )
-        return Plan(
-            product_id=scene.product_id,
-            crs=str(target.geobox.crs),
-            shape=(target.geobox.shape[0], target.geobox.shape[1]),
-            seconds=round(1.5 + 1.3 * each * grown * tiles_in_all, 1),
-            memory_bytes=int(350e6 + grown * 4 * 900),
-            disk_bytes=estimate_bytes(target.geobox, sigma)
-            + (buffer_bytes(target.native, sigma) if target.warped else 0),
-            pan=scene.pan_id,
-            warnings=[*scene.warnings, *target.notes],
-        )

@@ -49,7 +49,7 @@ class CompactPredictor:
 
     def __init__(self, name: str, sha256: str, network: Network, twin: CompactPredictor | None) -> None:
         self.name, self.sha256 = name, sha256
-        self._network, self._twin = network, twin
+        self._network, self.twin = network, twin
         fields = [network.receptive_field] + ([twin._network.receptive_field] if twin else [])
         self.margin = max(fields) + FILL_REACH
         self.uses_pan: bool = network.uses_pan
@@ -97,7 +97,7 @@ class CompactPredictor:
 
     def _blind(self, ms: Float) -> tuple[Float, Float]:
         """What the bands alone tell."""
-        twin = self if not self.uses_pan else self._twin
+        twin = self if not self.uses_pan else self.twin
         if twin is None:
             raise InputError(f"model {self.name} needs pan everywhere; take --model compact-nopan or give --pan")
         return self._run(twin._network, ms, None)

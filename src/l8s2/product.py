@@ -93,15 +93,16 @@ class ProductWriter:
 
     def __enter__(self) -> ProductWriter:
         self._made = [path for path in (self.output, *self.output.parents) if not path.exists()]
-        self._hidden = self.output / f".{self.name}.{secrets.token_hex(4)}"
+        self.workspace = self.output / f".{self.name}.{secrets.token_hex(4)}"
+        """Hidden folder, also for files that others need until the product is whole."""
         self._lock = -1
         self._files: dict[str, CogFile] = {}
         self._preview = Preview((self.geobox.shape[0], self.geobox.shape[1]))
         try:
             with self._disk():
-                self._hidden.mkdir(parents=True)
+                self.workspace.mkdir(parents=True)
                 if fcntl is not None:
-                    self._lock = os.open(self._hidden, os.O_RDONLY)
+                    self._lock = os.open(self.workspace, os.O_RDONLY)
                     _try_lock(self._lock)
                 _remove_abandoned(self.output, self.name)
                 self._create("surface_reflectance", "SR.tif", BAND_NAMES, _REFLECTANCE)
@@ -118,7 +119,7 @@ class ProductWriter:
 
     def _path(self, ending: str) -> Path:
         """A file in the hidden folder; it gets its last name with the folder, so that nothing takes it for whole."""
-        return self._hidden / f"{self.product_id}_{ending}.part"
+        return self.workspace / f"{self.product_id}_{ending}.part"
 
     def write(
         self,
@@ -178,12 +179,12 @@ class ProductWriter:
             files = {key: (path, path.name.removesuffix(".part")) for key, path in paths.items()}
             encoding = {"data_type": "int16", "nodata": NODATA, "unit": "1", "raster:scale": SCALE, "raster:offset": 0}
             item = build_item(self.name, self.geobox, info, files, encoding)
-            json_path = self._hidden / f"{self.product_id}.json.part"
+            json_path = self.workspace / f"{self.product_id}.json.part"
             json_path.write_text(json.dumps(item, indent=2, allow_nan=False) + "\n", encoding="utf-8")
             for path in (*paths.values(), json_path):
                 _fsync(path)
                 path.rename(path.with_name(path.name.removesuffix(".part")))
-            _fsync(self._hidden)
+            _fsync(self.workspace)
             self._publish()
         return self.folder
 
@@ -193,7 +194,7 @@ class ProductWriter:
         if replaced:
             self.folder.rename(old)
         try:
-            self._hidden.rename(self.folder)
+            self.workspace.rename(self.folder)
         except BaseException:
             if replaced:
                 old.rename(self.folder)
@@ -211,7 +212,7 @@ class ProductWriter:
         """Remove what is not a whole product, and the folders made for it where they are empty."""
         for file in self._files.values():
             file.close()
-        shutil.rmtree(self._hidden, ignore_errors=True)
+        shutil.rmtree(self.workspace, ignore_errors=True)
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1

@@ -38,15 +38,15 @@ def measure_shift(reference: Float, image: Float, usable: NDArray[np.bool_] | No
 
     Returns None where there is too little to compare (fewer than 400 pixels, or no contrast).
     """
-    known = np.isfinite(reference) & np.isfinite(image)
-    known &= True if usable is None else usable
-    known = ~dilate(~known, 3)
+    seen = np.isfinite(reference) & np.isfinite(image)
+    seen &= True if usable is None else usable
+    known = ~dilate(~seen, 3)
     edge = _SEARCH + 3
     known[:edge] = known[-edge:] = False
     known[:, :edge] = known[:, -edge:] = False
     if known.sum() < 400:
         return None
-    a, b = (_high_pass(np.where(np.isfinite(x), x, np.nanmedian(x))) for x in (reference, image))
+    a, b = (_high_pass(x, seen) for x in (reference, image))
     if min(a[known].std(), b[known].std()) < 1e-5:
         return None
     best = max(
@@ -82,10 +82,17 @@ def _moved(image: Float, down: float, right: float) -> Float:
     return resample(image, rows, columns, 0.0)
 
 
-def _high_pass(image: Float) -> Float:
-    """Minus a Gaussian of three pixels, and lightly smoothed so that gradients are meaningful."""
+def _high_pass(image: Float, seen: NDArray[np.bool_]) -> Float:
+    """Minus a Gaussian of three pixels, and lightly smoothed so that gradients are meaningful; 0 where not ``seen``.
+
+    What is not seen weighs nothing: a bright cloud would otherwise reach far beyond its edge.
+    """
     rows, columns = (np.arange(n) for n in image.shape)
-    return resample(image, rows, columns, 0.6) - resample(image, rows, columns, 3.0)
+    values, weight = np.where(seen, image, 0).astype(np.float32), seen.astype(np.float32)
+    smooth, wide = (
+        resample(values, rows, columns, s) / np.maximum(resample(weight, rows, columns, s), 0.05) for s in (0.6, 3.0)
+    )
+    return np.where(seen, smooth - wide, np.float32(0))
 
 
 def _correlation(a: Float, b: Float) -> float:
