@@ -124,7 +124,7 @@ def archive(product: Path, path: Path, *, prefix: str = "", mode: str = "w") -> 
 class Copying:
     """A predictor that gives every 10 m pixel the value of its MS pixel: pure geometry, in no time."""
 
-    name, sha256, margin, uses_pan = "copying", "00" * 32, 2, True
+    name, sha256, margin, uses_pan, twin = "copying", "00" * 32, 2, True, None
 
     def predict_window(self, ms: Any, pan: Any) -> tuple[Any, Any, Any]:
         mean = enlarge(ms[:, 2:-2, 2:-2])

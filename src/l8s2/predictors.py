@@ -26,6 +26,8 @@ class Predictor(Protocol):
     sha256: str
     margin: int
     """MS pixels of context that ``predict_window`` expects on every side."""
+    twin: Predictor | None
+    """Who answers where there is no pan; None for a model that needs no pan, or has no twin."""
 
     def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """(mean, sigma), each (6, 3h, 3w), from ms (6, h, w) and pan (2h, 2w) or None.
