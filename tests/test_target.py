@@ -15,10 +15,15 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
+import l8s2.pipeline
 from l8s2 import grid
 from l8s2.errors import InputError
+from l8s2.pipeline import harmonize_product
+from l8s2.product import NODATA
+from l8s2.simulate.sensor import Conditions, Observation
 from l8s2.target import Target, choose_target
-from made_scenes import centres, ms_grid
+from l8s2.tiling import enlarge
+from made_scenes import Copying, centres, make, ms_grid, rewrite
 
 SCENE = ms_grid(60, 80)
 
@@ -318,3 +323,169 @@ def test_like_something_else_is_refused(tmp_path: Path) -> None:
 def test_options_that_exclude_each_other(options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="give one of them"):
         choose_target(SCENE, **options)
+
+
+# The products themselves, as an independent reader sees them.
+
+
+def position_in_steps(x: Any, y: Any) -> Any:
+    """A reflectance in steps of 1e-4, 1 .. 8100, that tells an MS pixel, by its centre, from all others within 2.7 km."""
+    return 1 + np.rint(y / 30).astype(int) % 90 * 90 + np.rint(x / 30).astype(int) % 90
+
+
+def telling_positions(folder: Path, ms: GeoBox) -> Path:
+    """A product with reflectance in floating point that tells where each pixel is."""
+    product = make(folder, ms, with_pan=False)
+    values = (position_in_steps(*centres(ms)) * 1e-4).astype(np.float32)
+    for path in product.glob("*_SR_*"):
+        rewrite(path, lambda x: values[None], nodata=float("nan"))
+    return product
+
+
+@pytest.fixture
+def copying(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(l8s2.pipeline, "load_model", lambda *_, **__: Copying())
+
+
+def read(folder: Path, kind: str = "SR") -> tuple[Any, GeoBox]:
+    with rasterio.open(next(folder.glob(f"*_{kind}.tif"))) as dataset:
+        return dataset.read(), GeoBox(dataset.shape, dataset.transform, str(dataset.crs))
+
+
+@pytest.mark.usefixtures("copying")
+@pytest.mark.parametrize(
+    ("ms", "code"),
+    [
+        (ms_grid(1, 1), 32633),
+        (ms_grid(7, 13, centre=(200_010, 7_000_020), zone=1), 32601),
+        (ms_grid(31, 17, centre=(799_980, 510), zone=60), 32660),
+        (ms_grid(17, 31, centre=(600_000, 210), zone=37), 32737),
+        (ms_grid(29, 3, centre=(600_030, -3_000_000), zone=19), 32719),
+        (GeoBox((5, 11), Affine(30, 0, 299_985, 0, -30, -1_199_985), "EPSG:3031"), 3031),
+    ],
+    ids=["one pixel", "zone 1", "north of the equator", "across it", "south", "antarctica"],
+)
+def test_every_output_pixel_sits_where_the_lattice_says(tmp_path: Path, ms: GeoBox, code: int) -> None:
+    folder = harmonize_product(telling_positions(tmp_path / "in", ms), tmp_path / "out")
+    values, geobox = read(folder)
+    assert grid.epsg(geobox.crs) == code
+    assert values.shape == (6, 3 * ms.shape[0], 3 * ms.shape[1])
+    x, y = centres(geobox)
+    y = y - 1e7 if 32701 <= code <= 32760 else y
+    assert (x % 10 == 5).all()
+    assert (y % 10 == 5).all()
+    # the pixel's owner is the MS pixel centred 5 m to the west and 5 m to the north of the middle of its block
+    owner = 30 * np.rint((x - 5) / 30), 30 * np.rint((y + 5) / 30)
+    assert np.unique(x - owner[0]).tolist() == np.unique(owner[1] - y).tolist() == [-5, 5, 15]
+    for band in values:
+        np.testing.assert_array_equal(band, position_in_steps(*owner))
+
+
+@pytest.mark.usefixtures("copying")
+def test_tiles_of_the_loop_meet_without_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ms = ms_grid(23, 31)
+    product = telling_positions(tmp_path / "in", ms)
+    monkeypatch.setattr(l8s2.pipeline, "TILE", 7)
+    monkeypatch.setattr(l8s2.pipeline.tiles, "__defaults__", (7,))
+    steps: list[tuple[int, int]] = []
+    folder = harmonize_product(product, tmp_path / "out", progress=lambda *done: steps.append(done))
+    x, y = centres(ms)
+    np.testing.assert_array_equal(read(folder)[0][2], enlarge(position_in_steps(x, y)))
+    assert len(steps) == 4 * 5
+    assert steps[-1] == (69 * 93, 69 * 93)
+
+
+def same_pixels(part: Path, whole: Path, tolerance: int = 0) -> GeoBox:
+    """Check that what ``part`` shares with ``whole`` is the same, and the rest nodata; returns the grid of ``part``."""
+    for kind in ("SR", "SIGMA", "QA"):
+        (values, box), (all_values, all_box) = read(part, kind), read(whole, kind)
+        a, b = grid.landsat_convention(box), grid.landsat_convention(all_box)
+        column, row = (round(v) for v in ~b.affine * (a.affine.c, a.affine.f))
+        padding = ((0, 0), *((n, n) for n in box.shape))
+        padded = np.pad(all_values, padding, constant_values=1 if kind == "QA" else NODATA)
+        expected = padded[:, box.shape[0] + row :, box.shape[1] + column :][:, : box.shape[0], : box.shape[1]]
+        assert abs(values.astype(int) - expected).max() <= (0 if kind == "QA" else tolerance)
+    return box
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("in"), SCENE)
+
+
+@pytest.fixture(scope="module")
+def whole(product: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return harmonize_product(product, tmp_path_factory.mktemp("whole"))
+
+
+class TestPartsOfAProduct:
+    """With the embedded network: what is asked for changes which pixels are written, not what is in them."""
+
+    def test_bbox(self, product: Path, whole: Path, tmp_path: Path) -> None:
+        box = grid.output_geobox(SCENE)
+        (west, north), (east, south) = to_degrees(box, 41.3, 20.2), to_degrees(box, 300, 99.8)
+        folder = harmonize_product(product, tmp_path, bbox=(west, south, east, north))
+        found = same_pixels(folder, whole, tolerance=1)
+        assert found == box[20:100, 40:240]
+
+    def test_like(self, product: Path, whole: Path, tmp_path: Path) -> None:
+        path = raster(tmp_path / "s2.tif", Affine(10, 0, 449_900, 0, -10, 5_659_000), (100, 120))
+        found = same_pixels(harmonize_product(product, tmp_path, like=path), whole, tolerance=1)
+        assert found == GeoBox((100, 120), Affine(10, 0, 449_900, 0, -10, 5_659_000), "EPSG:32633")
+
+    def test_crs_of_the_same_zone(self, product: Path, whole: Path, tmp_path: Path) -> None:
+        found = same_pixels(harmonize_product(product, tmp_path, crs="EPSG:32733"), whole)
+        assert grid.epsg(found.crs) == 32733
+
+    def test_only_fill_asked_for(self, tmp_path: Path) -> None:
+        product = make(tmp_path / "in", SCENE)
+        for path in product.glob("*_SR_*"):
+            rewrite(path, lambda x: np.where(np.arange(80) < 40, x, 0).astype(x.dtype))
+        west, north = to_degrees(grid.output_geobox(SCENE), 130, 10)
+        for options in ({"bbox": (west, 51, 15, north)}, {"bbox": (west, 51, 15, north), "crs": "EPSG:3035"}):
+            with pytest.raises(InputError, match="no valid pixel in the area asked for"):
+                harmonize_product(product, tmp_path / "out", **options)
+            assert not (tmp_path / "out").exists()
+
+    @pytest.mark.usefixtures("copying")
+    def test_mgrs(self, tmp_path: Path) -> None:
+        """A whole tile, the only one: it is large. Southern tiles start at odd multiples of 20 m."""
+        ms = ms_grid(20, 30, centre=(199_800, -3_699_900), zone=35)
+        folder = harmonize_product(telling_positions(tmp_path / "in", ms), tmp_path, mgrs="35HKC", sigma=False)
+        assert not list(folder.glob("*SIGMA*"))
+        with rasterio.open(next(folder.glob("*_SR.tif"))) as dataset:
+            assert dataset.shape == (10_980, 10_980)
+            assert dataset.transform == Affine(10, 0, 199_980, 0, -10, 6_300_040)
+            assert dataset.crs.to_epsg() == 32735
+            found = dataset.read(1, window=((0, 60), (0, 80)))
+        box = GeoBox((60, 80), Affine(10, 0, 199_980, 0, -10, -3_699_960), "EPSG:32635")
+        x, y = centres(box)
+        owner = 30 * np.rint((x - 5) / 30), 30 * np.rint((y + 5) / 30)
+        inside = (owner[0] <= 199_800 + 29 * 30) & (owner[1] >= -3_699_900 - 19 * 30)
+        np.testing.assert_array_equal(found, np.where(inside, position_in_steps(*owner), NODATA))
+
+
+@pytest.mark.parametrize("centre", [(500_010, 5_660_010), (300_000, -3_000_000)], ids=["north", "south"])
+def test_the_network_moves_nothing(tmp_path: Path, centre: tuple[int, int]) -> None:
+    """A hill of 75 m stays where it is, to a metre."""
+    ms = ms_grid(50, 60, centre=centre)
+    top = centre[0] + 30 * 29 + 4.0, centre[1] - 30 * 24 - 7.0
+
+    def hill(x: Any, y: Any, sigma: float) -> Any:
+        variance = 75.0**2 + sigma**2
+        return 0.1 + 0.2 * 75.0**2 / variance * np.exp(-((x - top[0]) ** 2 + (y - top[1]) ** 2) / (2 * variance))
+
+    fine = GeoBox((100, 120), ms.affine * Affine.translation(0.25, 0.25) * Affine.scale(0.5), ms.crs)
+    observation = Observation(
+        ms=np.stack([hill(*centres(ms), 14.8)] * 6).astype(np.float32),
+        pan=hill(*centres(fine), 7.4).astype(np.float32),
+        conditions=Conditions(),
+    )
+    for with_pan in (True, False):
+        product = make(tmp_path / f"in{with_pan}", ms, observation, with_pan=with_pan)
+        values, box = read(harmonize_product(product, tmp_path / f"out{with_pan}"))
+        x, y = centres(grid.landsat_convention(box))
+        for band in values:
+            weight = np.maximum(band * 1e-4 - 0.14, 0)  # the upper part of the hill
+            found = (weight * x).sum() / weight.sum(), (weight * y).sum() / weight.sum()
+            assert found == pytest.approx(top, abs=1)
