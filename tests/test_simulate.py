@@ -281,3 +281,14 @@ def test_both_axes_are_treated_alike() -> None:
     one, two = look(truth), look(truth.swapaxes(1, 2))
     np.testing.assert_allclose(one.ms.swapaxes(1, 2), two.ms, atol=1e-6)
     np.testing.assert_allclose(one.pan.T, two.pan, atol=1e-6)
+
+
+def test_a_veil_shows_in_ms_and_not_in_pan() -> None:
+    rng = np.random.default_rng(4)
+    truth = rng.random((6, 30, 30), np.float32) * 0.3
+    veil = np.full_like(truth, 0.05)
+    plain = observe(truth, Conditions(), np.random.default_rng(0))
+    veiled = observe(truth + veil, Conditions(), np.random.default_rng(0), veil=veil)
+    slopes = np.array([band.band_pass["S2A"][0] for band in sensors.BANDS])[:, None, None]
+    np.testing.assert_allclose(veiled.ms - plain.ms, np.broadcast_to(0.05 * slopes, plain.ms.shape), atol=1e-5)
+    np.testing.assert_allclose(veiled.pan, plain.pan, atol=1e-6)

@@ -110,13 +110,17 @@ def sentinel2_stack(visible_10m: Float, nir_swir: Float) -> Float:
     return np.concatenate([visible_10m, nir_swir]).astype(np.float32)
 
 
-def observe(truth: Float, conditions: Conditions, rng: np.random.Generator) -> Observation:
+def observe(
+    truth: Float, conditions: Conditions, rng: np.random.Generator, *, veil: Float | None = None
+) -> Observation:
     """Let OLI look at ``truth``.
 
     Args:
         truth: (6, 3h, 3w) Sentinel-2 surface reflectance at 10 m; NaN is missing.
         conditions: the state of sensor and atmosphere; the same conditions and ``rng`` give the same pixels.
         rng: source of the noise.
+        veil: (6, 3h, 3w) reflectance in ``truth`` that pan does not see: what the atmospheric correction of
+            Level 2 put there, around clouds for example.
 
     Returns:
         The MS and pan arrays. An MS pixel is NaN where more than 2 % of what it sees is missing; pan never
@@ -146,8 +150,9 @@ def observe(truth: Float, conditions: Conditions, rng: np.random.Generator) -> O
     )
     ms = (ms * np.reshape(conditions.gain, (6, 1, 1)) + np.reshape(conditions.offset, (6, 1, 1))) * tilt
 
-    panchromatic = np.tensordot(np.array(conditions.pan_weights, dtype=np.float32), oli[:3], axes=1)
-    panchromatic = (panchromatic + conditions.pan_nir * oli[3]) * conditions.pan_gain + conditions.pan_offset
+    top = oli if veil is None else oli - veil * ab[:, :1, None]
+    panchromatic = np.tensordot(np.array(conditions.pan_weights, dtype=np.float32), top[:3], axes=1)
+    panchromatic = (panchromatic + conditions.pan_nir * top[3]) * conditions.pan_gain + conditions.pan_offset
     rows, columns = (
         np.arange(2 * n // 3) * 1.5 + 0.5 + shift / _GSD
         for n, shift in zip((height, width), conditions.pan_shift, strict=True)

@@ -170,7 +170,10 @@ class Crops:
     def _pair(self, image: Image, rng: np.random.Generator) -> tuple[Float, Float, Float, np.ndarray]:
         truth, finite = self._world(image, rng)
         conditions = Conditions.random(rng, disturbed=self.disturbed)
-        seen = observe(truth, conditions, rng)
+        veil = _veil(truth.shape, rng) if rng.random() < 0.3 else None
+        if veil is not None:
+            truth = truth + veil
+        seen = observe(truth, conditions, rng, veil=veil)
         valid = finite & np.array(image.known_bands)[:, None, None]
         return seen.ms, seen.pan, truth, valid
 
@@ -225,6 +228,15 @@ def _other_world(world: Float, rng: np.random.Generator) -> Float:
     level = mean * np.exp(rng.normal(0, 0.2, (6, 1, 1)))
     changed: Float = level + contrast[:, None, None] * (world - mean)
     return changed
+
+
+def _veil(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
+    """Smooth structure that pan does not share: errors of the atmospheric correction, strongest near clouds."""
+    side = int(rng.integers(3, 14))
+    coarse = rng.standard_normal((1, side, side)) + 0.3 * rng.standard_normal((6, side, side))
+    amplitude = np.exp(rng.uniform(np.log(0.003), np.log(0.08))) * rng.uniform(0.2, 1.2, (6, 1, 1))
+    rows, columns = (np.linspace(0, side - 1, n) for n in shape[1:])
+    return resample((coarse * amplitude).astype(np.float32), rows, columns, 0.5)
 
 
 def _shrink(mask: np.ndarray, radius: int) -> np.ndarray:
