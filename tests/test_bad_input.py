@@ -117,6 +117,19 @@ def pan_in_another_zone(product: Path) -> None:
         target.crs = "EPSG:32640"
 
 
+def endless(product: Path) -> None:
+    """A few bytes that claim to be a very wide band."""
+    rewrite(
+        part(product, "SR_B4"),
+        lambda x: x[:, :16, :16],
+        height=300,
+        width=200_000,
+        SPARSE_OK=True,
+        blockxsize=16,
+        blockysize=16,
+    )
+
+
 HTML = b"\n<!DOCTYPE html><html><body>503 Service Unavailable</body></html>"
 CASES: dict[str, tuple[Damage, str]] = {
     "band missing": (remove("SR_B4"), rf"^{B4}: missing in .*download"),
@@ -134,6 +147,7 @@ CASES: dict[str, tuple[Damage, str]] = {
     "all have a zone but no place": (crs_without_place, r"^LC09_.*_SR_B2\.TIF: has no position on the ground"),
     "band of two bands": (change("SR_B4", lambda x: np.concatenate([x, x])), rf"^{B4}: holds 2 x uint16"),
     "band is complex": (change("SR_B4", lambda x: x.astype(np.complex64)), rf"^{B4}: holds 1 x complex64"),
+    "band without end": (endless, rf"^{B4}: 300 x 200000 pixels; no Landsat scene"),
     "band elsewhere": (lambda p: move(part(p, "SR_B4"), 30_000, 0), rf"^{B4}: its position differs"),
     "band of another size": (lambda p: crop(part(p, "SR_B4"), slice(0, 23), slice(0, 31)), rf"^{B4}: its size differs"),
     "band of another zone": (change("SR_B4", crs="EPSG:32634"), rf"^{B4}: its coordinate reference system differs"),

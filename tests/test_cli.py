@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -311,6 +312,16 @@ def test_an_output_that_cannot_be_one(product: Path, tmp_path: Path) -> None:
     nested = run("harmonize", product, "-o", tmp_path / "file" / "below")
     assert nested.returncode == 1
     assert one_line(nested.stderr).startswith(f"{tmp_path / 'file'}")
+
+
+def test_names_that_are_no_text(product: Path, tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    shutil.copytree(product, odd)
+    for arguments in (("info", odd), ("harmonize", product, "-o", f"{odd}/out")):
+        done = run(*arguments)
+        assert done.returncode == 1
+        assert "not valid UTF-8; rename" in one_line(done.stderr)
+    assert not os.path.exists(f"{odd}/out")
 
 
 def test_a_read_only_output(product: Path, tmp_path: Path) -> None:

@@ -88,6 +88,12 @@ def test_a_southern_product_is_named_as_sentinel_2_does(tmp_path: Path) -> None:
     assert len(facts["warnings"]) == 3
 
 
+def test_a_scene_across_the_date_line_runs_from_west_to_east(tmp_path: Path) -> None:
+    facts = describe(make(tmp_path, ms_grid(20, 300, centre=(636_000, 7_200_000), zone=60), with_pan=False))
+    west, _, east, _ = facts["bbox_wgs84"]
+    assert (west, east) == pytest.approx((179.87, -179.94), abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("right", "down", "verdict"),
     [(0, 0, "good"), (1.5, -2, "good"), (-4, 4, "doubtful"), (7.5, 7.5, "bad"), (-15, 0, "bad"), (20, -40, "bad")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -245,6 +246,12 @@ def test_what_is_no_product_is_refused(tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(InputError, match=f"{name}: .*folder"):
         products_in(tmp_path / name)
+
+
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.tar")
+    with pytest.raises(InputError, match=r"x\.tar: not a product"):
+        products_in(tmp_path / "x.tar")
 
 
 def test_an_empty_folder_says_what_is_looked_for(tmp_path: Path) -> None:

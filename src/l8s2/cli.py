@@ -35,6 +35,9 @@ class _Commands(click.Group):
             if isinstance(error, InputError):
                 click.echo(f"l8s2: {error}", err=True)
                 ctx.exit(1)
+            if isinstance(error, UnicodeEncodeError):
+                click.echo(f"l8s2: {error.object!r}: not valid UTF-8; rename it or give another path", err=True)
+                ctx.exit(1)
             if isinstance(error, (OSError, MemoryError)):
                 click.echo(f"l8s2: {type(error).__name__}: {error}", err=True)
                 ctx.exit(1)

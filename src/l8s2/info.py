@@ -12,6 +12,7 @@ from l8s2.registration import measure_shift
 from l8s2.scene import Scene, open_scene
 from l8s2.sensors import BANDS, MS_GSD, OUTPUT_GSD, PAN_WEIGHTS
 from l8s2.simulate.optics import resample
+from l8s2.stac import footprint
 
 _PATCH = 256
 _PATCHES = 4
@@ -25,7 +26,6 @@ def describe(path: str | Path, pan: str | Path | None = None) -> dict[str, Any]:
     """Everything ``l8s2 info`` shows, as plain values. Raises InputError as open_scene does."""
     with open_scene(path, pan) as scene:
         box = scene.geobox
-        west, south, east, north = box.geographic_extent.boundingbox
         output = grid.output_geobox(box)
         metadata = scene.metadata
         return {
@@ -41,7 +41,7 @@ def describe(path: str | Path, pan: str | Path | None = None) -> dict[str, Any]:
             "pan": scene.pan_id,
             "crs": f"EPSG:{box.crs.epsg}" if box.crs and box.crs.epsg else str(box.crs),
             "shape_30m": list(scene.shape),
-            "bbox_wgs84": [round(v, 5) for v in (west, south, east, north)],
+            "bbox_wgs84": [round(v, 5) for v in footprint(box)[1]],
             "lattice_misfit_px": round(grid.lattice_misfit(box), 4),
             "output_crs": f"EPSG:{grid.epsg(output.crs)}",
             "output_shape_10m": list(output.shape),

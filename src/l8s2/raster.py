@@ -18,6 +18,8 @@ from l8s2.errors import InputError
 
 logging.getLogger("rasterio").addHandler(logging.NullHandler())  # we report what matters, in one line
 
+_LARGEST = 1 << 17
+"""Pixels to a side; pan has 17 000."""
 _INSIDE = re.compile(r"/vsisubfile/(?P<offset>\d+)_(?P<size>\d+),(?P<file>.*)", re.DOTALL)
 
 
@@ -151,6 +153,8 @@ def open_raster(path: str, name: str) -> Raster:
         raise InputError(f"{name}: {_not_a_raster(path)}") from None
     if crs is None or transform.is_identity:
         raise InputError(f"{name}: has no position on the ground; use the file as USGS delivers it")
+    if max(dataset.shape) > _LARGEST:
+        raise InputError(f"{name}: {dataset.height} x {dataset.width} pixels; no Landsat scene is that large")
     dtype = np.dtype(dataset.dtypes[0])
     if dataset.count != 1 or dtype.kind not in "uif":
         raise InputError(

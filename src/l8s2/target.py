@@ -15,6 +15,7 @@ from odc.geo.geom import Geometry, box, polygon, unary_union
 from l8s2 import grid
 from l8s2.errors import InputError
 from l8s2.sensors import OUTPUT_GSD
+from l8s2.stac import footprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,8 @@ def choose_target(
         return _onto(ms, whole, _grid_of(like), f"--like {Path(like).name}")
     native = whole if bbox is None else _part(whole, _bbox_geometry(bbox), "--bbox")
     if crs is not None:
-        return _onto(ms, native, _in_crs(native, crs), f"--crs {crs}")
+        why = f"--crs {' '.join(crs.split()):.60}"  # it may be several lines of WKT
+        return _onto(ms, native, _in_crs(native, crs, why), why)
     return _on_lattice(ms, native)
 
 
@@ -73,11 +75,11 @@ def _bbox_geometry(bbox: tuple[float, float, float, float]) -> Geometry:
     return box(west, south, east if west < east else east + 360, north, "EPSG:4326")
 
 
-def _in_crs(native: GeoBox, crs: str) -> GeoBox:
+def _in_crs(native: GeoBox, crs: str, why: str) -> GeoBox:
     try:
         wanted = CRS(crs)
     except Exception:
-        raise InputError(f"--crs {crs}: not a coordinate reference system; give for example EPSG:3035") from None
+        raise InputError(f"{why}: not a coordinate reference system; give for example EPSG:3035") from None
     for northing in (0, grid.FALSE_NORTHING, -grid.FALSE_NORTHING):
         renamed = GeoBox(native.shape, Affine.translation(0, northing) * native.affine, wanted)
         if grid.landsat_convention(renamed) == grid.landsat_convention(native):
@@ -85,7 +87,7 @@ def _in_crs(native: GeoBox, crs: str) -> GeoBox:
     try:
         return native.to_crs(wanted)
     except Exception:
-        raise InputError(f"--crs {crs}: not a map of the scene's place; give for example EPSG:3035") from None
+        raise InputError(f"{why}: not a map of the scene's place; give for example EPSG:3035") from None
 
 
 def _onto(ms: GeoBox, native: GeoBox, geobox: GeoBox, why: str) -> Target:
@@ -160,8 +162,7 @@ def _outline(whole: GeoBox, crs: CRS) -> Geometry:
 
 
 def _outside(whole: GeoBox, why: str) -> InputError:
-    w, s, e, n = _outline(whole, CRS("EPSG:4326")).boundingbox
-    w, e = ((x + 180) % 360 - 180 for x in (w, e))
+    w, s, e, n = footprint(whole)[1]
     return InputError(
         f"{why}: does not touch the scene, which covers {w:.3f} {s:.3f} {e:.3f} {n:.3f} (west south east north)"
     )

@@ -40,7 +40,11 @@ class ProductFiles:
 
     def read_bytes(self, part: str) -> bytes:
         """The content of a small part, such as the MTL."""
-        return first_bytes(self.parts[part], _LARGEST_TEXT)
+        path = self.parts[part]
+        try:
+            return first_bytes(path, _LARGEST_TEXT)
+        except OSError as error:
+            raise InputError(f"{Path(path).name}: {error.strerror}; check its permissions") from None
 
 
 def products_in(path: Path) -> list[ProductFiles]:
@@ -57,7 +61,7 @@ def products_in(path: Path) -> list[ProductFiles]:
         raise InputError(
             f"{path}: no such file or folder; give a Collection-2 Level-2 product (folder, .tar or .tar.gz)"
         )
-    if not path.name.lower().endswith(_ARCHIVES):
+    if not (path.is_file() and path.name.lower().endswith(_ARCHIVES)):
         raise InputError(f"{path}: not a product; give the folder or the .tar that holds its bands")
     return _in_archive(path)
 
