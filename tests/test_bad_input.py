@@ -290,7 +290,7 @@ def test_accidents_end_in_one_line_or_a_product(tmp_path: Path, form: Any) -> No
     original = tmp_path / "original"
     make(original, ms_grid(9, 7), mtl=form)
     outcomes = {"refused": 0, "made": 0}
-    for seed in range(60):
+    for seed in range(36):
         rng = random.Random(seed)
         copy = tmp_path / f"copy{seed}"
         shutil.copytree(original, copy)
@@ -308,5 +308,5 @@ def test_accidents_end_in_one_line_or_a_product(tmp_path: Path, form: Any) -> No
         assert "\n" not in message, (seed, path.name, message)
         assert bool(message) != (copy / "out").exists(), (seed, path.name)
         shutil.rmtree(copy)
-    assert outcomes["refused"] > 15
-    assert outcomes["made"] > 5
+    assert outcomes["refused"] > 9
+    assert outcomes["made"] > 2

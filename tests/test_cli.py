@@ -40,14 +40,25 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("in"))
 
 
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Several seconds of work, and noise that does not compress."""
-    product = make(tmp_path_factory.mktemp("large"), ms_grid(530, 700), with_pan=False, qa_pixel=None)
+def noise(folder: Path, rows: int, columns: int) -> Path:
+    """A product that does not compress."""
+    product = make(folder, ms_grid(rows, columns), with_pan=False, qa_pixel=None)
     rng = np.random.default_rng(0)
     for path in product.glob("*_SR_*"):
         rewrite(path, lambda x: rng.integers(8000, 20000, x.shape).astype(np.uint16))
     return product
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Several seconds of work."""
+    return noise(tmp_path_factory.mktemp("large"), 530, 700)
+
+
+@pytest.fixture(scope="module")
+def bulky(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Little work, but a product of several megabytes."""
+    return noise(tmp_path_factory.mktemp("bulky"), 190, 210)
 
 
 def one_line(text: str) -> str:
@@ -263,9 +274,9 @@ def limited() -> Callable[[], None]:
 
 @pytest.mark.parametrize("options", [(), ("--crs", "EPSG:3035")], ids=["lattice", "warp"])
 def test_a_full_disk_is_one_line_and_the_old_product_stays(
-    product: Path, large: Path, tmp_path: Path, options: tuple[str, ...], limited: Callable[[], None]
+    product: Path, bulky: Path, tmp_path: Path, options: tuple[str, ...], limited: Callable[[], None]
 ) -> None:
-    done = run("harmonize", large, "-o", tmp_path / "new", *options, preexec_fn=limited)
+    done = run("harmonize", bulky, "-o", tmp_path / "new", *options, preexec_fn=limited)
     assert done.returncode == 1
     line = done.stderr.splitlines()[-1]
     assert line.startswith(f"l8s2: {tmp_path / 'new'}: ")
@@ -275,14 +286,14 @@ def test_a_full_disk_is_one_line_and_the_old_product_stays(
     if not options:
         assert run("harmonize", product, "-o", tmp_path / "old").returncode == 0
         before = files_below(tmp_path / "old")
-        assert run("harmonize", large, "-o", tmp_path / "old", "--overwrite", preexec_fn=limited).returncode == 1
+        assert run("harmonize", bulky, "-o", tmp_path / "old", "--overwrite", preexec_fn=limited).returncode == 1
         assert files_below(tmp_path / "old") == before
 
 
-def test_a_full_temporary_folder_is_one_line(large: Path, tmp_path: Path, limited: Callable[[], None]) -> None:
+def test_a_full_temporary_folder_is_one_line(bulky: Path, tmp_path: Path, limited: Callable[[], None]) -> None:
     from made_scenes import archive
 
-    path = archive(large, tmp_path / "x.tar.gz", mode="w:gz")
+    path = archive(bulky, tmp_path / "x.tar.gz", mode="w:gz")
     (tmp_path / "scratch").mkdir()
     environment = os.environ | {"TMPDIR": str(tmp_path / "scratch")}
     done = run("info", path, preexec_fn=files_no_larger_than(100_000), env=environment)

@@ -45,6 +45,15 @@ def test_a_known_shift_is_found(down: float, right: float) -> None:
     assert 6000 < shift.pixels < 90 * 110
 
 
+def test_fine_texture_far_away_is_found() -> None:
+    """Several wave lengths: whole pixels must be searched first."""
+    rng = np.random.default_rng(8)
+    noise = rng.normal(0.2, 0.02, (100, 120)).astype(np.float32)
+    shift = measure_shift(noise[5:95, 5:115], noise[8:98, 1:111])
+    assert shift is not None
+    assert (shift.down, shift.right) == pytest.approx((-3, 4), abs=0.02)
+
+
 def test_gain_offset_and_noise_do_not_matter() -> None:
     rng = np.random.default_rng(5)
     reference, image = pair(0.4, -0.7)
