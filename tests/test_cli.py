@@ -296,7 +296,7 @@ def test_a_full_temporary_folder_is_one_line(bulky: Path, tmp_path: Path, limite
     path = archive(bulky, tmp_path / "x.tar.gz", mode="w:gz")
     (tmp_path / "scratch").mkdir()
     environment = os.environ | {"TMPDIR": str(tmp_path / "scratch")}
-    done = run("info", path, preexec_fn=files_no_larger_than(100_000), env=environment)
+    done = run("info", path, preexec_fn=files_no_larger_than(20_000), env=environment)
     assert done.returncode == 1
     assert re.match(rf"{ID}_SR_B\d\.TIF: cannot be unpacked into {tmp_path}/scratch \(", one_line(done.stderr))
     assert list((tmp_path / "scratch").iterdir()) == []
