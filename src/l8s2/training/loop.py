@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from l8s2.models import Compact, CompactConfig
 from l8s2.training.imagery import Batch, Crops
@@ -39,15 +40,15 @@ class TrainingConfig:
     """Steps between checkpoints."""
 
 
-class _Steps(Dataset[Batch]):
-    def __init__(self, crops: Crops, first: int, last: int) -> None:
-        self.crops, self.first, self.last = crops, first, last
-
-    def __len__(self) -> int:
-        return self.last - self.first
-
-    def __getitem__(self, index: int) -> Batch:
-        return self.crops(self.first + index)
+def _prefetched(crops: Crops, first: int, last: int, ahead: int = 4) -> Iterator[tuple[int, Batch]]:
+    """(step, batch), simulated in a thread meanwhile: a forked worker would inherit the engines' dead threads."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(crops, step) for step in range(first, min(first + ahead, last)))
+        for step in range(first, last):
+            batch = waiting.popleft().result()
+            if step + ahead < last:
+                waiting.append(pool.submit(crops, step + ahead))
+            yield step, batch
 
 
 def loss(
@@ -115,18 +116,10 @@ def train(
         optimizer.load_state_dict(state["optimizer"])
         first = state["step"]
         report(f"resumed at step {first}")
-    loader = DataLoader(
-        _Steps(crops, first, config.steps),
-        batch_size=None,
-        shuffle=False,
-        num_workers=1,
-        prefetch_factor=4,
-        worker_init_fn=_single_thread,
-    )
     edge = 3 * config.border
     totals: dict[str, float] = {}
     started, counted = time.monotonic(), 0
-    for step, data in enumerate(loader, start=first):
+    for step, data in _prefetched(crops, first, config.steps):
         ms, pan, truth = (torch.as_tensor(x) for x in (data.ms, data.pan, data.truth))
         valid = torch.as_tensor(data.valid)[..., edge:-edge, edge:-edge]
         for group in optimizer.param_groups:
@@ -172,10 +165,6 @@ def train(
                 },
             )
     return average
-
-
-def _single_thread(_: int) -> None:
-    torch.set_num_threads(1)
 
 
 def _update(average: Compact, network: Compact, decay: float) -> None:
