@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 TILE = 512
 """MS pixels to a side of a tile: 1536 output pixels, three COG blocks."""
+GDAL_CACHE = 256 << 20
+"""Bytes; GDAL itself would take a share of the machine, and gain nothing by it here."""
 NEAR_FILL = 5
 """MS pixels around fill whose context was partly guessed (QA bit near_fill)."""
 
@@ -119,7 +121,10 @@ def harmonize_product(
 
     Raises InputError with one clear line; then nothing is written and nothing old is lost.
     """
+    import rasterio
+
     with ExitStack() as stack:
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE))
         scene = stack.enter_context(open_scene(path, pan))
         target = choose_target(scene.geobox, bbox=bbox, mgrs=mgrs, crs=crs, like=like)
         for message in (*scene.warnings, *target.notes):
