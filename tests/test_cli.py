@@ -211,9 +211,13 @@ def test_a_closed_pipe_is_no_drama(product: Path) -> None:
 
 
 def started(product: Path, output: Path, *options: str) -> subprocess.Popen[str]:
-    """A run that has begun to write."""
+    """A run that has begun to write, and hears Ctrl-C even where the tests run in the background and ignore it."""
     process = subprocess.Popen(
-        command("harmonize", product, "-o", output, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("harmonize", product, "-o", output, *options),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     until = time.monotonic() + 60
     while not list(output.glob(f".{NAME}.*/*")):
