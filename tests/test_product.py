@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -500,6 +501,20 @@ def test_overwrite_keeps_the_old_product_when_the_last_step_fails(
     with pytest.raises(InputError, match="Input/output error"):
         make(tmp_path, scene(9, 9, seed=1), overwrite=True)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert [p.name for p in tmp_path.iterdir()] == [folder.name]
+
+
+def test_a_product_comes_back_when_its_replacement_was_killed_between_two_names(tmp_path: Path) -> None:
+    folder = make(tmp_path, scene(9, 9))
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    away = tmp_path / f".{folder.name}.old-0123abcd"
+    folder.rename(away)
+    with pytest.raises(InputError, match="exists already"):
+        make(tmp_path, scene(9, 9, seed=1))
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    shutil.copytree(folder, away)
+    fresh = scene(9, 9, seed=1)
+    assert np.array_equal(samples(make(tmp_path, fresh, overwrite=True), "QA.tif")[0], fresh[2])
     assert [p.name for p in tmp_path.iterdir()] == [folder.name]
 
 

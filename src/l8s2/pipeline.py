@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,6 @@ from l8s2.product import ProductWriter
 from l8s2.scene import Pixels, Scene, open_scene
 from l8s2.target import Target, choose_target
 from l8s2.tiling import Float, dilate, enlarge, grow, windows
-
-if TYPE_CHECKING:
-    pass
 
 TILE = 512
 """MS pixels to a side of a tile: 1536 output pixels, three COG blocks."""

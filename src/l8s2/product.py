@@ -104,7 +104,7 @@ class ProductWriter:
                 if fcntl is not None:
                     self._lock = os.open(self.workspace, os.O_RDONLY)
                     _try_lock(self._lock)
-                _remove_abandoned(self.output, self.name)
+                self._tidy()
                 self._create("surface_reflectance", "SR.tif", BAND_NAMES, _REFLECTANCE)
                 if self._sigma:
                     self._create("sigma", "SIGMA.tif", BAND_NAMES, _REFLECTANCE)
@@ -113,6 +113,21 @@ class ProductWriter:
             self._clean()
             raise
         return self
+
+    @property
+    def _replaced(self) -> str:
+        """Beginning of the name that a product has in the moment in which it is replaced."""
+        return f".{self.name}.old-"
+
+    def _tidy(self) -> None:
+        """Bring back a product whose replacement was killed half-way, and remove what other killed writers left."""
+        for path in self.output.glob(f"{self._replaced}*"):
+            if self.folder.exists():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.rename(self.folder)
+                self._check()
+        _remove_abandoned(self.output, self.name)
 
     def _create(self, key: str, ending: str, bands: Sequence[str], encoding: Encoding) -> None:
         self._files[key] = CogFile(self._path(ending), self.geobox, bands, encoding)
@@ -189,7 +204,7 @@ class ProductWriter:
         return self.folder
 
     def _publish(self) -> None:
-        old = self.output / f".{self.name}.old-{secrets.token_hex(4)}"
+        old = self.output / f"{self._replaced}{secrets.token_hex(4)}"
         replaced = self._overwrite and self.folder.exists()
         if replaced:
             self.folder.rename(old)
