@@ -37,19 +37,21 @@ def sampling_matrix(size: int, positions: NDArray[np.number], sigma: float) -> F
         raise ValueError(f"sigma={sigma} is negative; a point spread function has sigma >= 0")
     positions = np.asarray(positions, dtype=np.float64)
     radius = int(np.ceil(5.0 * sigma)) if sigma >= _GAUSSIAN else 16
-    first = np.floor(positions).astype(np.int64) - radius + 1
-    taps = first[:, None] + np.arange(2 * radius)
-    x = positions[:, None] - taps
+    whole = np.floor(positions).astype(np.int64)
+    phase = (positions - whole)[:, None]
+    taps = np.arange(1 - radius, radius + 1)
+    x = phase - taps
     if sigma >= _GAUSSIAN:  # the band limit is out of reach: the transform is the Gaussian itself
         kernel = np.exp(-0.5 * (x / sigma) ** 2)
     else:
         spectrum = _WEIGHTS * np.exp(-2 * (np.pi * sigma * _FREQUENCIES) ** 2)
-        kernel = np.cos(2 * np.pi * x[..., None] * _FREQUENCIES) @ spectrum
+        at, of = 2 * np.pi * phase * _FREQUENCIES, 2 * np.pi * taps * _FREQUENCIES[:, None]
+        kernel = (spectrum * np.cos(at)) @ np.cos(of) + (spectrum * np.sin(at)) @ np.sin(of)  # cos(at - of)
         kernel *= np.cos(np.pi / 2 * np.clip(x / radius, -1, 1)) ** 2
     kernel /= kernel.sum(axis=1, keepdims=True)
     matrix = np.zeros((len(positions), size))
-    rows = np.broadcast_to(np.arange(len(positions))[:, None], taps.shape)
-    np.add.at(matrix, (rows, np.clip(taps, 0, size - 1)), kernel)
+    rows = np.broadcast_to(np.arange(len(positions))[:, None], x.shape)
+    np.add.at(matrix, (rows, np.clip(whole[:, None] + taps, 0, size - 1)), kernel)
     return matrix.astype(np.float32)
 
 

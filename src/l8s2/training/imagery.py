@@ -16,6 +16,7 @@ import numpy as np
 from l8s2 import sensors
 from l8s2.simulate import Conditions, observe, resample, sentinel2_stack
 from l8s2.simulate.optics import Float
+from l8s2.training.augmentation import other_world, random_veil, with_stranger
 
 VALIDATION = ("dsen2_T33UUB", "dsen2_mock", "pampas", "bigearthnet6", "sundarbans")
 """Places no network is trained on."""
@@ -169,8 +170,11 @@ class Crops:
 
     def _pair(self, image: Image, rng: np.random.Generator) -> tuple[Float, Float, Float, np.ndarray]:
         truth, finite = self._world(image, rng)
+        if rng.random() < 0.25:
+            stranger, _ = self._world(self.images[rng.choice(len(self.images), p=self.weight)], rng)
+            truth = with_stranger(truth, stranger, rng)
         conditions = Conditions.random(rng, disturbed=self.disturbed)
-        veil = _veil(truth.shape, rng) if rng.random() < 0.3 else None
+        veil = random_veil(truth.shape, rng) if rng.random() < 0.3 else None
         if veil is not None:
             truth = truth + veil
         seen = observe(truth, conditions, rng, veil=veil)
@@ -213,30 +217,8 @@ class Crops:
         gain = np.exp(rng.normal(0, 0.2) + rng.normal(0, 0.05, (6, 1, 1)))
         world = world * gain
         if rng.random() < 0.35:
-            world = _other_world(world, rng)
+            world = other_world(world, rng)
         return np.ascontiguousarray(world, dtype=np.float32), np.ascontiguousarray(finite)
-
-
-def _other_world(world: Float, rng: np.random.Generator) -> Float:
-    """Change how the bands vary against each other, so that detail of pan is never simply copied.
-
-    Snow is the case in mind: bright and rich in the visible, dark, flat and inverted in the short-wave infrared.
-    """
-    visible, nir, swir = np.exp(rng.uniform(np.log((0.5, 0.15, 0.1)), np.log((2.5, 1.5, 1.5))))
-    contrast = np.array([visible] * 3 + [nir * rng.choice((1, 1, 1, -1))] + [swir * rng.choice((1, 1, 1, -1))] * 2)
-    mean = world.mean((1, 2), keepdims=True)
-    level = mean * np.exp(rng.normal(0, 0.2, (6, 1, 1)))
-    changed: Float = level + contrast[:, None, None] * (world - mean)
-    return changed
-
-
-def _veil(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
-    """Smooth structure that pan does not share: errors of the atmospheric correction, strongest near clouds."""
-    side = int(rng.integers(3, 14))
-    coarse = rng.standard_normal((1, side, side)) + 0.3 * rng.standard_normal((6, side, side))
-    amplitude = np.exp(rng.uniform(np.log(0.003), np.log(0.08))) * rng.uniform(0.2, 1.2, (6, 1, 1))
-    rows, columns = (np.linspace(0, side - 1, n) for n in shape[1:])
-    return resample((coarse * amplitude).astype(np.float32), rows, columns, 0.5)
 
 
 def _shrink(mask: np.ndarray, radius: int) -> np.ndarray:
