@@ -95,7 +95,7 @@ def score(ms: Float, mean: Float, sigma: Float, truth: Float, clear: Mask) -> di
     """
     import numpy as np
 
-    from l8s2.evaluation import metrics
+    from l8s2.evaluation import metrics, uncertainty
     from l8s2.evaluation.baselines import bicubic
     from l8s2.sensors import BANDS
 
@@ -111,7 +111,7 @@ def score(ms: Float, mean: Float, sigma: Float, truth: Float, clear: Mask) -> di
                 "psnr_bicubic": psnr_plain.value,
                 "psnr": psnr.value,
                 "gain_db": psnr.value - psnr_plain.value,
-                "coverage": metrics.coverage(ours, spread, true, clear).value,
+                "coverage": uncertainty.coverage(ours, spread, true, clear).value,
                 "pixels": psnr.n,
             }
         )
