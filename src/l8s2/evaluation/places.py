@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l8s2.evaluation.baselines import bicubic
+from l8s2.evaluation.metrics import rmse
+from l8s2.evaluation.uncertainty import coverage, error_correlation
 from l8s2.sensors import BANDS
 from l8s2.simulate import Conditions, observe
 from l8s2.simulate.optics import Float
@@ -70,26 +72,23 @@ def score_image(
     truth, ms, pan, usable = simulate_place(stack, conditions, seed)
     mean, sigma = predictor.predict(ms, pan)
     coarse = bicubic(fill_missing(ms))
-    columns = []
+    rows = []
     for b in range(len(BANDS)):
         ok = usable[b] & known_bands[b] & np.isfinite(mean[b])
-        error = mean[b][ok] - truth[b][ok]
-        reference = coarse[b][ok] - truth[b][ok]
-        spread = sigma[b][ok]
-        columns.append(
+        rows.append(
             (
-                np.sqrt(np.mean(reference**2)),
-                np.sqrt(np.mean(error**2)),
-                np.mean(np.abs(error) <= 1.645 * spread),
-                np.corrcoef(np.abs(error), spread)[0, 1],
+                rmse(coarse[b], truth[b], ok).value,
+                rmse(mean[b], truth[b], ok).value,
+                coverage(mean[b], sigma[b], truth[b], ok).value,
+                error_correlation(mean[b], sigma[b], truth[b], ok).value,
             )
         )
-    bicubic_rmse, rmse, coverage, pearson = np.array(columns, dtype=np.float64).T
+    of_bicubic, of_model, covered, pearson = np.array(rows, dtype=np.float64).T
     return PlaceScore(
         place=place,
-        bicubic_rmse=bicubic_rmse,
-        rmse=rmse,
-        coverage=coverage,
+        bicubic_rmse=of_bicubic,
+        rmse=of_model,
+        coverage=covered,
         pearson=pearson,
         pixels=int(usable.all(0).sum()),
     )
