@@ -19,44 +19,26 @@ from PIL import Image
 from l8s2 import harmonize, masks, open_scene
 from l8s2.errors import InputError
 from l8s2.evaluation.baselines import bicubic
+from l8s2.evaluation.no_reference import consistency, pan_correlation
 from l8s2.scene import Pixels
-from l8s2.sensors import BANDS, PAN_WEIGHTS
-from l8s2.simulate.optics import resample
-from l8s2.simulate.sensor import extra_blur
+from l8s2.sensors import BANDS
 from l8s2.tiling import dilate, fill_missing
 
 EDGE = 6
 """MS pixels at the border that do not count."""
 
 
-def consistency(mean: np.ndarray, ms: np.ndarray) -> np.ndarray:
-    """(6,) RMS reflectance between the output seen by OLI and the input, away from borders, fill and bright cloud."""
-    usable = np.isfinite(ms).all(0) & (np.nan_to_num(ms).max(0) < 0.5)
-    usable &= ~dilate(np.isnan(ms).any(0), EDGE)
-    usable[:EDGE] = usable[-EDGE:] = usable[:, :EDGE] = usable[:, -EDGE:] = False
-    rows, columns = (np.arange(n) * 3 + 0.5 for n in ms.shape[1:])
-    result = []
-    for band, fine, coarse in zip(BANDS, fill_missing(mean), ms, strict=True):
-        a, b = band.band_pass["S2A"]
-        seen = resample(fine * a + b, rows, columns, extra_blur(band.oli_psf_sigma, band.msi_psf_sigma))
-        result.append(np.sqrt(np.mean((seen - coarse)[usable] ** 2)))
-    return np.array(result)
-
-
-def detail(fine: np.ndarray, pixels: Pixels) -> float:
-    """Correlation of the high-passes (30 m Gaussian taken out) of visible output and pan at the pan samples."""
-    assert pixels.pan is not None
-    shape = pixels.pan.shape
-    visible = np.tensordot(np.array(PAN_WEIGHTS), fill_missing(fine[:3]), axes=1)
-    rows, columns = (np.arange(n) * 1.5 + 0.5 for n in shape)
-    visible = resample(visible.astype(np.float32), rows, columns, 0.0)
-    a, b = (x - resample(x, *map(np.arange, shape), 2.0) for x in (visible, fill_missing(pixels.pan[None])[0]))
-    cloud = (pixels.qa & (masks.flag("cloud") | masks.flag("dilated_cloud"))) > 0
-    bad = dilate(cloud | np.isnan(pixels.ms).any(0) | (np.nan_to_num(pixels.ms[:3]).max(0) > 0.5), 3)
-    bad |= np.isnan(pixels.pan).reshape(shape[0] // 2, 2, -1, 2).any((1, 3))
+def known(pixels: Pixels) -> np.ndarray:
+    """(h, w) True away from borders, fill and bright cloud."""
+    bad = (np.nan_to_num(pixels.ms).max(0) >= 0.5) | dilate(np.isnan(pixels.ms).any(0), EDGE)
     bad[:EDGE] = bad[-EDGE:] = bad[:, :EDGE] = bad[:, -EDGE:] = True
-    ok = ~bad.repeat(2, 0).repeat(2, 1)
-    return float(np.corrcoef(a[ok], b[ok])[0, 1])
+    return ~bad
+
+
+def clear(pixels: Pixels) -> np.ndarray:
+    """(h, w) True where also no cloud is near, which pan sees elsewhere than the other bands do."""
+    cloud = (pixels.qa & (masks.flag("cloud") | masks.flag("dilated_cloud"))) > 0
+    return known(pixels) & ~dilate(cloud | (np.nan_to_num(pixels.ms[:3]).max(0) > 0.5), 3)
 
 
 def picture(path: Path, before: np.ndarray, after: np.ndarray, size: int = 420) -> None:
@@ -92,8 +74,11 @@ def main(scenes: Path, pictures: Path | None) -> None:
             seconds = time.perf_counter() - start
             pixels = scene.read(*(slice(0, n) for n in scene.shape))
             coarse = bicubic(fill_missing(pixels.ms))
-            cells = [f"{x:.4f}" for x in consistency(mean, pixels.ms)]
-            cells += ["-", "-"] if pixels.pan is None else [f"{detail(x, pixels):.3f}" for x in (coarse, mean)]
+            cells = [f"{score.value:.4f}" for score in consistency(mean, pixels.ms, known(pixels))]
+            if pixels.pan is None:
+                cells += ["-", "-"]
+            else:
+                cells += [f"{pan_correlation(x, pixels.pan, clear(pixels)).value:.3f}" for x in (coarse, mean)]
             print(f"| {scene.product_id} | {seconds:.1f} | " + " | ".join(cells) + " |")
             if pictures is not None and pixels.pan is not None:
                 pictures.mkdir(parents=True, exist_ok=True)

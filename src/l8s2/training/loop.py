@@ -32,7 +32,7 @@ class TrainingConfig:
     warmup: int = 200
     weight_decay: float = 1e-4
     gradient_weight: float = 0.5
-    sigma_weight: float = 0.03
+    sigma_weight: float = 0.1
     ema: float = 0.999
     seed: int = 42
     bf16: bool = True
