@@ -24,21 +24,28 @@ from l8s2.scene import Pixels
 from l8s2.sensors import BANDS
 from l8s2.tiling import dilate, fill_missing
 
-EDGE = 6
-"""MS pixels at the border that do not count."""
+NEAR = 3
+"""MS pixels around what does not count that do not count either."""
+
+
+def inside(bad: np.ndarray, edge: int) -> np.ndarray:
+    """(h, w) True where not ``bad`` and at least ``edge`` pixels from the border."""
+    usable = np.zeros_like(bad)
+    usable[edge:-edge, edge:-edge] = ~bad[edge:-edge, edge:-edge]
+    return usable
 
 
 def known(pixels: Pixels) -> np.ndarray:
-    """(h, w) True away from borders, fill and bright cloud."""
-    bad = (np.nan_to_num(pixels.ms).max(0) >= 0.5) | dilate(np.isnan(pixels.ms).any(0), EDGE)
-    bad[:EDGE] = bad[-EDGE:] = bad[:, :EDGE] = bad[:, -EDGE:] = True
-    return ~bad
+    """(h, w) True away from borders, fill and bright cloud; ``consistency`` keeps as far away again."""
+    bright = np.nan_to_num(pixels.ms).max(0) >= 0.5
+    return inside(bright | dilate(np.isnan(pixels.ms).any(0), NEAR), NEAR)
 
 
 def clear(pixels: Pixels) -> np.ndarray:
-    """(h, w) True where also no cloud is near, which pan sees elsewhere than the other bands do."""
+    """(h, w) True away from borders, fill and any cloud, which pan sees elsewhere than the other bands do."""
     cloud = (pixels.qa & (masks.flag("cloud") | masks.flag("dilated_cloud"))) > 0
-    return known(pixels) & ~dilate(cloud | (np.nan_to_num(pixels.ms[:3]).max(0) > 0.5), 3)
+    bright = np.nan_to_num(pixels.ms[:3]).max(0) > 0.5
+    return inside(dilate(cloud | bright | np.isnan(pixels.ms).any(0), NEAR), 2 * NEAR)
 
 
 def picture(path: Path, before: np.ndarray, after: np.ndarray, size: int = 420) -> None:
