@@ -83,19 +83,27 @@ class CompactPredictor:
             no_pan &= np.isfinite(ms).any(axis=0)  # beyond the footprint nothing is asked of pan
             with_pan = ~dilate(no_pan, PAN_REACH)[m : m + height, m : m + width]
         ms = fill_missing(ms)
-        blind = None if with_pan.all() else self._blind(ms)
         if pan is not None and with_pan.any():
             mean, sigma = self._run(self._network, ms, fill_missing(pan[None])[0])
-            if blind is not None:
-                where = enlarge(with_pan)
-                mean, sigma = np.where(where, mean, blind[0]), np.where(where, sigma, blind[1])
+            if not with_pan.all():
+                self._patch(mean, sigma, ms, with_pan)
         else:
-            assert blind is not None
-            mean, sigma = blind
+            mean, sigma = self._blind(ms)
         if missing.any():
             gone = enlarge(missing)
             mean, sigma = (np.where(gone, np.float32(np.nan), x) for x in (mean, sigma))
         return mean, sigma, with_pan
+
+    def _patch(self, mean: Float, sigma: Float, ms: Float, with_pan: Mask) -> None:
+        """Put what the bands alone tell where ``with_pan`` is False, in place; only the part around it is computed."""
+        m = self.margin
+        rows, columns = (np.flatnonzero(~with_pan.all(axis)) for axis in (1, 0))
+        part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        blind = self._blind(ms[:, part[0].start : part[0].stop + 2 * m, part[1].start : part[1].stop + 2 * m])
+        where = enlarge(~with_pan[part])
+        for image, values in zip((mean, sigma), blind, strict=True):
+            inner = image[:, 3 * part[0].start : 3 * part[0].stop, 3 * part[1].start : 3 * part[1].stop]
+            inner[:, where] = values[:, where]
 
     def _blind(self, ms: Float) -> tuple[Float, Float]:
         """What the bands alone tell."""
