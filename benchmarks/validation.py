@@ -4,6 +4,7 @@
 
 Simulated with the nominal sensor and noise, radiometry clean and disturbed. Gain in PSNR (dB, data range 1) over Keys
 bicubic of the Landsat bands; lowest gain of any image and band; coverage of +-1.645 sigma; correlation of sigma and |error|.
+Sigma is scaled on held-out strips and the validation places; coverage is that of a scaling without the place in question.
 """
 
 from __future__ import annotations
@@ -16,15 +17,24 @@ from PIL import Image as Picture
 
 from l8s2 import load_model
 from l8s2.evaluation.baselines import bicubic
+from l8s2.evaluation.calibration import Ratios, error_ratios, factors
 from l8s2.evaluation.places import by_place, score_image, simulate_place, validation_conditions
 from l8s2.tiling import fill_missing
 from l8s2.training.imagery import Image, load_folder
 
 
-def table(model: str, images: list[Image], *, disturbed: bool) -> None:
+def table(model: str, images: list[Image], ratios: Ratios, *, disturbed: bool) -> None:
     predictor = load_model(model)
     scores = [
-        score_image(predictor, i.place, i.stack, i.known_bands, validation_conditions(disturbed=disturbed, seed=n), n)
+        score_image(
+            predictor,
+            i.place,
+            i.stack,
+            i.known_bands,
+            validation_conditions(disturbed=disturbed, seed=n),
+            n,
+            factors(ratios, without=i.place) / factors(ratios),
+        )
         for n, i in enumerate(images)
     ]
     print(f"\n### {model}, radiometry {'disturbed' if disturbed else 'clean'}\n")
@@ -65,10 +75,11 @@ def picture(path: Path, image: Image, size: int = 260) -> None:
 @click.argument("patches", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--pictures", type=click.Path(file_okay=False, path_type=Path))
 def main(patches: Path, pictures: Path | None) -> None:
-    images = load_folder(patches)[2]
+    _, calibration, images = load_folder(patches)
     for model in ("compact", "compact-nopan"):
+        ratios = error_ratios(load_model(model), calibration + images)
         for disturbed in (False, True):
-            table(model, images, disturbed=disturbed)
+            table(model, images, ratios, disturbed=disturbed)
     if pictures is not None:
         pictures.mkdir(parents=True, exist_ok=True)
         for place in dict.fromkeys(i.place for i in images):

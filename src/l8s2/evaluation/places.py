@@ -66,11 +66,24 @@ def simulate_place(stack: Float, conditions: Conditions, seed: int) -> tuple[Flo
 
 
 def score_image(
-    predictor: Any, place: str, stack: Float, known_bands: Sequence[bool], conditions: Conditions, seed: int
+    predictor: Any,
+    place: str,
+    stack: Float,
+    known_bands: Sequence[bool],
+    conditions: Conditions,
+    seed: int,
+    sigma_factors: NDArray[np.float64] | None = None,
 ) -> PlaceScore:
-    """Simulate, predict, compare. ``predictor`` keeps predictors.Predictor's contract."""
+    """Simulate, predict, compare.
+
+    Args:
+        predictor: keeps predictors.Predictor's contract.
+        sigma_factors: (6,) what sigma is multiplied with first, to judge a calibration that left this place out.
+    """
     truth, ms, pan, usable = simulate_place(stack, conditions, seed)
     mean, sigma = predictor.predict(ms, pan)
+    if sigma_factors is not None:
+        sigma = sigma * sigma_factors[:, None, None]
     coarse = bicubic(fill_missing(ms))
     rows = []
     for b in range(len(BANDS)):
