@@ -155,6 +155,17 @@ def test_resolution_is_where_right_detail_ends() -> None:
     assert fourier_curves(-truth, truth, truth > -9).resolution < 0.01
 
 
+@settings(max_examples=20)
+@given(st.integers(0, 10**6), st.floats(0.3, 3))
+def test_resolution_is_the_first_crossing_of_one_half(seed: int, share: float) -> None:
+    truth = noise(seed)[0]
+    curves = fourier_curves(truth + share * (noise(seed + 1)[0] - 0.2), truth, truth > -9)
+    frequency, correlation = np.append(0, curves.frequency), np.append(1, curves.correlation)
+    assert (correlation[frequency < curves.resolution] >= 0.5).all()
+    if curves.resolution < 0.5:
+        assert np.interp(curves.resolution, frequency, correlation) == pytest.approx(0.5)
+
+
 def test_curves_without_pixels_or_without_detail() -> None:
     image = noise(1)[0]
     for mask in (np.zeros((40, 45), bool), np.arange(45) % 2 * np.ones((40, 1)) > 0):
