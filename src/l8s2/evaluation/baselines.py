@@ -5,12 +5,12 @@ Every baseline is ``f(ms, pan) -> (6, 3h, 3w) float32``, reflectance on the 10 m
 * ms: (6, h, w) surface reflectance at 30 m, bands in the order of ``sensors.BANDS``;
 * pan: (2h, 2w) top-of-atmosphere reflectance at 15 m, pan[2r, 2c] centred on ms[:, r, c]; None where there is none.
 
-NaN spreads as far as interpolation and blur reach and no further: means, variances and regressions leave it out, so hand in
-what is missing as NaN, not as a guess.
+NaN spreads as far as interpolation and blur reach and no further: means, variances and regressions leave it out, so
+hand in what is missing as NaN, not as a guess.
 
-The pan methods first give the bands Sentinel-2's band-pass: what sets them apart from ``band_pass_bicubic`` is the detail
-they add. Into a band that is less sharp on Sentinel-2 than pan (nir08, swir16, swir22) ``gram_schmidt`` and ``mtf_glp``
-put pan of that band's sharpness; with pan as it is they would lose to interpolation.
+The pan methods first give the bands Sentinel-2's band-pass: what sets them apart from ``band_pass_bicubic`` is the
+detail they add. Into a band that is less sharp on Sentinel-2 than pan (nir08, swir16, swir22) ``gram_schmidt`` and
+``mtf_glp`` put pan of that band's sharpness; with pan as it is they would lose to interpolation.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from l8s2.evaluation.resampling import nearest as nearest_pixel
 from l8s2.sensors import BANDS, PAN_WEIGHTS
 
 WINDOW = 5
-"""MS pixels to the side of the window in which ``mtf_glp`` regresses the bands on pan. Wider windows scored lower on the
-training places, narrower ones rest on few pixels."""
+"""MS pixels to the side of the window in which ``mtf_glp`` regresses the bands on pan. Wider windows scored lower on
+the training places, narrower ones rest on few pixels."""
 DARKEST = 0.01
 """Reflectance; ``brovey`` divides by no intensity below it."""
 FLATTEST = 1e-12
-"""Variance (reflectance squared) up to which an image counts as flat: nothing can be regressed on it, the gain is 0."""
+"""Variance (reflectance squared) up to which an image counts as flat: nothing is regressed on it, the gain is 0."""
 
 _VISIBLE = slice(0, 3)
 _VISIBLE_SIGMA = float(np.mean([band.oli_psf_sigma for band in BANDS[_VISIBLE]]))
@@ -77,8 +77,9 @@ def band_pass_bicubic(ms: Array, pan: Array | None = None) -> Float:
 def brovey(ms: Array, pan: Array | None) -> Float:
     """Brovey transform (Gillespie, Kahle & Walker 1987): visible bands times pan by intensity, the others interpolated.
 
-    Intensity is the mixture of blue, green and red by PAN_WEIGHTS; pan is given its mean and variance, of the whole image
-    at 30 m. Written as ``band + band / max(intensity, DARKEST) * (pan - intensity)``: the ratio, but harmless over water.
+    Intensity is the mixture of blue, green and red by PAN_WEIGHTS; pan is given its mean and variance, of the whole
+    image at 30 m. Written as ``band + band / max(intensity, DARKEST) * (pan - intensity)``: the ratio, but harmless
+    over water.
 
     Args:
         ms: (6, h, w) reflectance at 30 m.
@@ -104,8 +105,9 @@ def brovey(ms: Array, pan: Array | None) -> Float:
 def gram_schmidt(ms: Array, pan: Array | None) -> Float:
     """Adaptive Gram-Schmidt, GSA (Aiazzi, Baronti & Selva 2007): what pan holds beyond an intensity fitted to it.
 
-    Intensity is the affine mixture of blue, green and red that is nearest to pan at 30 m by least squares. Each of the six
-    bands gets ``cov(band, intensity) / var(intensity) * (pan - intensity)``; one gain per band, of the whole image at 30 m.
+    Intensity is the affine mixture of blue, green and red that is nearest to pan at 30 m by least squares. Each of the
+    six bands gets ``cov(band, intensity) / var(intensity) * (pan - intensity)``; one gain per band, of the whole image
+    at 30 m.
 
     Args:
         ms: (6, h, w) reflectance at 30 m.
@@ -134,8 +136,8 @@ def gram_schmidt(ms: Array, pan: Array | None) -> Float:
 def mtf_glp(ms: Array, pan: Array | None) -> Float:
     """Generalised Laplacian pyramid with matched MTF, gains by regression (Aiazzi et al. 2006; Vivone et al. 2015).
 
-    Each of the six bands gets ``gain * (pan - bicubic(pan at 30 m))``, where pan goes to 30 m with the sharpness that the
-    band has on OLI; the gain is ``cov(band, pan) / var(pan)`` at 30 m, in a window of WINDOW MS pixels about each.
+    Each of the six bands gets ``gain * (pan - bicubic(pan at 30 m))``, where pan goes to 30 m with the sharpness that
+    the band has on OLI; the gain is ``cov(band, pan) / var(pan)`` at 30 m, in a window of WINDOW MS pixels about each.
 
     Args:
         ms: (6, h, w) reflectance at 30 m.

@@ -1,8 +1,8 @@
 """The 30 m bands and 15 m pan on each other's grids and on the 10 m block grid, without any shift. Pure numpy.
 
-Seen from the centre of MS pixel r its 10 m pixels lie at OFFSETS and its two pan samples at 0 and 1/2, in MS pixels. That
-repeats every 30 m, so each function here is a small set of weights. Beyond the edges the last pixel repeats, if nothing else
-is said; NaN spreads as far as the weights reach and no further.
+Seen from the centre of an MS pixel its 10 m pixels lie at OFFSETS and its two pan samples at 0 and 1/2, in MS pixels.
+That repeats every 30 m, so each function here is a small set of weights. Beyond the edges the last pixel repeats, if
+nothing else is said; NaN spreads as far as the weights reach and no further.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def pan_at_10m(pan: Array, sigma: float = PAN_PSF_SIGMA) -> Float:
 
     Args:
         pan: (2h, 2w) at 15 m.
-        sigma: Gaussian standard deviation of the band's point spread function, metres. For a band sharper than pan nothing
-            is blurred.
+        sigma: Gaussian standard deviation of the band's point spread function, metres. For a band sharper than pan
+            nothing is blurred.
 
     Returns:
         (3h, 3w) float32.
@@ -73,7 +73,7 @@ def pan_at_10m(pan: Array, sigma: float = PAN_PSF_SIGMA) -> Float:
 def pan_at_30m(pan: Array, sigma: float) -> Float:
     """Pan as a Landsat band would see it: blurred to its sharpness and sampled at the MS centres.
 
-    Beyond the edges pan goes on as its own point reflection: a ramp stays a ramp, and what is regressed on it stays true.
+    Beyond the edges pan goes on as its own point reflection: a ramp stays a ramp.
 
     Args:
         pan: (2h, 2w) at 15 m.
@@ -92,8 +92,8 @@ def filter_both_axes(image: NDArray[Value], weights: Exact, *, period: int = 1) 
 
     Args:
         image: (..., period h, period w).
-        weights: (phases, 2 radius + 1); row ``phases k + p`` of the result is the sum of ``weights[p]`` times the rows of
-            the image within ``radius`` of row ``period k``, and so for columns.
+        weights: (phases, 2 radius + 1); row ``phases k + p`` of the result is the sum of ``weights[p]`` times the rows
+            of the image within ``radius`` of row ``period k``, and so for columns.
         period: rows of the image for every ``phases`` rows of the result.
 
     Returns:
