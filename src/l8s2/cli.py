@@ -172,6 +172,46 @@ def info(product: Path, pan: Path | None, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("imagery", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder that gets the results.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    default=("compact", "compact-nopan"),
+    show_default=True,
+    help="compact, compact-nopan, or an ONNX file exported by l8s2; may be given several times.",
+)
+@click.option(
+    "--sentinel2",
+    type=click.Path(path_type=Path),
+    help="Six-band raster on the 10 m lattice: the truth for one Landsat product.",
+)
+@_PAN
+@click.option("--disturbed", is_flag=True, help="Simulate with radiometric disturbance as well.")
+@click.option("--as-published", is_flag=True, help="Data range 2, not 1, in published_bands.json.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing evaluation once the new one is whole.")
+@_JSON
+def evaluate(imagery: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+    """Score models and all baselines on IMAGERY.
+
+    Sentinel-2 archives (.npz, or folders of them) play the truth of simulated pairs. A Landsat product with --sentinel2 is
+    a real pair; alone it is scored without reference: consistency at 30 m, detail against pan, QNR.
+    """
+    from l8s2.evaluation.run import run_evaluation
+
+    with _progress("evaluating") as progress:
+        summary, table = run_evaluation(imagery, progress=progress, warn=_warn, **options)
+    if as_json:
+        click.echo(json.dumps(summary, indent=2, allow_nan=False))
+    else:
+        click.echo(table)
+        click.echo(
+            f"{summary['images']} images of {summary['places']} places; {summary['output']}/report.html", err=True
+        )
+
+
+@main.command()
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("l8s2-demo"), show_default=True)
 @_JSON
 def demo(output: Path, as_json: bool) -> None:

@@ -49,6 +49,8 @@ class Image:
     sigma: tuple[float, float] = _MSI_SIGMA
     """Sharpness of the 10 m and of the 20 m bands, Gaussian sigma in pixels."""
     smallest_scale: float = 1.0
+    index: int = 0
+    """Number of the image in its file."""
 
 
 def load(path: Path) -> list[Image]:
@@ -70,8 +72,9 @@ def load(path: Path) -> list[Image]:
             known_bands=known,
             sigma=_NATIVE_SIGMA.get(key, _MSI_SIGMA),
             smallest_scale=_SMALLEST_SCALE.get(key, 1.0),
+            index=index,
         )
-        for stack in stacks
+        for index, stack in enumerate(stacks)
         if np.isfinite(stack).all(0).mean() > 0.3
     ]
 

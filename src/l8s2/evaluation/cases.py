@@ -1,0 +1,248 @@
+"""What a model is scored on: pairs simulated from Sentinel-2 archives, a real pair, or Landsat alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from l8s2 import masks
+from l8s2.errors import InputError
+from l8s2.evaluation.pair import Truth
+from l8s2.evaluation.places import BORDER, simulate_place, validation_conditions
+from l8s2.grid import BLOCK
+from l8s2.scene import Scene, open_scene
+from l8s2.sensors import BANDS
+from l8s2.tiling import Float, Mask, dilate, enlarge
+from l8s2.training.imagery import Image, load
+
+Mode = Literal["simulated", "pair", "no-reference"]
+TILE = 256
+"""MS pixels to a side of the pieces, about, in which a Landsat scene is scored."""
+_MARGIN = BORDER // BLOCK
+_SMALLEST = 2 * BORDER + 12
+"""10 m pixels to a side of an image in which something is left to score when its border is taken off."""
+_QUARTERS = ("December-February", "March-May", "June-August", "September-November")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One image to score on."""
+
+    place: str
+    name: str
+    """Unique among the images of a run."""
+    ms: Float
+    """(6, h, w) reflectance at 30 m; NaN is missing."""
+    pan: Float | None
+    """(2h, 2w) reflectance at 15 m."""
+    truth: Float | None
+    """(6, 3h, 3w) reflectance at 10 m; None without reference."""
+    usable: Mask
+    """True = counts: (6, 3h, 3w) where there is a truth, else (h, w), MS pixels."""
+    strata: dict[str, str]
+    """What is known of the image, such as level and season."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imagery:
+    """Everything that a run scores on."""
+
+    mode: Mode
+    pixels: int
+    """10 m pixels in all, borders included; for progress."""
+    cases: Iterator[Case]
+
+
+def gather(
+    paths: Sequence[Path],
+    stack: ExitStack,
+    *,
+    sentinel2: Path | None = None,
+    pan: Path | None = None,
+    disturbed: bool = False,
+    warn: Callable[[str], None],
+) -> Imagery:
+    """Find out what ``paths`` are and prepare them.
+
+    Args:
+        paths: ``.npz`` archives of Sentinel-2 imagery (``training.imagery``) or folders of them, or Landsat products.
+        stack: closes what is opened here.
+        sentinel2: six-band raster of the same ground as the one Landsat product in ``paths``.
+        pan: Level-1 product of that Landsat product.
+        disturbed: add radiometric disturbance to what is simulated.
+        warn: told what is left out, and why.
+
+    Raises InputError for what cannot be used.
+    """
+    archives = [_archives(path) for path in paths]
+    if all(archives):
+        if sentinel2 is not None or pan is not None:
+            raise InputError("--sentinel2 and --pan belong to a Landsat product, but Sentinel-2 archives were given")
+        return _simulated(archives, disturbed, warn)
+    if any(archives):
+        raise InputError("Sentinel-2 archives and Landsat products together; evaluate them one after the other")
+    if disturbed:
+        raise InputError("--disturbed belongs to simulated pairs; give .npz archives of Sentinel-2 imagery")
+    if len(paths) > 1 and (sentinel2 is not None or pan is not None):
+        raise InputError(f"--sentinel2 and --pan belong to one Landsat product; {len(paths)} were given")
+    scenes = [stack.enter_context(open_scene(path, pan)) for path in paths]
+    for message in (message for scene in scenes for message in scene.warnings):
+        warn(message)
+    truth = None if sentinel2 is None else stack.enter_context(Truth(sentinel2, scenes[0].geobox))
+    plan = [
+        (scene, rows, columns)
+        for scene in scenes
+        for rows in _pieces(truth.rows if truth else slice(0, scene.shape[0]))
+        for columns in _pieces(truth.columns if truth else slice(0, scene.shape[1]))
+    ]
+    pixels = sum(BLOCK**2 * (rows.stop - rows.start) * (columns.stop - columns.start) for _, rows, columns in plan)
+    cases = (_of_scene(scene, rows, columns, truth) for scene, rows, columns in plan)
+    return Imagery(mode="pair" if truth else "no-reference", pixels=pixels, cases=cases)
+
+
+def _archives(path: Path) -> list[Path]:
+    """The archives that ``path`` stands for; none where it can only be a Landsat product."""
+    if not path.exists():
+        raise InputError(
+            f"{path}: no such file or folder; give .npz archives of Sentinel-2 imagery or a Landsat product"
+        )
+    if path.is_dir():
+        return sorted(path.glob("*.npz"))
+    return [path] if path.suffix == ".npz" else []
+
+
+def _simulated(archives: list[list[Path]], disturbed: bool, warn: Callable[[str], None]) -> Imagery:
+    loaded: list[tuple[Path, Image, dict[str, Any], int]] = []
+    for path in dict.fromkeys(path for paths in archives for path in paths):
+        try:
+            images, meta, count = _load(path)
+        except InputError as error:
+            if [path] in archives:  # asked for by its name
+                raise
+            warn(f"{error}; left out")
+            continue
+        large = [image for image in images if min(image.stack.shape[1:]) >= _SMALLEST]
+        if len(large) < count:
+            reason = f"smaller than {_SMALLEST} x {_SMALLEST} pixels or mostly nodata"
+            warn(f"{path.name}: {count - len(large)} of {count} images left out ({reason})")
+        loaded += [(path, image, meta, count) for image in large]
+    if not loaded:
+        raise InputError("no image that could be scored; give .npz archives with x10, x20 and meta (docs/training.md)")
+    if len({path.stem for path, *_ in loaded}) < len({path for path, *_ in loaded}):
+        raise InputError("two archives have one name; rename one, images are known by it")
+
+    def cases() -> Iterator[Case]:
+        for path, image, meta, count in loaded:
+            conditions = validation_conditions(disturbed=disturbed, seed=image.index)
+            truth, ms, pan, usable = simulate_place(image.stack, conditions, image.index)
+            yield Case(
+                place=image.place,
+                name=path.stem if count == 1 else f"{path.stem}_{image.index:03d}",
+                ms=ms,
+                pan=pan,
+                truth=truth,
+                usable=usable & np.array(image.known_bands)[:, None, None],
+                strata=strata(meta, image.index, count),
+            )
+
+    return Imagery(mode="simulated", pixels=sum(image.stack[0].size for _, image, *_ in loaded), cases=cases())
+
+
+def _load(path: Path) -> tuple[list[Image], dict[str, Any], int]:
+    """Images of an archive, its ``meta`` and how many images it holds, unusable ones included."""
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path.name}: not an .npz archive, or a damaged one; make it again")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = "meta" if "meta" not in archive else "x10 and x20, or x," if not _arrays(archive) else None
+            if missing:
+                raise InputError(f"{path.name}: no {missing} in it; docs/training.md tells the form of an archive")
+            meta = json.loads(str(archive["meta"]))
+            shapes = [archive[key].shape for key in _arrays(archive)]
+        if not isinstance(meta, dict):
+            raise InputError(
+                f"{path.name}: its meta is not a JSON object; docs/training.md tells the form of an archive"
+            )
+        if [s[1:2] for s in shapes] not in ([(4,), (3,)], [(len(BANDS),)]) or {len(s) for s in shapes} != {4}:
+            raise InputError(f"{path.name}: arrays of {shapes}; x10 must be N x 4 x H x W, x20 N x 3 x h x w")
+        return load(path), meta, shapes[0][0]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path.name}: cannot be read ({str(error).splitlines()[0]:.80}); make it again") from None
+
+
+def _arrays(archive: Any) -> list[str]:
+    return ["x"] if "x" in archive else ["x10", "x20"] if "x10" in archive and "x20" in archive else []
+
+
+def strata(meta: dict[str, Any], index: int, count: int) -> dict[str, str]:
+    """What the ``meta`` of an archive tells of image ``index`` of ``count``: level, season, continent, cover.
+
+    Dates, continent and cover may be one for all images or a list with one for each. Seasons are quarters of the year.
+    """
+    found: dict[str, str] = {}
+    level = re.search(r"L[12][AC]", str(meta.get("level", "")))
+    if level:
+        found["level"] = level[0]
+    dates = meta.get("dates", meta.get("date", ""))
+    words = re.split(r"[\s,;]+", " ".join(map(str, dates)) if isinstance(dates, list) else str(dates))
+    months = [re.fullmatch(r"\d{4}-?(0[1-9]|1[0-2])(-?\d\d)?", word) for word in words]
+    quarters = [_quarter(int(month[1])) for month in months if month]
+    if len(quarters) < len(words):  # a range, or words: nothing certain
+        quarters = []
+    if len(quarters) == count:
+        found["season"] = quarters[index]
+    elif len(set(quarters)) == 1:
+        found["season"] = quarters[0]
+    for key in ("continent", "cover"):
+        value = meta.get(key)
+        if isinstance(value, list) and len(value) == count:
+            value = value[index]
+        if isinstance(value, str):
+            found[key] = value
+    return found
+
+
+def _quarter(month: int) -> str:
+    return _QUARTERS[month % 12 // 3]
+
+
+def _pieces(span: slice) -> list[slice]:
+    """``span`` cut into equal pieces of no more than TILE."""
+    edges = np.linspace(span.start, span.stop, -(-(span.stop - span.start) // TILE) + 1).astype(int).tolist()
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def _of_scene(scene: Scene, rows: slice, columns: slice, truth: Truth | None) -> Case:
+    """A piece of a scene, with as much around it as is not scored."""
+    wide = [
+        slice(max(s.start - _MARGIN, 0), min(s.stop + _MARGIN, n))
+        for s, n in zip((rows, columns), scene.shape, strict=True)
+    ]
+    pixels = scene.read(wide[0], wide[1])
+    missing = np.asarray(np.isnan(pixels.ms).any(axis=0))
+    usable = masks.usable(pixels.qa) & ~dilate(missing, _MARGIN)
+    usable[:_MARGIN] = usable[-_MARGIN:] = usable[:, :_MARGIN] = usable[:, -_MARGIN:] = False
+    place = f"{scene.name.path:03d}{scene.name.row:03d}"
+    image = f"{scene.product_id}_row{rows.start}_column{columns.start}"
+    known = {"season": _quarter(scene.name.acquired.month)}
+    if truth is None:
+        return Case(place=place, name=image, ms=pixels.ms, pan=pixels.pan, truth=None, usable=usable, strata=known)
+    fine = truth.read(wide[0], wide[1])
+    return Case(
+        place=place,
+        name=image,
+        ms=pixels.ms,
+        pan=pixels.pan,
+        truth=fine,
+        usable=enlarge(usable) & np.isfinite(fine),
+        strata=known,
+    )

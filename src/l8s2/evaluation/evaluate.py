@@ -1,0 +1,213 @@
+"""From images to scores: every model and every baseline on the same pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from l8s2.errors import InputError
+from l8s2.evaluation import metrics, similarity
+from l8s2.evaluation.baselines import BASELINES, NEED_PAN
+from l8s2.evaluation.cases import Case, Imagery
+from l8s2.evaluation.catalogue import (
+    GROUPS,
+    INDICES,
+    OF_SIGMA,
+    PER_BAND,
+    PSNR_GAIN,
+    SPECTRAL,
+    nrmse,
+    without_reference,
+)
+from l8s2.evaluation.metrics import NOTHING, Score
+from l8s2.sensors import BAND_NAMES, BANDS
+from l8s2.tiling import Float, Mask
+
+PLAIN = "bicubic"
+"""The baseline that ``psnr_gain`` is counted from."""
+PUBLISHED = {"NRMSE": nrmse, "PSNR": metrics.psnr, "SSIM": similarity.ssim}
+PUBLISHED_BANDS_RANGE = 2.0
+"""Data range of PSNR and SSIM in the published scores by band; reflectance has 1."""
+
+
+class Model(Protocol):
+    """What is asked of a model here; ``predictors.Predictor`` has it."""
+
+    def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+        """See ``predictors.Predictor.predict``."""
+        ...
+
+
+class Output(NamedTuple):
+    """What a model or a baseline makes of an image; (6, 3h, 3w) reflectance each."""
+
+    mean: Float
+    sigma: Float | None
+
+
+class Record(NamedTuple):
+    """One number."""
+
+    model: str
+    place: str
+    image: str
+    bands: str
+    """A band, a group of ``catalogue.GROUPS``, or ``visible``."""
+    metric: str
+    value: float
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One image, scored."""
+
+    place: str
+    name: str
+    pixels: int
+    """Values (all bands) that every model was scored on; MS pixels without reference."""
+    strata: dict[str, str]
+    records: list[Record]
+    published: dict[str, float] = field(default_factory=dict)
+    """Of the first model, in the published layout."""
+    published_bands: dict[str, float] = field(default_factory=dict)
+
+
+Look = Callable[[Case, Mapping[str, Output], Mask, Scored], None]
+
+
+def evaluate(
+    imagery: Imagery,
+    predictors: Mapping[str, Model],
+    *,
+    as_published: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    look: Look | None = None,
+) -> list[Scored]:
+    """Score every model, and every baseline that the input allows, on every image.
+
+    A pixel counts where it is usable and every model and baseline has a value. Images without any such pixel are left out.
+
+    Args:
+        imagery: from ``cases.gather``; its images are used up.
+        predictors: by the name they get in tables.
+        as_published: PSNR and SSIM of ``published_bands`` with data range 2, as published, not 1.
+        progress: told (10 m pixels done, in all).
+        look: shown every image that is scored, with all outputs, the pixels that count and the scores.
+
+    Raises InputError where no image has a usable pixel.
+    """
+    scored, done = [], 0
+    for case in imagery.cases:
+        if case.usable.any():
+            made = dict(outputs(case, predictors))
+            usable = common(case, made)
+            if usable.any():
+                first = next(iter(predictors))
+                scored.append(_scored(case, made, usable, first, PUBLISHED_BANDS_RANGE if as_published else 1.0))
+                if look:
+                    look(case, made, usable, scored[-1])
+        done += 9 * case.ms[0].size
+        if progress:
+            progress(min(done, imagery.pixels), imagery.pixels)
+    if not scored:
+        raise InputError("no usable pixel in any image: all cloud, nodata or border; give other imagery")
+    return scored
+
+
+def outputs(case: Case, predictors: Mapping[str, Model]) -> Iterator[tuple[str, Output]]:
+    """(name, output) of the models, then of the baselines; what needs pan is left out where there is none."""
+    for name, predictor in predictors.items():
+        yield name, Output(*predictor.predict(case.ms, case.pan))
+    for name, baseline in BASELINES.items():
+        if case.pan is not None or name not in NEED_PAN:
+            yield name, Output(baseline(case.ms, case.pan), None)
+
+
+def common(case: Case, made: Mapping[str, Output]) -> Mask:
+    """Where ``case.usable`` holds and every output has a value; of the shape of ``case.usable``."""
+    finite = np.logical_and.reduce([np.isfinite(output.mean) for output in made.values()])
+    if case.truth is None:
+        h, w = case.usable.shape
+        finite = finite.reshape(len(BANDS), h, 3, w, 3).all(axis=(0, 2, 4))
+    usable: Mask = case.usable & finite
+    return usable
+
+
+def _scored(case: Case, made: Mapping[str, Output], usable: Mask, first: str, bands_range: float) -> Scored:
+    records = []
+    for name, output in made.items():
+        scores = score(output, made[PLAIN].mean, case, usable)
+        records += [Record(name, case.place, case.name, *key, float(s.value), s.n) for key, s in scores.items()]
+    published: dict[str, float] = {}
+    published_bands: dict[str, float] = {}
+    if case.truth is not None:
+        mean = made[first].mean
+        published = {name: float(f(mean, case.truth, usable).value) for name, f in PUBLISHED.items()}
+        for i, band in enumerate(BANDS):
+            for name, f in PUBLISHED.items():
+                how = {} if name == "NRMSE" else {"data_range": bands_range}
+                published_bands[f"{name}_{band.landsat}"] = float(f(mean[i], case.truth[i], usable[i], **how).value)
+    return Scored(
+        place=case.place,
+        name=case.name,
+        pixels=int(usable.sum()),
+        strata=case.strata,
+        records=records,
+        published=published,
+        published_bands=published_bands,
+    )
+
+
+def score(output: Output, plain: Float, case: Case, usable: Mask) -> dict[tuple[str, str], Score]:
+    """(bands, metric) -> score of one output, by band and by group.
+
+    Args:
+        output: what was made of the image.
+        plain: (6, 3h, 3w), what bicubic makes of it.
+        case: the image.
+        usable: as ``case.usable``.
+    """
+    if case.truth is None:
+        found = without_reference(output.mean, case.ms, case.pan, usable)
+    else:
+        found = {}
+        for i, band in enumerate(BAND_NAMES):
+            of_band = output.mean[i], case.truth[i], usable[i]
+            found[band, "psnr_gain"] = PSNR_GAIN.score(of_band[0], plain[i], *of_band[1:])
+            found |= {(band, name): metric.score(*of_band) for name, metric in PER_BAND.items()}
+            if output.sigma is not None:
+                of_sigma = output.mean[i], output.sigma[i], case.truth[i], usable[i]
+                found |= {(band, name): metric.score(*of_sigma) for name, metric in OF_SIGMA.items()}
+    found |= _means_over_bands(found)
+    if case.truth is not None:
+        for group, members in GROUPS.items():
+            known = [i for i in members if usable[i].any()]
+            for name, metric in SPECTRAL.items():
+                some = metric.score(output.mean[known], case.truth[known], usable[known]) if known else NOTHING
+                found[group, name] = some
+        indices = metrics.index_scores(output.mean, case.truth, usable)
+        found |= {("all", name): getattr(indices[index], part) for name, (index, part) in INDICES.items()}
+    return found
+
+
+def _means_over_bands(found: Mapping[tuple[str, str], Score]) -> dict[tuple[str, str], Score]:
+    """The mean of every score over the bands of each group that have it."""
+    names = dict.fromkeys(name for band, name in found if band in BAND_NAMES)
+    return {
+        (group, name): mean_score([found[BAND_NAMES[i], name] for i in members])
+        for group, members in GROUPS.items()
+        for name in names
+    }
+
+
+def mean_score(scores: Sequence[Score]) -> Score:
+    """Mean of those that are not NaN; n is the sum of theirs."""
+    some = [score for score in scores if not np.isnan(score.value)]
+    if not some:
+        return NOTHING
+    with np.errstate(invalid="ignore"):
+        return Score(float(np.mean([score.value for score in some])), sum(score.n for score in some))

@@ -1,0 +1,89 @@
+"""One evaluation from paths to a folder of results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from l8s2 import __version__, predictors
+from l8s2.errors import InputError
+from l8s2.evaluation import tables
+from l8s2.evaluation.baselines import BASELINES
+from l8s2.evaluation.cases import gather
+from l8s2.evaluation.evaluate import evaluate
+from l8s2.evaluation.pictures import Gallery
+from l8s2.evaluation.report import report
+from l8s2.evaluation.whole_folder import check_free, write_whole
+
+MARK = "scores.json"
+"""The file by which a folder is known as one of ours."""
+
+
+def run_evaluation(
+    paths: Sequence[Path],
+    output: Path,
+    *,
+    models: Sequence[str] = ("compact", "compact-nopan"),
+    sentinel2: Path | None = None,
+    pan: Path | None = None,
+    disturbed: bool = False,
+    as_published: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> tuple[dict[str, Any], str]:
+    """Score models and all baselines and write the folder ``output``.
+
+    Args:
+        paths, sentinel2, pan, disturbed: as ``cases.gather``.
+        models: names or ONNX files, as ``load_model``.
+        as_published: see ``evaluate``.
+        overwrite: replace an evaluation that is there, once the new one is whole.
+        progress: told (10 m pixels done, in all). warn: told every warning.
+
+    Returns:
+        The summary and the short table.
+
+    Raises InputError with one clear line; then nothing is written.
+    """
+    check_free(output, MARK, overwrite=overwrite)
+    warnings: list[str] = []
+
+    def note(message: str) -> None:
+        warnings.append(message)
+        if warn:
+            warn(message)
+
+    loaded = {}
+    for model in models:
+        predictor = predictors.load_model(model)
+        if predictor.name in loaded or predictor.name in BASELINES:
+            raise InputError(
+                f"--model {model}: something else is called {predictor.name} too; give it once, or rename it"
+            )
+        loaded[predictor.name] = predictor
+    with ExitStack() as stack:
+        imagery = gather(paths, stack, sentinel2=sentinel2, pan=pan, disturbed=disturbed, warn=note)
+        gallery = Gallery(list(loaded))
+        scored = evaluate(imagery, loaded, as_published=as_published, progress=progress, look=gallery)
+    facts = {
+        "l8s2": __version__,
+        "mode": imagery.mode,
+        "disturbed": disturbed,
+        "models": {name: predictor.sha256 for name, predictor in loaded.items()},
+        "warnings": warnings,
+    }
+    files = {
+        MARK: tables.scores_json(scored, facts),
+        "scores.csv": tables.scores_csv(scored),
+        "report.html": report(scored, facts, gallery.shown),
+    }
+    if imagery.mode != "no-reference":
+        files["published.json"] = tables.published_json(scored, by_band=False)
+        files["published_bands.json"] = tables.published_json(scored, by_band=True)
+    write_whole(output, files, MARK, overwrite=overwrite)
+    averages = tables.means(tables.all_records(scored))
+    summary = tables.strict({"output": str(output), **tables.summary(scored, facts)})
+    return summary, tables.short_table(averages, imagery.mode)

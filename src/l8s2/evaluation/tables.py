@@ -1,0 +1,189 @@
+"""What an evaluation writes and says: means over images and places, JSON, CSV, the published layout, a short table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from l8s2.evaluation.catalogue import MEANING, VISIBLE
+from l8s2.evaluation.evaluate import Record, Scored, mean_score
+from l8s2.evaluation.metrics import NOTHING, Score
+
+Averages = dict[str, dict[tuple[str, str], Score]]
+"""Model -> (bands, metric) -> mean."""
+
+PAIR_COLUMNS: dict[str, tuple[str, str]] = {
+    f"{name} {group}": (group, metric)
+    for name, metric in (
+        ("gain", "psnr_gain"),
+        ("SSIM", "ssim"),
+        ("SAM", "sam"),
+        ("ERGAS", "ergas"),
+        ("coverage", "coverage"),
+    )
+    for group in ("10 m", "20 m")
+}
+"""Heading -> (bands, metric) of the short table."""
+NO_REFERENCE_COLUMNS: dict[str, tuple[str, str]] = {
+    "consistency 10 m": ("10 m", "consistency"),
+    "consistency 20 m": ("20 m", "consistency"),
+    "pan correlation": (VISIBLE, "pan_correlation"),
+    "QNR": (VISIBLE, "qnr"),
+    "D lambda": (VISIBLE, "d_lambda"),
+    "D s": (VISIBLE, "d_s"),
+}
+
+
+def columns(mode: str) -> dict[str, tuple[str, str]]:
+    """Of the short table."""
+    return NO_REFERENCE_COLUMNS if mode == "no-reference" else PAIR_COLUMNS
+
+
+def place_means(records: Iterable[Record]) -> dict[str, Averages]:
+    """Place -> mean over its images."""
+    collected: dict[str, dict[str, dict[tuple[str, str], list[Score]]]] = {}
+    for r in records:
+        scores = collected.setdefault(r.place, {}).setdefault(r.model, {})
+        scores.setdefault((r.bands, r.metric), []).append(Score(r.value, r.n))
+    return {
+        place: {model: {key: mean_score(s) for key, s in found.items()} for model, found in models.items()}
+        for place, models in collected.items()
+    }
+
+
+def means(records: Iterable[Record]) -> Averages:
+    """Mean over the images of each place, then over places; n counts values of all of them."""
+    collected: dict[str, dict[tuple[str, str], list[Score]]] = {}
+    for models in place_means(records).values():
+        for model, found in models.items():
+            for key, score in found.items():
+                collected.setdefault(model, {}).setdefault(key, []).append(score)
+    return {model: {key: mean_score(s) for key, s in found.items()} for model, found in collected.items()}
+
+
+def strata(scored: Sequence[Scored]) -> dict[str, dict[str, list[Scored]]]:
+    """Kind of stratum -> its value -> the images in it; ``unknown`` where some images do not tell."""
+    kinds = dict.fromkeys(kind for s in scored for kind in s.strata)
+    found: dict[str, dict[str, list[Scored]]] = {}
+    for kind in kinds:
+        for s in scored:
+            found.setdefault(kind, {}).setdefault(s.strata.get(kind, "unknown"), []).append(s)
+    return found
+
+
+def all_records(scored: Iterable[Scored]) -> list[Record]:
+    """Of all images, one after the other."""
+    return [record for s in scored for record in s.records]
+
+
+def summary(scored: Sequence[Scored], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``--json`` prints: the run, and the mean scores of every model."""
+    averages = means(all_records(scored))
+    return {
+        **facts,
+        "images": len(scored),
+        "places": len({s.place for s in scored}),
+        "values": sum(s.pixels for s in scored),
+        "scores": {model: _nested(found) for model, found in averages.items()},
+    }
+
+
+def scores_json(scored: Sequence[Scored], facts: Mapping[str, Any]) -> str:
+    """Everything: by model the mean, by place, by stratum and by image."""
+    records = all_records(scored)
+    averages, places = means(records), place_means(records)
+    by_stratum = {
+        kind: {value: means(all_records(some)) for value, some in sorted(values.items())}
+        for kind, values in strata(scored).items()
+    }
+    images: dict[str, dict[str, dict[tuple[str, str], Score]]] = {}
+    for r in records:
+        images.setdefault(r.model, {}).setdefault(r.image, {})[r.bands, r.metric] = Score(r.value, r.n)
+    document = {
+        **facts,
+        "metrics": {name: {"ideal": strict(ideal), "meaning": text} for name, (ideal, text) in MEANING.items()},
+        "images": {s.name: {"place": s.place, "values": s.pixels, "strata": s.strata} for s in scored},
+        "scores": {
+            model: {
+                "mean": _nested(found),
+                "places": {place: _nested(models[model]) for place, models in places.items() if model in models},
+                "strata": {
+                    kind: {value: _nested(models[model]) for value, models in values.items() if model in models}
+                    for kind, values in by_stratum.items()
+                },
+                "images": {image: _nested(s) for image, s in images[model].items()},
+            }
+            for model, found in averages.items()
+        },
+    }
+    return to_json(document)
+
+
+def scores_csv(scored: Sequence[Scored]) -> str:
+    """One line for every model, image, band or group and metric; no means over images. Empty where nothing counted."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Record._fields)
+    for r in all_records(scored):
+        writer.writerow(r._replace(value="" if math.isnan(r.value) else repr(r.value)))  # type: ignore[arg-type]
+    return text.getvalue()
+
+
+def published_json(scored: Sequence[Scored], *, by_band: bool) -> str:
+    """``{image: {"NRMSE", "PSNR", "SSIM"}}`` of the first model, or ``{image: {"NRMSE_B2", ..., "SSIM_B7"}}``."""
+    return to_json({s.name: s.published_bands if by_band else s.published for s in scored})
+
+
+def short_table(averages: Averages, mode: str) -> str:
+    """By model, aligned, for people."""
+    heads = columns(mode)
+    rows = [["", *heads]]
+    for model, found in averages.items():
+        cells = [shown(key[1], found.get(key, NOTHING).value) for key in heads.values()]
+        rows.append([model, *cells])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+_DECIMALS = {"psnr_gain": "+.2f", "psnr": ".2f", "sam": ".3f", "ergas": ".3f", "bias": "+.5f"}
+_FINE = ("rmse", "mae", "shifted_rmse", "crps", "consistency")
+
+
+def shown(metric: str, value: float) -> str:
+    """A score as tables show it."""
+    if math.isnan(value):
+        return "-"
+    if math.isinf(value):
+        return "infinite" if value > 0 else "-infinite"
+    return format(value, _DECIMALS.get(metric, ".5f" if metric in _FINE else ".4f"))
+
+
+def to_json(document: Any) -> str:
+    """Strict JSON: null for what is not a number, "inf" or "-inf" for what is infinite."""
+    return json.dumps(strict(document), indent=1, allow_nan=False) + "\n"
+
+
+def _nested(found: Mapping[tuple[str, str], Score]) -> dict[str, dict[str, dict[str, float]]]:
+    result: dict[str, dict[str, dict[str, float]]] = {}
+    for (bands, metric), score in found.items():
+        result.setdefault(bands, {})[metric] = {"value": score.value, "n": score.n}
+    return result
+
+
+def strict(value: Any) -> Any:
+    """Fit for strict JSON."""
+    if isinstance(value, Mapping):
+        return {key: strict(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [strict(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "inf" if value > 0 else "-inf"
+    return value
