@@ -5,8 +5,9 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from l8s2.evaluation.baselines import BASELINES, DARKEST, NEED_PAN, WINDOW, bicubic
-from l8s2.evaluation.metrics import coverage, psnr, rmse
+from l8s2.evaluation.metrics import psnr, rmse
 from l8s2.evaluation.resampling import pan_at_10m, pan_at_30m
+from l8s2.evaluation.uncertainty import coverage
 from l8s2.grid import output_geobox
 from l8s2.sensors import BANDS, PAN_WEIGHTS
 from l8s2.simulate import Conditions, observe

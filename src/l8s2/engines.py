@@ -14,6 +14,7 @@ import numpy as np
 
 from l8s2.errors import InputError
 from l8s2.tiling import Float
+from l8s2.trust import Domain
 
 Engine = Literal["openvino", "torch"]
 
@@ -23,6 +24,8 @@ class Network(Protocol):
 
     receptive_field: int
     uses_pan: bool
+    domain: Domain | None
+    """What ground it was trained on, where the file says so."""
 
     def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """(mean, sigma) on the block grid of the whole arrays; what lies within the receptive field of an edge is rough."""
@@ -67,12 +70,15 @@ class OpenVinoNetwork:
                 k: whole.get_rt_info(["framework", k]).astype(str)
                 for k in ("architecture", "receptive_field", "config")
             }
+            if whole.has_rt_info(["framework", "domain"]):
+                info["domain"] = whole.get_rt_info(["framework", "domain"]).astype(str)
         except RuntimeError:
             raise InputError(
                 f"model {file.path}: no l8s2 metadata; give an ONNX network that l8s2 has exported"
             ) from None
         self.receptive_field = int(info["receptive_field"])
         self.uses_pan = bool(json.loads(info["config"])["pan"])
+        self.domain = Domain.from_json(info["domain"]) if "domain" in info else None
         if bf16 is None:
             bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
@@ -161,6 +167,7 @@ class TorchNetwork:
         self._network = network.eval().to(self._device)
         self.receptive_field = network.receptive_field
         self.uses_pan = network.config.pan
+        self.domain = Domain.from_json(info["domain"]) if "domain" in info else None
 
     def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """See Network."""

@@ -13,13 +13,12 @@ from l8s2.scene import Scene, open_scene
 from l8s2.sensors import BANDS, MS_GSD, OUTPUT_GSD, PAN_WEIGHTS
 from l8s2.simulate.optics import resample
 from l8s2.stac import footprint
+from l8s2.trust import PAN_SHIFT
 
 _PATCH = 256
 _PATCHES = 4
 PAN_BLUR = 0.854
 """Gaussian sigma that turns pan's sharpness into that of the MS bands, 15 m pixels."""
-GOOD_SHIFT, BAD_SHIFT = 3.0, 7.5
-"""Metres. Landsat's band-to-band registration is specified to 4.5 m; 7.5 m is the classical half-pixel mistake."""
 
 
 def describe(path: str | Path, pan: str | Path | None = None) -> dict[str, Any]:
@@ -82,7 +81,7 @@ def pan_shift(scene: Scene) -> dict[str, Any] | None:
         return {"verdict": "unknown", "reason": "no clear, textured ground under pan"}
     down, right = (float(np.median([getattr(s, axis) for s in found])) * MS_GSD for axis in ("down", "right"))
     length = float(np.hypot(down, right))
-    verdict = "good" if length <= GOOD_SHIFT else "doubtful" if length <= BAD_SHIFT else "bad"
+    verdict = "good" if length <= PAN_SHIFT[0] else "doubtful" if length <= PAN_SHIFT[1] else "bad"
     return {
         "down_m": round(down, 2),
         "right_m": round(right, 2),

@@ -36,6 +36,7 @@ QA_BITS: tuple[QaBit, ...] = tuple(
             ("no_pan", "made without pan, by the pan-less network"),
             ("no_qa", "the product had no QA_PIXEL: clouds are not flagged"),
             ("near_fill", "close to fill: part of the network's context was guessed"),
+            ("do_not_trust", "standard error too large to be of use, or ground unlike any the model was trained on"),
         )
     )
 )

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from l8s2 import grid, masks
 from l8s2.engines import Engine
 from l8s2.errors import InputError
+from l8s2.info import pan_shift
 from l8s2.predictors import CompactPredictor, load_model
 from l8s2.product import ProductWriter
 from l8s2.scene import Pixels, Scene, open_scene
 from l8s2.target import Target, choose_target
 from l8s2.tiling import Float, dilate, enlarge, grow, windows
+from l8s2.trust import Count, judge, useless
 
 TILE = 512
 """MS pixels to a side of a tile: 1536 output pixels, three COG blocks."""
@@ -81,8 +83,11 @@ def _predict(predictor: CompactPredictor, pixels: Pixels, rows: slice, columns: 
         mean, sigma, with_pan = predictor.predict_window(pixels.ms, pixels.pan)
         qa[~with_pan] |= np.uint16(masks.flag("no_pan"))
         qa[(dilate(fill, NEAR_FILL) & ~fill)[inner]] |= np.uint16(masks.flag("near_fill"))
+        qa[predictor.strange(pixels.ms)[inner]] |= np.uint16(masks.flag("do_not_trust"))
     qa[fill[inner]] = masks.flag("fill")
-    return Tile(rows=rows, columns=columns, ms=ms, mean=mean, sigma=sigma, qa=enlarge(qa))
+    qa = enlarge(qa)
+    qa[useless(mean, sigma)] |= np.uint16(masks.flag("do_not_trust"))
+    return Tile(rows=rows, columns=columns, ms=ms, mean=mean, sigma=sigma, qa=qa)
 
 
 def fine(window: slice) -> slice:
@@ -135,10 +140,11 @@ def harmonize_product(
             from l8s2.warp import WarpBuffer
 
             with WarpBuffer(writer.workspace, target.native, sigma=sigma) as buffer:
-                _run(scene, predictor, target, buffer, progress)
+                count = _run(scene, predictor, target, buffer, progress)
                 valid = buffer.warp_into(writer)
         else:
-            valid = _run(scene, predictor, target, writer, progress)
+            count = _run(scene, predictor, target, writer, progress)
+            valid = count.valid
         if not valid.any():
             raise InputError(
                 f"{scene.product_id}: no valid pixel in the area asked for (all fill); nothing was written"
@@ -151,20 +157,30 @@ def harmonize_product(
         for message in empty:
             if warn:
                 warn(message)
-        return writer.finish(_item_info(scene, predictor, target, empty))
+        shift = pan_shift(scene)
+        verdict = judge(count, shift.get("length_m") if shift else None)
+        for reason in verdict.reasons:
+            if warn:
+                warn(f"verdict {verdict.level}: {reason}")
+        facts = {
+            "l8s2:verdict": verdict.level,
+            "l8s2:verdict_reasons": list(verdict.reasons),
+            "l8s2:clear_percent": round(100 * count.clear_share, 2),
+            "l8s2:untrusted_percent": round(100 * count.untrusted_share, 2),
+            **({"l8s2:pan_shift": shift} if shift else {}),
+        }
+        return writer.finish(_item_info(scene, predictor, target, empty, facts))
 
 
-def _run(
-    scene: Scene, predictor: CompactPredictor, target: Target, sink: Any, progress: Progress | None
-) -> NDArray[np.int64]:
-    """Feed ``sink`` with every tile, clipped to the target; returns the number of valid 10 m pixels of each band."""
+def _run(scene: Scene, predictor: CompactPredictor, target: Target, sink: Any, progress: Progress | None) -> Count:
+    """Feed ``sink`` with every tile, clipped to the target."""
     first_row, first_column = target.origin
     height, width = target.native.shape
     rows_in_all, columns_in_all = (
         min(fine(s).stop - first, n) - max(fine(s).start - first, 0)
         for s, first, n in zip((target.rows, target.columns), target.origin, target.native.shape, strict=True)
     )
-    valid, done = np.zeros(6, np.int64), 0
+    count, done = Count(), 0
     with ThreadPoolExecutor(1) as pool:
         pending = None
         for part in tiles(scene, predictor, target.rows, target.columns):
@@ -177,7 +193,7 @@ def _run(
             )
             before = enlarge(part.ms[2::-1])[:, *inside]
             mean, sigma, qa = part.mean[:, *inside], part.sigma[:, *inside], part.qa[inside]
-            valid += np.isfinite(mean).sum((1, 2))
+            count.add(mean, qa)
             if pending is not None:
                 pending.result()
             pending = pool.submit(_write, sink, rows, columns, mean, sigma, qa, before)
@@ -186,7 +202,7 @@ def _run(
                 progress(done, rows_in_all * columns_in_all)
         if pending is not None:
             pending.result()
-    return valid
+    return count
 
 
 def _write(
@@ -196,7 +212,9 @@ def _write(
     sink.write_before(rows, columns, before)
 
 
-def _item_info(scene: Scene, predictor: CompactPredictor, target: Target, warnings: list[str]) -> Any:
+def _item_info(
+    scene: Scene, predictor: CompactPredictor, target: Target, warnings: list[str], facts: dict[str, Any]
+) -> Any:
     from datetime import UTC, datetime
     from datetime import time as day_time
 
@@ -221,5 +239,5 @@ def _item_info(scene: Scene, predictor: CompactPredictor, target: Target, warnin
         model_sha256=predictor.sha256,
         version=__version__,
         warnings=[*scene.warnings, *target.notes, *warnings],
-        extra={"l8s2:warped": target.warped, **twin},
+        extra={"l8s2:warped": target.warped, **twin, **facts},
     )

@@ -29,6 +29,10 @@ class Predictor(Protocol):
     twin: Predictor | None
     """Who answers where there is no pan; None for a model that needs no pan, or has no twin."""
 
+    def strange(self, ms: Float) -> Mask:
+        """(h, w) bool, True where ms (6, h, w), with NaN where missing, is unlike any ground the model was trained on."""
+        ...
+
     def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """(mean, sigma), each (6, 3h, 3w), from ms (6, h, w) and pan (2h, 2w) or None.
 
@@ -55,6 +59,11 @@ class CompactPredictor:
         fields = [network.receptive_field] + ([twin._network.receptive_field] if twin else [])
         self.margin = max(fields) + FILL_REACH
         self.uses_pan: bool = network.uses_pan
+
+    def strange(self, ms: Float) -> Mask:
+        """See Predictor.strange; nothing is strange to a model whose file does not say what it was trained on."""
+        domain = self._network.domain
+        return domain.strange(fill_missing(ms)) if domain else np.zeros(ms.shape[1:], dtype=bool)
 
     def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """See Predictor.predict."""

@@ -212,12 +212,3 @@ def _moved(image: NDArray[Any], shift: tuple[int, int]) -> NDArray[Any]:
     """``image`` (..., h, w) moved down and right by ``shift``, without its outermost rows and columns."""
     rows, columns = (slice(1 - s, n - 1 - s) for s, n in zip(shift, image.shape[-2:], strict=True))
     return image[..., rows, columns]
-
-
-def __getattr__(name: str) -> Any:
-    """``coverage`` has moved to ``uncertainty``; here until nothing asks for it any more."""
-    if name == "coverage":
-        from l8s2.evaluation import uncertainty
-
-        return uncertainty.coverage
-    raise AttributeError(f"module {__name__} has no attribute {name!r}")

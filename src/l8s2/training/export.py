@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from l8s2.models import Compact
+from l8s2.trust import Domain
 
 
 class _Stages(nn.Module):
@@ -27,8 +28,8 @@ class _Stages(nn.Module):
         return *self.network.restore(ms, raw), features, raw
 
 
-def export_onnx(network: Compact, path: Path, card: dict[str, object]) -> None:
-    """Write ``network`` to ``path`` (atomically), weights under their PyTorch names, ``card`` in the metadata.
+def export_onnx(network: Compact, path: Path, card: dict[str, object], domain: Domain | None = None) -> None:
+    """Write ``network`` to ``path`` (atomically), weights under their PyTorch names, ``card`` and ``domain`` in the metadata.
 
     Inputs ``ms`` (B, 6, h, w) and, unless pan-less, ``pan`` (B, 1, 2h, 2w), any h and w; outputs ``mean`` and
     ``sigma`` (B, 6, 3h, 3w), and the seams ``features`` and ``raw``.
@@ -68,6 +69,7 @@ def export_onnx(network: Compact, path: Path, card: dict[str, object]) -> None:
         "receptive_field": str(network.receptive_field),
         "calibration": json.dumps(network.calibration.tolist()),
         "card": json.dumps(card),
+        **({"domain": domain.to_json()} if domain else {}),
     }
     for key, text in metadata.items():
         proto.metadata_props.add(key=key, value=text)

@@ -18,12 +18,16 @@ from l8s2.evaluation.places import by_place, score_image, validation_conditions
 from l8s2.models import Compact, CompactConfig
 from l8s2.predictors import CompactPredictor, load_model
 from l8s2.sensors import BAND_NAMES
+from l8s2.tiling import fill_missing
 from l8s2.training.export import export_onnx
 from l8s2.training.imagery import CALIBRATION, Image, load_folder
+from l8s2.trust import Domain, local_mean
 
 
 class _InTraining:
     """A network straight from its checkpoint, on the predictor's side of the door."""
+
+    domain: Domain | None = None
 
     def __init__(self, network: Compact) -> None:
         self.network = network
@@ -35,6 +39,20 @@ class _InTraining:
                 torch.from_numpy(ms)[None], None if pan is None else torch.from_numpy(pan)[None, None]
             )
         return mean[0].numpy(), sigma[0].numpy()
+
+
+def colours(images: list[Image], each: int = 800) -> np.ndarray:
+    """(n, 6) locally averaged reflectance at random places of ``images``, as they are and brighter or darker, for the domain."""
+    rng = np.random.default_rng(0)
+    found = []
+    for image in images:
+        if all(image.known_bands):
+            coarse = local_mean(fill_missing(image.stack[:, 1::3, 1::3]))[
+                :, np.isfinite(image.stack[:, 1::3, 1::3]).all(0)
+            ]
+            drawn = coarse[:, rng.integers(0, coarse.shape[1], min(each, coarse.shape[1]))].T
+            found += [drawn, drawn * np.exp(rng.normal(0, 0.2, (len(drawn), 1)))]
+    return np.concatenate(found).astype(np.float32)
 
 
 def validate(
@@ -83,7 +101,7 @@ def main(run: Path, imagery: Path, output: Path) -> None:
         "name": output.stem, "version": __version__, "commit": commit, "steps": state["step"], "training": state["training_config"],
         "places": sorted({i.place for i in training}), "calibration": sorted(CALIBRATION),
     }  # fmt: skip
-    export_onnx(network, output, card)
+    export_onnx(network, output, card, Domain.fit(colours(training)))
     predictor = load_model(output)
     tables = {
         kind: validate(predictor, validation, ratios, disturbed=kind == "disturbed") for kind in ("clean", "disturbed")
