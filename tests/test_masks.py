@@ -11,7 +11,7 @@ WORDS = arrays(np.uint16, SHAPES)
 OLI = [1, 2, 3, 4, 5, 6, 7, 9]
 DOCUMENTED = [
     "fill", "dilated_cloud", "cirrus", "cloud", "cloud_shadow", "snow", "water", "saturated", "out_of_range", "no_pan",
-    "no_qa", "near_fill",
+    "no_qa", "near_fill", "do_not_trust",
 ]  # fmt: skip
 
 

@@ -161,7 +161,7 @@ class CogFile:
         try:
             copy(
                 self._draft, self.path, driver="COG", COMPRESS="DEFLATE", PREDICTOR="2", BLOCKSIZE=str(BLOCK),
-                OVERVIEWS="FORCE_USE_EXISTING", BIGTIFF="IF_SAFER", NUM_THREADS="ALL_CPUS",
+                LEVEL="1", OVERVIEWS="FORCE_USE_EXISTING", BIGTIFF="IF_SAFER", NUM_THREADS="ALL_CPUS",
             )  # fmt: skip
         except SystemError as error:  # rasterio's, where GDAL fails without saying why
             raise OSError(errno.EIO, "GDAL could not write") from error
@@ -206,7 +206,7 @@ def _strips(dataset: Any) -> Iterator[NDArray[Any]]:
 
 
 def _settle(path: Path) -> None:
-    """Bring a file to the disk; OSError where the disk, or a quota, may have cut GDAL's last writes short.
+    """OSError where the disk, or a quota, may have cut GDAL's last writes short.
 
     GDAL only prints what goes wrong when it flushes its cache on closing. A full disk is still full afterwards, so
     the file is asked to grow by more than one write, and shrunk again.
@@ -215,6 +215,4 @@ def _settle(path: Path) -> None:
         size = file.seek(0, os.SEEK_END)
         file.write(bytes(_ROOM))
         file.flush()
-        os.fsync(file.fileno())
         file.truncate(size)
-        os.fsync(file.fileno())
