@@ -206,8 +206,11 @@ def evaluate(imagery: tuple[Path, ...], as_json: bool, **options: Any) -> None:
         click.echo(json.dumps(summary, indent=2, allow_nan=False))
     else:
         click.echo(table)
+        images, places = summary["images"], summary["places"]
         click.echo(
-            f"{summary['images']} images of {summary['places']} places; {summary['output']}/report.html", err=True
+            f"{images} image{'s'[: images != 1]} of {places} place{'s'[: places != 1]}; pictures and every score in"
+            f" {summary['output']}/report.html",
+            err=True,
         )
 
 

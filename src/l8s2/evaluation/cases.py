@@ -167,14 +167,19 @@ def _load(path: Path) -> tuple[list[Image], dict[str, Any], int]:
             if missing:
                 raise InputError(f"{path.name}: no {missing} in it; docs/training.md tells the form of an archive")
             meta = json.loads(str(archive["meta"]))
-            shapes = [archive[key].shape for key in _arrays(archive)]
+            arrays = [archive[key] for key in _arrays(archive)]
         if not isinstance(meta, dict):
             raise InputError(
                 f"{path.name}: its meta is not a JSON object; docs/training.md tells the form of an archive"
             )
+        shapes = [array.shape for array in arrays]
         if [s[1:2] for s in shapes] not in ([(4,), (3,)], [(len(BANDS),)]) or {len(s) for s in shapes} != {4}:
             raise InputError(f"{path.name}: arrays of {shapes}; x10 must be N x 4 x H x W, x20 N x 3 x h x w")
+        if any(array.dtype.kind not in "iu" for array in arrays):
+            raise InputError(f"{path.name}: holds {arrays[0].dtype}; it must hold int16, reflectance x 10 000")
         return load(path), meta, shapes[0][0]
+    except InputError:
+        raise
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path.name}: cannot be read ({str(error).splitlines()[0]:.80}); make it again") from None
 

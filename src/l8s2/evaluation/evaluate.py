@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -28,6 +30,8 @@ from l8s2.tiling import Float, Mask
 
 PLAIN = "bicubic"
 """The baseline that ``psnr_gain`` is counted from."""
+_THREADS = 4
+"""At most so many models are scored at a time; each takes memory."""
 PUBLISHED = {"NRMSE": nrmse, "PSNR": metrics.psnr, "SSIM": similarity.ssim}
 PUBLISHED_BANDS_RANGE = 2.0
 """Data range of PSNR and SSIM in the published scores by band; reflectance has 1."""
@@ -138,10 +142,17 @@ def common(case: Case, made: Mapping[str, Output]) -> Mask:
 
 
 def _scored(case: Case, made: Mapping[str, Output], usable: Mask, first: str, bands_range: float) -> Scored:
-    records = []
-    for name, output in made.items():
-        scores = score(output, made[PLAIN].mean, case, usable)
-        records += [Record(name, case.place, case.name, *key, float(s.value), s.n) for key, s in scores.items()]
+
+    def one(output: Output) -> dict[tuple[str, str], Score]:
+        return score(output, made[PLAIN].mean, case, usable)
+
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
+        found = zip(made, pool.map(one, made.values()), strict=True)
+        records = [
+            Record(name, case.place, case.name, *key, float(s.value), s.n)
+            for name, scores in found
+            for key, s in scores.items()
+        ]
     published: dict[str, float] = {}
     published_bands: dict[str, float] = {}
     if case.truth is not None:

@@ -24,6 +24,7 @@ h1 { font-size: 1.6em; } h2 { font-size: 1.25em; margin-top: 2em; border-bottom:
 h3 { font-size: 1em; margin: 1.6em 0 .3em; }
 table { border-collapse: collapse; margin: .6em 0 1em; font-variant-numeric: tabular-nums; font-size: 13px; }
 th, td { padding: .25em .7em; text-align: right; border-bottom: 1px solid #e6e9ed; white-space: nowrap; }
+th { white-space: normal; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; }
 tr.model td:first-child { font-weight: 600; } td.best { background: #e2f2e2; }
 .wide { overflow-x: auto; } .quiet { color: #5b6570; font-size: 13px; }
@@ -51,7 +52,7 @@ def report(scored: Sequence[Scored], facts: Mapping[str, Any], pictures: Sequenc
         _summary(averages, models, facts["mode"]),
         *_calibration(averages),
         *_by_place(scored, records, models, facts["mode"]),
-        *_worst(scored, pictures),
+        *_worst(scored, pictures, facts["mode"]),
         "<h2>Every score by band</h2>",
         '<p class="quiet">Groups are means over their bands; SAM and ERGAS take the bands of a group together. '
         "The best value of each column is marked.</p>",
@@ -145,7 +146,7 @@ def _calibration(averages: Averages) -> Iterable[str]:
         yield calibration_svg(curves)
 
 
-def _worst(scored: Sequence[Scored], pictures: Sequence[Shown]) -> Iterable[str]:
+def _worst(scored: Sequence[Scored], pictures: Sequence[Shown], mode: str) -> Iterable[str]:
     if not pictures:
         return
     yield "<h2>Worst cases first</h2>"
@@ -156,7 +157,13 @@ def _worst(scored: Sequence[Scored], pictures: Sequence[Shown]) -> Iterable[str]
     )
     for item in pictures:
         rows, columns = (f"{a} to {b}" for a, b in (item.window[:2], item.window[2:]))
-        yield f"<h3>{escape(item.name)}</h3><p class='quiet'>place {escape(item.place)}, rows {rows}, columns {columns}</p>"
+        how = (
+            f"consistency {item.badness:.5f}" if mode == "no-reference" else f"gain {-item.badness:+.2f} dB, all bands"
+        )
+        yield (
+            f"<h3>{escape(item.name)}: {how}</h3>"
+            f"<p class='quiet'>place {escape(item.place)}, rows {rows}, columns {columns}</p>"
+        )
         for strip in item.strips:
             heads = "".join(f"<span>{escape(head)}</span>" for head in strip.headings)
             n = len(strip.headings)

@@ -56,16 +56,9 @@ def run_evaluation(
         if warn:
             warn(message)
 
-    loaded = {}
-    for model in models:
-        predictor = predictors.load_model(model)
-        if predictor.name in loaded or predictor.name in BASELINES:
-            raise InputError(
-                f"--model {model}: something else is called {predictor.name} too; give it once, or rename it"
-            )
-        loaded[predictor.name] = predictor
     with ExitStack() as stack:
         imagery = gather(paths, stack, sentinel2=sentinel2, pan=pan, disturbed=disturbed, warn=note)
+        loaded = _loaded(models)
         gallery = Gallery(list(loaded))
         scored = evaluate(imagery, loaded, as_published=as_published, progress=progress, look=gallery)
     facts = {
@@ -87,3 +80,16 @@ def run_evaluation(
     averages = tables.means(tables.all_records(scored))
     summary = tables.strict({"output": str(output), **tables.summary(scored, facts)})
     return summary, tables.short_table(averages, imagery.mode)
+
+
+def _loaded(models: Sequence[str]) -> dict[str, predictors.CompactPredictor]:
+    """By the names they have in tables."""
+    found: dict[str, predictors.CompactPredictor] = {}
+    for model in models:
+        predictor = predictors.load_model(model)
+        if predictor.name in found or predictor.name in BASELINES:
+            raise InputError(
+                f"--model {model}: another is called {predictor.name} too; give it once, or rename the file"
+            )
+        found[predictor.name] = predictor
+    return found
