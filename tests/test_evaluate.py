@@ -439,6 +439,23 @@ def test_a_large_scene_is_scored_in_pieces(
     assert sum(piece.usable.sum() for piece in pieces) == whole.usable.sum()
 
 
+def test_a_part_of_a_scene(product: Path, sharp: Any, stubs: dict[str, Any], tmp_path: Path) -> None:
+    (whole,) = gathered(product)
+    box = ms_grid()[8:14, 10:20].geographic_extent.boundingbox
+    (part_of_it,) = gathered(product, bbox=(box.left, box.bottom, box.right, box.top))
+    h, w = part_of_it.usable.shape
+    assert 6 + 12 <= h < 24
+    assert 10 + 12 <= w < 31
+    place = np.flatnonzero((whole.ms[0] == part_of_it.ms[0, 0, 0]).ravel())[0]
+    top, left = divmod(int(place), whole.ms.shape[2])
+    assert np.array_equal(whole.ms[:, top : top + h, left : left + w], part_of_it.ms)
+    truth = raster(tmp_path / "s2.tif", ms_grid(), sharp[:, :18], move=(0, 0))
+    options = ["--sentinel2", truth, "-o", tmp_path / "out", "--bbox"]
+    edges = [box.left, box.bottom, box.right, box.top]
+    assert "does not touch s2.tif" in one_line(evaluate(product, *options, *edges))
+    assert "does not touch the scene" in one_line(evaluate(product, "-o", tmp_path / "out", "--bbox", 1, 2, 3, 4))
+
+
 @pytest.mark.parametrize("with_pan", [True, False])
 def test_without_reference(stubs: dict[str, Any], tmp_path: Path, with_pan: bool) -> None:
     product = make(tmp_path / "in", with_pan=with_pan)
@@ -500,7 +517,7 @@ BAD_ARCHIVES: dict[str, tuple[Any, str]] = {
     "small": (lambda f: [archive(f / "x.npz", x10=dn(4, 40), x20=dn(3, 40), count=1)], "no image that could be scored"),
     "nodata": (lambda f: [archive(f / "x.npz", count=1, x10=dn(4, value=-32768))], "no image that could be scored"),
     "one name": (twins, "two archives have one name"),
-    "truth": (lambda f: [archive(f / "x.npz"), "--sentinel2", f], "belong to a Landsat product"),
+    "truth": (lambda f: [archive(f / "x.npz"), "--sentinel2", f], "are for Landsat products"),
     "unknown model": (lambda f: [archive(f / "x.npz"), "--model", "no"], "model no"),
     "one model twice": (
         lambda f: [archive(f / "x.npz"), "--model", "compact", "--model", "compact"],
@@ -553,7 +570,7 @@ def test_options_that_do_not_go_together(made: Path, product: Path, stubs: dict[
         ([made, product], "one after the other"),
         ([product, "--disturbed"], "belongs to simulated pairs"),
         ([product, product, "--sentinel2", made], "belong to one Landsat product"),
-        ([made, "--pan", product], "belong to a Landsat product"),
+        ([made, "--pan", product], "are for Landsat products"),
     ):
         assert words in one_line(evaluate(*arguments, "-o", tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []
@@ -659,3 +676,10 @@ def test_the_embedded_models_on_a_place_they_never_saw(data: Path, tmp_path: Pat
         "June-August",
         "September-November",
     ]
+
+
+def test_the_page_of_documentation_names_every_score() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "evaluate.md").read_text(encoding="utf-8")
+    for name, (_, meaning) in catalogue.MEANING.items():
+        assert f"| `{name}` |" in page
+        assert f"| {meaning} |" in page

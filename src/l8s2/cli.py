@@ -188,6 +188,7 @@ def info(product: Path, pan: Path | None, as_json: bool) -> None:
     help="Six-band raster on the 10 m lattice: the truth for one Landsat product.",
 )
 @_PAN
+@click.option("--bbox", nargs=4, type=float, metavar="W S E N", help="Only this area of a scene, WGS 84 degrees.")
 @click.option("--disturbed", is_flag=True, help="Simulate with radiometric disturbance as well.")
 @click.option("--as-published", is_flag=True, help="Data range 2, not 1, in published_bands.json.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing evaluation once the new one is whole.")
@@ -200,6 +201,7 @@ def evaluate(imagery: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     """
     from l8s2.evaluation.run import run_evaluation
 
+    options["bbox"] = options["bbox"] or None
     with _progress("evaluating") as progress:
         summary, table = run_evaluation(imagery, progress=progress, warn=_warn, **options)
     if as_json:

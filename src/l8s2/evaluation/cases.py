@@ -21,6 +21,7 @@ from l8s2.evaluation.places import BORDER, simulate_place, validation_conditions
 from l8s2.grid import BLOCK
 from l8s2.scene import Scene, open_scene
 from l8s2.sensors import BANDS
+from l8s2.target import choose_target
 from l8s2.tiling import Float, Mask, dilate, enlarge
 from l8s2.training.imagery import Image, load
 
@@ -68,6 +69,7 @@ def gather(
     *,
     sentinel2: Path | None = None,
     pan: Path | None = None,
+    bbox: tuple[float, float, float, float] | None = None,
     disturbed: bool = False,
     warn: Callable[[str], None],
 ) -> Imagery:
@@ -78,6 +80,7 @@ def gather(
         stack: closes what is opened here.
         sentinel2: six-band raster of the same ground as the one Landsat product in ``paths``.
         pan: Level-1 product of that Landsat product.
+        bbox: west, south, east, north in WGS 84 degrees: only this part of the Landsat products.
         disturbed: add radiometric disturbance to what is simulated.
         warn: told what is left out, and why.
 
@@ -85,8 +88,10 @@ def gather(
     """
     archives = [_archives(path) for path in paths]
     if all(archives):
-        if sentinel2 is not None or pan is not None:
-            raise InputError("--sentinel2 and --pan belong to a Landsat product, but Sentinel-2 archives were given")
+        if sentinel2 is not None or pan is not None or bbox is not None:
+            raise InputError(
+                "--sentinel2, --pan and --bbox are for Landsat products, but Sentinel-2 archives were given"
+            )
         return _simulated(archives, disturbed, warn)
     if any(archives):
         raise InputError("Sentinel-2 archives and Landsat products together; evaluate them one after the other")
@@ -101,12 +106,27 @@ def gather(
     plan = [
         (scene, rows, columns)
         for scene in scenes
-        for rows in _pieces(truth.rows if truth else slice(0, scene.shape[0]))
-        for columns in _pieces(truth.columns if truth else slice(0, scene.shape[1]))
+        for area in [_area(scene, truth, bbox)]
+        for rows in _pieces(area[0])
+        for columns in _pieces(area[1])
     ]
     pixels = sum(BLOCK**2 * (rows.stop - rows.start) * (columns.stop - columns.start) for _, rows, columns in plan)
     cases = (_of_scene(scene, rows, columns, truth) for scene, rows, columns in plan)
     return Imagery(mode="pair" if truth else "no-reference", pixels=pixels, cases=cases)
+
+
+def _area(scene: Scene, truth: Truth | None, bbox: tuple[float, float, float, float] | None) -> tuple[slice, slice]:
+    """Rows and columns, MS pixels, that are asked for and known."""
+    target = choose_target(scene.geobox, bbox=bbox)
+    if truth is None:
+        return target.rows, target.columns
+    shared = [
+        slice(max(a.start, b.start), min(a.stop, b.stop))
+        for a, b in ((target.rows, truth.rows), (target.columns, truth.columns))
+    ]
+    if any(s.start >= s.stop for s in shared):
+        raise InputError(f"--bbox: does not touch {truth.name}; give an area that both images cover")
+    return shared[0], shared[1]
 
 
 def _archives(path: Path) -> list[Path]:

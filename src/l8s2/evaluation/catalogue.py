@@ -105,9 +105,11 @@ OF_SIGMA: dict[str, Metric] = {
     "crps": Metric(uncertainty.crps, 0, "continuous ranked probability score of a normal distribution, reflectance"),
     "nll": Metric(uncertainty.nll, -math.inf, "negative log-likelihood of a normal distribution, nats per value"),
     "ause": Metric(uncertainty.ause, 0, "area under the sparsification error curve: does sigma rank the errors?"),
-    "error_correlation": Metric(uncertainty.error_correlation, 1, "Pearson correlation of sigma with |error|"),
+    "error_correlation": Metric(
+        uncertainty.error_correlation, 1, "Pearson correlation of sigma with the absolute error"
+    ),
     "error_rank_correlation": Metric(
-        uncertainty.error_rank_correlation, 1, "Spearman correlation of sigma with |error|"
+        uncertainty.error_rank_correlation, 1, "Spearman correlation of sigma with the absolute error"
     ),
 }
 """``score(prediction, sigma, truth, mask)`` of one band, for models that give sigma."""

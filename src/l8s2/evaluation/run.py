@@ -28,6 +28,7 @@ def run_evaluation(
     models: Sequence[str] = ("compact", "compact-nopan"),
     sentinel2: Path | None = None,
     pan: Path | None = None,
+    bbox: tuple[float, float, float, float] | None = None,
     disturbed: bool = False,
     as_published: bool = False,
     overwrite: bool = False,
@@ -37,7 +38,7 @@ def run_evaluation(
     """Score models and all baselines and write the folder ``output``.
 
     Args:
-        paths, sentinel2, pan, disturbed: as ``cases.gather``.
+        paths, sentinel2, pan, bbox, disturbed: as ``cases.gather``.
         models: names or ONNX files, as ``load_model``.
         as_published: see ``evaluate``.
         overwrite: replace an evaluation that is there, once the new one is whole.
@@ -57,7 +58,7 @@ def run_evaluation(
             warn(message)
 
     with ExitStack() as stack:
-        imagery = gather(paths, stack, sentinel2=sentinel2, pan=pan, disturbed=disturbed, warn=note)
+        imagery = gather(paths, stack, sentinel2=sentinel2, pan=pan, bbox=bbox, disturbed=disturbed, warn=note)
         loaded = _loaded(models)
         gallery = Gallery(list(loaded))
         scored = evaluate(imagery, loaded, as_published=as_published, progress=progress, look=gallery)
