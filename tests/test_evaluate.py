@@ -88,6 +88,15 @@ def stubs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(scope="module")
+def results(made: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """The folder of a run with two stubs on two images, alone in its own, and what the run said."""
+    folder = tmp_path_factory.mktemp("results") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictors, "load_model", {"compact": Stub(), "compact-nopan": Other()}.__getitem__)
+        return folder, evaluate(made, "-o", folder)
+
+
 def evaluate(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["evaluate", *map(str, arguments)])
 
@@ -110,11 +119,11 @@ def one_line(done: Result) -> str:
     return line
 
 
-def test_a_run_writes_everything_and_says_a_short_table(made: Path, stubs: dict[str, Any], tmp_path: Path) -> None:
-    done = evaluate(made, "-o", tmp_path / "out")
+def test_a_run_writes_everything_and_says_a_short_table(results: tuple[Path, Result]) -> None:
+    folder, done = results
     assert done.exit_code == 0, done.stderr
-    assert {p.name for p in (tmp_path / "out").iterdir()} == RESULTS | PUBLISHED
-    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert {p.name for p in folder.iterdir()} == RESULTS | PUBLISHED
+    assert [p.name for p in folder.parent.iterdir()] == ["out"]
     head, *lines = done.stdout.splitlines()
     assert head.split()[:3] == ["gain", "10", "m"]
     assert [re.split(r"\s{2,}", line)[0] for line in lines] == ["stub", "other <&>", *BASELINES]
@@ -131,10 +140,10 @@ def test_json_on_stdout_is_the_mean_of_the_file(made: Path, stubs: dict[str, Any
     assert said["models"] == {"stub": Stub.sha256}
 
 
-def test_csv_json_and_direct_calls_agree(made: Path, stubs: dict[str, Any], tmp_path: Path) -> None:
-    assert evaluate(made, "-o", tmp_path / "out").exit_code == 0
-    kept = json.loads((tmp_path / "out" / "scores.json").read_text())["scores"]
-    rows = rows_of(tmp_path / "out")
+def test_csv_json_and_direct_calls_agree(made: Path, results: tuple[Path, Result]) -> None:
+    folder, _ = results
+    kept = json.loads((folder / "scores.json").read_text())["scores"]
+    rows = rows_of(folder)
     assert len(rows) == sum(len(b) for m in kept.values() for i in m["images"].values() for b in i.values())
     table = {(r["model"], r["image"], r["bands"], r["metric"]): r for r in rows}
     for (model, image, bands, metric), row in table.items():
@@ -281,9 +290,9 @@ class Page(HTMLParser):
         self.words += data
 
 
-def test_the_report_stands_alone_and_holds_every_model(made: Path, stubs: dict[str, Any], tmp_path: Path) -> None:
-    assert evaluate(made, "-o", tmp_path / "out").exit_code == 0
-    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+def test_the_report_stands_alone_and_holds_every_model(results: tuple[Path, Result]) -> None:
+    folder, _ = results
+    text = (folder / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert "http" not in text
     assert not {"script", "link", "iframe"} & set(page.tags)
@@ -292,7 +301,7 @@ def test_the_report_stands_alone_and_holds_every_model(made: Path, stubs: dict[s
     for word in ("stub", "other <&>", *BASELINES, *BAND_NAMES, "nowhere_L2A_000", *catalogue.PER_BAND, "March-May"):
         assert word in page.words, word
     assert page.tags.count("svg") == 1
-    kept = json.loads((tmp_path / "out" / "scores.json").read_text())["scores"]["stub"]
+    kept = json.loads((folder / "scores.json").read_text())["scores"]["stub"]
     gains = {image: found["all"]["psnr_gain"]["value"] for image, found in kept["images"].items()}
     shown = re.findall(r"<h3>(\S+): gain ([+-][\d.]+) dB", text)
     assert [name for name, _ in shown] == sorted(gains, key=gains.__getitem__)
@@ -328,9 +337,9 @@ def test_strata_from_meta(meta: dict[str, Any], index: int, count: int, expected
     assert strata(meta, index, count) == expected
 
 
-def test_scores_by_stratum(made: Path, stubs: dict[str, Any], tmp_path: Path) -> None:
-    assert evaluate(made, "-o", tmp_path / "out").exit_code == 0
-    found = json.loads((tmp_path / "out" / "scores.json").read_text())["scores"]["stub"]
+def test_scores_by_stratum(results: tuple[Path, Result]) -> None:
+    folder, _ = results
+    found = json.loads((folder / "scores.json").read_text())["scores"]["stub"]
     assert list(found["strata"]) == ["level", "season"]
     assert found["strata"]["level"]["L2A"] == found["mean"]
     of_one, of_season = found["images"]["nowhere_L2A_000"], found["strata"]["season"]["March-May"]
