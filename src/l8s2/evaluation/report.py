@@ -68,8 +68,8 @@ def _head(scored: Sequence[Scored], facts: Mapping[str, Any]) -> str:
     what = {
         "simulated": "Landsat simulated from Sentinel-2 images, with the nominal sensor and noise"
         + (" and disturbed radiometry" if facts["disturbed"] else ""),
-        "pair": "a real Landsat scene against a Sentinel-2 image of the same ground",
-        "no-reference": "real Landsat scenes, without any truth",
+        "pair": "A real Landsat scene against a Sentinel-2 image of the same ground",
+        "no-reference": "Real Landsat scenes, without any truth",
     }[facts["mode"]]
     counted = "MS pixels" if facts["mode"] == "no-reference" else "values (pixels times bands)"
     places = len({s.place for s in scored})
@@ -177,7 +177,9 @@ def _worst(scored: Sequence[Scored], pictures: Sequence[Shown], mode: str) -> It
 def _table(heads: Sequence[str], metrics: Sequence[str], rows: Mapping[str, Sequence[float]], models: set[str]) -> str:
     """``metrics``: what each column holds; the best value of each is marked."""
     best = [_best(metric, [row[i] for row in rows.values()]) for i, metric in enumerate(metrics)]
-    lines = ["<tr><th></th>" + "".join(f"<th>{escape(head)}</th>" for head in heads) + "</tr>"]
+    lines = [
+        "<tr><th></th>" + "".join(f"<th>{escape(head).replace('0 m', '0&nbsp;m')}</th>" for head in heads) + "</tr>"
+    ]
     for name, row in rows.items():
         cells = "".join(
             f"<td{' class=best' if value == top else ''}>{shown(metric, value)}</td>"
