@@ -391,12 +391,16 @@ def test_tiles_of_the_loop_meet_without_a_gap(tmp_path: Path, monkeypatch: pytes
     product = telling_positions(tmp_path / "in", ms)
     monkeypatch.setattr(l8s2.pipeline, "TILE", 7)
     monkeypatch.setattr(l8s2.pipeline.tiles, "__defaults__", (7,))
-    steps: list[tuple[int, int]] = []
-    folder = harmonize_product(product, tmp_path / "out", progress=lambda *done: steps.append(done))
+    said: list[tuple[str, int, int]] = []
+    folder = harmonize_product(
+        product, tmp_path / "out", progress=lambda done, total, what: said.append((what, done, total))
+    )
     x, y = centres(ms)
     np.testing.assert_array_equal(read(folder)[0][2], enlarge(position_in_steps(x, y)))
-    assert len(steps) == 4 * 5
-    assert steps[-1] == (69 * 93, 69 * 93)
+    assert [what for what, _, _ in said] == ["harmonising"] * 4 * 5 + ["finishing"] * 3 * 3
+    assert said[4 * 5 - 1] == ("harmonising", 69 * 93, 69 * 93)
+    assert said[-1] == ("finishing", 13 * 69 * 93, 13 * 69 * 93)
+    assert [done for _, done, _ in said[4 * 5 :]] == sorted(done for _, done, _ in said[4 * 5 :])
 
 
 def same_pixels(part: Path, whole: Path, tolerance: int = 0) -> GeoBox:

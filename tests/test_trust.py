@@ -28,7 +28,9 @@ def colours() -> np.ndarray:
 def test_every_training_colour_is_within_the_domain(colours: np.ndarray) -> None:
     domain = Domain.fit(colours)
     distance = domain.distance(colours.T.reshape(6, 50, 100))
-    assert not domain.strange(colours.T.reshape(6, 50, 100)).mean() > 0.02  # neighbours of the random order are averaged
+    assert (
+        not domain.strange(colours.T.reshape(6, 50, 100)).mean() > 0.02
+    )  # neighbours of the random order are averaged
     flat = np.repeat(np.repeat(colours[:20].T[:, :, None], 9, 1).reshape(6, 180, 1), 9, 2)
     assert not domain.strange(flat)[4::9, 4].any()
     assert distance.max() < np.inf

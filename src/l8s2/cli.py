@@ -242,7 +242,7 @@ class _progress:
         self.bar: Any = None
         self.started = self.spoken = time.monotonic()
 
-    def __enter__(self) -> Callable[[int, int], None]:
+    def __enter__(self) -> Callable[..., None]:
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -255,8 +255,12 @@ class _progress:
             self.bar.start()
         return self.update
 
-    def update(self, done: int, total: int) -> None:
+    def update(self, done: int, total: int, what: str | None = None) -> None:
         now = time.monotonic()
+        if what is not None and what != self.label:
+            self.label, self.started = what, now
+            if self.bar is not None:
+                self.bar.reset(self.task, description=what)
         rate = done / 1e6 / max(now - self.started, 1e-6)
         if self.bar is not None:
             self.bar.update(self.task, completed=done, total=total, rate=f"{rate:.1f} Mpx/s")

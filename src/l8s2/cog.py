@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,11 @@ class CogFile:
             self._dataset.scales = (encoding.scale,) * len(bands)
             self._dataset.offsets = (0.0,) * len(bands)
 
+    @property
+    def samples(self) -> int:
+        """Pixels times bands."""
+        return self.shape[0] * self.shape[1] * len(self._statistics)
+
     def write(self, rows: slice, columns: slice, samples: NDArray[Any]) -> None:
         """Write ``samples`` (bands, h, w), already encoded. No pixel is written twice."""
         from rasterio.windows import Window
@@ -131,8 +136,11 @@ class CogFile:
         for statistics, band in zip(self._statistics, samples, strict=True):
             statistics.add(band)
 
-    def finish(self) -> None:
-        """Turn the draft into the cloud-optimised file at ``path``, and read that back."""
+    def finish(self, report: Callable[[float], None] = lambda _: None) -> None:
+        """Turn the draft into the cloud-optimised file at ``path``, and read that back.
+
+        ``report`` is told now and then what share of that is done.
+        """
         import rasterio
         from rasterio.enums import Resampling
         from rasterio.shutil import copy
@@ -158,6 +166,7 @@ class CogFile:
             ):
                 draft.build_overviews(factors, Resampling[self.encoding.overviews])
             _settle(self._draft)
+        report(0.2)
         try:
             copy(
                 self._draft, self.path, driver="COG", COMPRESS="DEFLATE", PREDICTOR="2", BLOCKSIZE=str(BLOCK),
@@ -168,7 +177,9 @@ class CogFile:
         _settle(self.path)
         for path in (self._draft, self._draft.with_name(f"{self._draft.name}.aux.xml")):
             path.unlink(missing_ok=True)
+        report(0.8)
         self._read_back()
+        report(1.0)
 
     def _read_back(self) -> None:
         """Compare what is in the file with what was written; decode every overview tile."""

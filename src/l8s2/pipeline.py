@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,12 @@ GDAL_CACHE = 256 << 20
 NEAR_FILL = 5
 """MS pixels around fill whose context was partly guessed (QA bit near_fill)."""
 
-Progress = Callable[[int, int], None]
-"""Called with (10 m pixels done, 10 m pixels in all)."""
+
+class Progress(Protocol):
+    """Is told how far a job is."""
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """``done`` of ``total`` pixels (of ``finishing``: samples), ``what`` being the stage: harmonising, then finishing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +174,8 @@ def harmonize_product(
             "l8s2:untrusted_percent": round(100 * count.untrusted_share, 2),
             **({"l8s2:pan_shift": shift} if shift else {}),
         }
-        return writer.finish(_item_info(scene, predictor, target, empty, facts))
+        info = _item_info(scene, predictor, target, empty, facts)
+        return writer.finish(info, partial(progress, what="finishing")) if progress else writer.finish(info)
 
 
 def _run(scene: Scene, predictor: CompactPredictor, target: Target, sink: Any, progress: Progress | None) -> Count:
@@ -199,7 +205,7 @@ def _run(scene: Scene, predictor: CompactPredictor, target: Target, sink: Any, p
             pending = pool.submit(_write, sink, rows, columns, mean, sigma, qa, before)
             done += mean[0].size
             if progress:
-                progress(done, rows_in_all * columns_in_all)
+                progress(done, rows_in_all * columns_in_all, "harmonising")
         if pending is not None:
             pending.result()
     return count

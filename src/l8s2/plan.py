@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from l8s2.scene import open_scene
 from l8s2.target import choose_target
 from l8s2.tiling import windows
 
+WRITING = 6e-8
+"""Seconds a processor core needs to compress, copy and read back one sample."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -25,7 +29,7 @@ class Plan:
     shape: tuple[int, int]
     """Rows, columns at 10 m."""
     seconds: float
-    """Measured on one small tile of this machine, scaled up."""
+    """Measured on one small tile of this machine and scaled up; writing by experience."""
     memory_bytes: int
     disk_bytes: int
     """Largest need while writing; the product itself is smaller."""
@@ -62,6 +66,7 @@ def plan_product(
         predictor.predict(ms, pan_array)
         each = (time.perf_counter() - start) / (side + 2 * predictor.margin) ** 2
         grown = (rows + 2 * predictor.margin) * (columns + 2 * predictor.margin)
+        samples = target.geobox.shape[0] * target.geobox.shape[1] * (13 if sigma else 7)
         tiles_in_all = sum(
             1 for _ in windows((target.rows.stop - target.rows.start, target.columns.stop - target.columns.start), TILE)
         )
@@ -69,8 +74,8 @@ def plan_product(
             product_id=scene.product_id,
             crs=str(target.geobox.crs),
             shape=(target.geobox.shape[0], target.geobox.shape[1]),
-            seconds=round(1.5 + 1.3 * each * grown * tiles_in_all, 1),
-            memory_bytes=int(350e6 + grown * 4 * 900),
+            seconds=round(1.5 + 1.3 * each * grown * tiles_in_all + WRITING * samples / (os.cpu_count() or 1), 1),
+            memory_bytes=int(350e6 + 7000 * grown),
             disk_bytes=estimate_bytes(target.geobox, sigma)
             + (buffer_bytes(target.native, sigma) if target.warped else 0),
             pan=scene.pan_id,

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -178,16 +178,20 @@ class ProductWriter:
         samples = _encoded(rgb)[:, r[:, None], c]
         self._preview.add("before", rows, columns, samples, (samples != NODATA).all(0))
 
-    def finish(self, info: ItemInfo) -> Path:
+    def finish(self, info: ItemInfo, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Path:
         """Make the product whole and give it its name; returns its folder. Nothing can be written afterwards.
 
+        ``progress`` is told (samples done, samples in all) of the files.
         Raises InputError where the disk does not take it; a product that was to be replaced is then still there.
         """
         from l8s2.stac import build_item
 
         with self._disk():
+            total = sum(file.samples for file in self._files.values())
+            done = 0
             for file in self._files.values():
-                file.finish()
+                file.finish(lambda share, first=done, file=file: progress(first + int(share * file.samples), total))  # type: ignore[misc]
+                done += file.samples
             paths = {key: file.path for key, file in self._files.items()}
             paths["preview"] = self._path("preview.png")
             self._preview.save(paths["preview"])
