@@ -197,7 +197,7 @@ def test_a_band_without_a_valid_pixel_is_said(tmp_path: Path) -> None:
     rewrite(part(product, "SR_B4"), np.zeros_like)
     said: list[str] = []
     folder = harmonize_product(product, tmp_path / "out", warn=said.append)
-    assert said == [f"{B4}: no valid pixel in the area asked for"]
+    assert said == [f"{B4}: no valid pixel in the area asked for", "verdict warn: only 0.0 % of the scene is clear"]
     with rasterio.open(next(folder.glob("*_SR.tif"))) as dataset:
         assert [(band == NODATA).all() for band in dataset.read()] == [False, False, True, False, False, False]
     with rasterio.open(next(folder.glob("*_QA.tif"))) as dataset:
