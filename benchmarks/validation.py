@@ -17,26 +17,14 @@ from PIL import Image as Picture
 
 from l8s2 import load_model
 from l8s2.evaluation.baselines import bicubic
-from l8s2.evaluation.calibration import Ratios, error_ratios, factors
-from l8s2.evaluation.places import by_place, score_image, simulate_place, validation_conditions
+from l8s2.evaluation.calibration import Ratios, error_ratios, validation_scores
+from l8s2.evaluation.places import by_place, simulate_place, validation_conditions
 from l8s2.tiling import fill_missing
 from l8s2.training.imagery import Image, load_folder
 
 
 def table(model: str, images: list[Image], ratios: Ratios, *, disturbed: bool) -> None:
-    predictor = load_model(model)
-    scores = [
-        score_image(
-            predictor,
-            i.place,
-            i.stack,
-            i.known_bands,
-            validation_conditions(disturbed=disturbed, seed=n),
-            n,
-            factors(ratios, without=i.place) / factors(ratios),
-        )
-        for n, i in enumerate(images)
-    ]
+    scores = validation_scores(load_model(model), images, ratios, disturbed=disturbed)
     print(f"\n### {model}, radiometry {'disturbed' if disturbed else 'clean'}\n")
     print(
         "| place | 10 m bands, dB | 20 m bands, dB | lowest, dB | coverage 10 m | 20 m | r(sigma, error) 10 m | 20 m |"

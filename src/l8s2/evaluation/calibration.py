@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from l8s2.evaluation.places import simulate_place
+from l8s2.evaluation.places import PlaceScore, score_image, simulate_place, validation_conditions
 from l8s2.evaluation.uncertainty import Z_90
 from l8s2.sensors import BANDS
 from l8s2.simulate import Conditions
@@ -51,3 +51,22 @@ def factors(ratios: Ratios, *, without: str | None = None) -> NDArray[np.float64
     kept = [bands for place, bands in ratios.items() if place != without]
     pooled = (np.concatenate(band) for band in zip(*kept, strict=True))
     return np.array([np.quantile(band, 0.9) for band in pooled]) / Z_90
+
+
+def validation_scores(predictor: Any, images: Sequence[Any], ratios: Ratios, *, disturbed: bool) -> list[PlaceScore]:
+    """Scores of images under the conditions of validation; the sigma of a place is scaled without that place.
+
+    ``ratios``: what ``predictor`` was calibrated with.
+    """
+    return [
+        score_image(
+            predictor,
+            image.place,
+            image.stack,
+            image.known_bands,
+            validation_conditions(disturbed=disturbed, seed=i),
+            i,
+            factors(ratios, without=image.place) / factors(ratios),
+        )
+        for i, image in enumerate(images)
+    ]

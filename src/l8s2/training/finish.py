@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from l8s2 import __version__
-from l8s2.evaluation.calibration import Ratios, error_ratios, factors
-from l8s2.evaluation.places import by_place, score_image, validation_conditions
+from l8s2.evaluation.calibration import Ratios, error_ratios, factors, validation_scores
+from l8s2.evaluation.places import by_place
 from l8s2.models import Compact, CompactConfig
 from l8s2.predictors import CompactPredictor, load_model
 from l8s2.sensors import BAND_NAMES
@@ -59,18 +59,7 @@ def validate(
     predictor: CompactPredictor, images: list[Image], ratios: Ratios, *, disturbed: bool
 ) -> dict[str, dict[str, list[float]]]:
     """Scores by place as plain lists; the sigma of a place is calibrated without it."""
-    scores = [
-        score_image(
-            predictor,
-            image.place,
-            image.stack,
-            image.known_bands,
-            validation_conditions(disturbed=disturbed, seed=i),
-            i,
-            factors(ratios, without=image.place) / factors(ratios),
-        )
-        for i, image in enumerate(images)
-    ]
+    scores = validation_scores(predictor, images, ratios, disturbed=disturbed)
     return {p: {k: [round(float(x), 5) for x in v] for k, v in row.items()} for p, row in by_place(scores).items()}
 
 
