@@ -19,15 +19,18 @@ from l8s2.training.loop import TrainingConfig, train
 @click.argument("imagery", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--pan/--no-pan", default=True, show_default=True, help="With pan, or the twin without.")
+@click.option("--width", default=CompactConfig.width, show_default=True, help="Channels of the body.")
+@click.option("--blocks", default=CompactConfig.blocks, show_default=True, help="Residual blocks of the body.")
 @click.option("--steps", default=TrainingConfig.steps, show_default=True)
 @click.option("--seed", default=TrainingConfig.seed, show_default=True)
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint in the folder of the run.")
-def main(imagery: Path, output: Path, pan: bool, steps: int, seed: int, resume: bool) -> None:
+def main(imagery: Path, output: Path, pan: bool, width: int, blocks: int, steps: int, seed: int, resume: bool) -> None:
     """Train on IMAGERY, a folder of .npz archives of Sentinel-2 reflectance."""
     config = TrainingConfig(steps=steps, seed=seed)
     training, _, _ = load_folder(imagery)
     crops = Crops(training, size=config.size, batch=config.batch, seed=config.seed)
-    train(CompactConfig(pan=pan), config, crops, output, resume=resume, report=lambda line: click.echo(line, err=True))
+    network = CompactConfig(pan=pan, width=width, blocks=blocks)
+    train(network, config, crops, output, resume=resume, report=lambda line: click.echo(line, err=True))
 
 
 if __name__ == "__main__":
