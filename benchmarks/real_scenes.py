@@ -48,14 +48,25 @@ def clear(pixels: Pixels) -> np.ndarray:
     return inside(dilate(cloud | bright | np.isnan(pixels.ms).any(0), NEAR), 2 * NEAR)
 
 
+def most_detailed(image: np.ndarray, size: int) -> tuple[int, int]:
+    """First row and column of the window whose median slope is steepest, so not of clouds; its side is ``size`` at most."""
+    slope = np.abs(np.diff(np.nan_to_num(image), axis=1))
+    corners = [
+        (r, c)
+        for r in range(0, max(image.shape[0] - size, 0) + 1, 30)
+        for c in range(0, max(image.shape[1] - size, 0) + 1, 30)
+    ]
+    return max(corners, key=lambda at: np.median(slope[at[0] : at[0] + size, at[1] : at[1] + size]))
+
+
 def picture(path: Path, before: np.ndarray, after: np.ndarray, size: int = 420) -> None:
-    """Bicubic | l8s2, true colour above and nir08-swir16-red below, the middle of the scene."""
+    """Bicubic | l8s2, true colour above and nir08-swir16-red below, where the scene has most to show."""
+    r, c = most_detailed(after[2], size)
     rows = []
     for bands in ((2, 1, 0), (3, 4, 2)):
         low, high = (np.nanpercentile(after[list(bands)], p, axis=(1, 2))[:, None, None] for p in (1, 99))
         row = []
         for image in (before, after):
-            r, c = ((n - min(n, size)) // 2 for n in image.shape[1:])
             x = np.clip((image[list(bands)] - low) / (high - low), 0, 1)[:, r : r + size, c : c + size]
             row.append((np.nan_to_num(x) ** 0.8 * 255).astype(np.uint8).transpose(1, 2, 0))
         rows.append(np.concatenate([row[0], np.full((row[0].shape[0], 4, 3), 255, np.uint8), row[1]], axis=1))

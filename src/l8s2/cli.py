@@ -262,12 +262,13 @@ class _progress:
             if self.bar is not None:
                 self.bar.reset(self.task, description=what)
         rate = done / 1e6 / max(now - self.started, 1e-6)
+        speed = f"{rate:.1f} Mpx/s" if rate >= 1 else f"{1000 * rate:.0f} kpx/s"
         if self.bar is not None:
-            self.bar.update(self.task, completed=done, total=total, rate=f"{rate:.1f} Mpx/s")
+            self.bar.update(self.task, completed=done, total=total, rate=speed)
         elif now - self.spoken > 10:
             self.spoken = now
             left = (total - done) / 1e6 / max(rate, 1e-6)
-            click.echo(f"{self.label}: {100 * done / total:.0f} %, {rate:.1f} Mpx/s, {left:.0f} s left", err=True)
+            click.echo(f"{self.label}: {100 * done / total:.0f} %, {speed}, {left:.0f} s left", err=True)
 
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
