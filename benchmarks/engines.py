@@ -32,39 +32,17 @@ def seconds(run: Callable[[], object], repeats: int = 9) -> float:
 
 
 def published_unet() -> Callable[[], object]:
-    """5-depth UNet, bilinear up-steps: 64 to 1024 channels, PReLU, six 3x3-pairs down and five up; 256 x 256."""
+    """The published 5-depth UNet with random weights, on 256 x 256 pixels."""
     import torch
-    from torch import nn
-    from torch.nn import functional as F
 
-    def block(a: int, b: int) -> nn.Module:
-        return nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.PReLU(), nn.Conv2d(b, b, 3, padding=1), nn.PReLU())
+    from l8s2.models import UNet, UNetConfig
 
-    class UNet(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            widths = [64 << i for i in range(5)]
-            self.down = nn.ModuleList(block(a, b) for a, b in zip([7, *widths], widths, strict=False))
-            self.up = nn.ModuleList(nn.Conv2d(2 * w, w, 1) for w in widths[-2::-1])
-            self.fuse = nn.ModuleList(block(2 * w, w) for w in widths[-2::-1])
-            self.last = nn.Conv2d(64, 6, 1)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            skips = []
-            for i, step in enumerate(self.down):
-                x = step(x if i == 0 else F.avg_pool2d(x, 2))
-                skips.append(x)
-            for up, fuse, skip in zip(self.up, self.fuse, skips[-2::-1], strict=True):
-                x = fuse(torch.cat([up(F.interpolate(x, scale_factor=2, mode="bilinear")), skip], 1))
-            return self.last(x)
-
-    network = UNet().eval()
-    assert sum(p.numel() for p in network.parameters()) == 28_945_432  # as published
-    tile = torch.rand(1, 7, 256, 256)
+    network = UNet(UNetConfig()).eval()
+    ms, pan = torch.rand(1, 6, 256, 256), torch.rand(1, 1, 256, 256)
 
     def run() -> object:
         with torch.inference_mode():
-            return network(tile)
+            return network(ms, pan)
 
     return run
 

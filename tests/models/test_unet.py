@@ -1,0 +1,97 @@
+"""The published UNets: their tensors by name and shape, and their forward pass against a second, straight-line one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch.nn import functional as F  # noqa: E402
+
+from l8s2.models import UNet, UNetConfig  # noqa: E402
+
+PUBLISHED = [f"s2l8h-UNet-{depth}depth-{mode}" for depth in (5, 6) for mode in ("upsample", "shuffle")]
+PARAMETERS = dict(zip(PUBLISHED, (28_945_432, 56_453_916, 115_984_412, 226_334_497), strict=True))
+
+
+def config(name: str, **other: int) -> UNetConfig:
+    _, _, depth, mode = name.split("-")
+    return UNetConfig(depth=int(depth[0]), up_mode=mode, **other)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_parameters_are_as_many_as_published(name: str) -> None:
+    with torch.device("meta"):
+        network = UNet(config(name))
+    assert sum(p.numel() for p in network.parameters()) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_tensors_load_strictly(name: str, data: Path) -> None:
+    listed = json.loads((data / "facts" / "published_weights.json").read_text())[name]["tensors"]
+    with torch.device("meta"):
+        network = UNet(config(name))
+        state = {key: torch.empty(shape) for key, shape in dict(listed).items()}
+    network.load_state_dict(state, strict=True, assign=True)
+    assert [key for key, _ in network.state_dict().items()] == list(state)
+
+
+def straight_line(s: dict, x: "torch.Tensor", depth: int, mode: str) -> "torch.Tensor":
+    """The forward pass written down once more, from tensors alone."""
+
+    def block(x: "torch.Tensor", key: str) -> "torch.Tensor":
+        for conv, act in ((0, 1), (2, 3)):
+            x = F.conv2d(x, s[f"{key}.block.{conv}.weight"], s[f"{key}.block.{conv}.bias"], padding=1)
+            x = torch.where(x > 0, x, s[f"{key}.block.{act}.weight"] * x)
+        return x
+
+    skips = []
+    for level in range(depth):
+        x = block(x, f"model.encoding_module.{level}")
+        skips.append(x)
+        h, w = x.shape[2] // 2, x.shape[3] // 2
+        x = x[:, :, : 2 * h, : 2 * w].reshape(*x.shape[:2], h, 2, w, 2).mean((3, 5))
+    x = skips[-1]
+    for step, skip in enumerate(skips[-2::-1]):
+        key = f"model.decoding_module.{step}"
+        if mode == "upsample":
+            size = (2 * x.shape[2], 2 * x.shape[3])
+            x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+            x = torch.einsum("oi,bihw->bohw", s[f"{key}.Upsize.1.weight"][:, :, 0, 0], x)
+            x = x + s[f"{key}.Upsize.1.bias"][:, None, None]
+        else:
+            x = F.conv2d(x, s[f"{key}.Upsize.0.weight"], s[f"{key}.Upsize.0.bias"], padding=1)
+            x = torch.where(x > 0, x, s[f"{key}.Upsize.1.weight"] * x)
+            b, c, h, w = x.shape
+            x = x.reshape(b, c // 4, 2, 2, h, w).permute(0, 1, 4, 2, 5, 3).reshape(b, c // 4, 2 * h, 2 * w)
+            x = F.conv2d(x, s[f"{key}.Upsize.3.weight"], s[f"{key}.Upsize.3.bias"], padding=1)
+        x = F.interpolate(x, size=skip.shape[2:], mode="bilinear", align_corners=False)
+        x = block(torch.cat([x, skip], 1), f"{key}.conv")
+    return F.conv2d(x, s["model.final.weight"], s["model.final.bias"])
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 51), (33, 100)])
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_forward_pass_is_the_published_one(name: str, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    wanted = config(name, growth_factor=2)
+    network = UNet(wanted).eval()
+    with torch.no_grad():
+        for key, tensor in network.named_parameters():
+            if tensor.ndim == 1 and tensor.numel() == 1:
+                tensor.uniform_(0.05, 0.4)  # every PReLU a slope of its own
+            elif key.endswith("bias"):
+                tensor.uniform_(-0.1, 0.1)
+        ms, pan = torch.rand(2, 6, *size), torch.rand(2, 1, *size)
+        expected = straight_line(network.state_dict(), torch.cat([ms, pan], 1), wanted.depth, wanted.up_mode)
+        torch.testing.assert_close(network(ms, pan), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_transposed_convolution_is_another_way_up() -> None:
+    network = UNet(UNetConfig(depth=3, growth_factor=2, up_mode="upconv"))
+    assert network(torch.rand(1, 6, 21, 18), torch.rand(1, 1, 21, 18)).shape == (1, 6, 21, 18)
+
+
+def test_an_unknown_way_up_is_refused() -> None:
+    with pytest.raises(ValueError, match="upsample, upconv or shuffle"):
+        UNet(UNetConfig(up_mode="nearest"))  # type: ignore[arg-type]
