@@ -40,7 +40,7 @@ class TrainingConfig:
     """Steps between checkpoints."""
 
 
-def _prefetched(crops: Crops, first: int, last: int, ahead: int = 4) -> Iterator[tuple[int, Batch]]:
+def prefetched(crops: Crops, first: int, last: int, ahead: int = 4) -> Iterator[tuple[int, Batch]]:
     """(step, batch), simulated in a thread meanwhile: a forked worker would inherit the engines' dead threads."""
     with ThreadPoolExecutor(1) as pool:
         waiting = deque(pool.submit(crops, step) for step in range(first, min(first + ahead, last)))
@@ -74,6 +74,20 @@ def loss(
         "gradient": torch.as_tensor(gradient) / share,
         "sigma": ((absolute / sigma + sigma.log()) * weight).sum() / share,
     }
+
+
+def mixed_precision(network: Compact, ms: Tensor, pan: Tensor, *, bf16: bool) -> tuple[Tensor, Tensor]:
+    """mean, sigma with the body alone in bf16, as the engines run it."""
+    features = network.features(ms, pan if network.config.pan else None)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        raw = network.body(features.contiguous(memory_format=torch.channels_last))
+    return network.restore(ms, raw)
+
+
+def interpolated(network: Compact, ms: Tensor) -> Tensor:
+    """The mean without any detail, (B, 6, 3h, 3w)."""
+    nothing = ms.new_zeros(ms.shape[0], 2 * 9 * ms.shape[1], *ms.shape[2:])
+    return network.restore(ms, nothing)[0]
 
 
 def learning_rate(step: int, config: TrainingConfig) -> float:
@@ -119,17 +133,14 @@ def train(
     edge = 3 * config.border
     totals: dict[str, float] = {}
     started, counted = time.monotonic(), 0
-    for step, data in _prefetched(crops, first, config.steps):
+    for step, data in prefetched(crops, first, config.steps):
         ms, pan, truth = (torch.as_tensor(x) for x in (data.ms, data.pan, data.truth))
         valid = torch.as_tensor(data.valid)[..., edge:-edge, edge:-edge]
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config)
-        features = network.features(ms, pan if model_config.pan else None).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
-            raw = network.body(features)
-        mean, sigma = network.restore(ms, raw)
+        mean, sigma = mixed_precision(network, ms, pan, bf16=config.bf16)
         with torch.no_grad():
-            reference, _ = network.restore(ms, torch.zeros_like(raw))
+            reference = interpolated(network, ms)
         inner = [x[..., edge:-edge, edge:-edge] for x in (mean, sigma, truth, reference)]
         parts = loss(inner[0], inner[1], inner[2], valid, inner[3], config)
         total = parts["l1"] + config.gradient_weight * parts["gradient"] + config.sigma_weight * parts["sigma"]
