@@ -25,7 +25,8 @@ CLEAR = 0.1
 PAN_SHIFT = (3.0, 7.5)
 """Metres between pan and MS from which a scene gets ``warn``, and ``fail``. Landsat's band-to-band registration is specified
 to 4.5 m; 7.5 m is the classical half-pixel mistake."""
-_Z_90 = 1.645
+Z_90 = 1.645
+"""Half width, in standard deviations, of the interval that holds 90 % of a normal distribution."""
 _EXEMPLARS = 128
 _ROWS = 32
 
@@ -116,7 +117,7 @@ def _logarithms(reflectance: Float) -> Float:
 def useless(mean: Float, sigma: Float) -> Mask:
     """(h, w) bool, True where the 90 % interval of any band is too wide to be of use; both (6, h, w), NaN never is."""
     with np.errstate(invalid="ignore"):
-        wide = np.asarray(_Z_90 * sigma > np.maximum(WIDEST, WIDEST_SHARE * np.abs(mean)))
+        wide = np.asarray(Z_90 * sigma > np.maximum(WIDEST, WIDEST_SHARE * np.abs(mean)))
     return np.asarray(wide.any(axis=0))
 
 

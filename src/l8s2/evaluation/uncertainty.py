@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from l8s2.evaluation.metrics import NOTHING, Array, Mask, Score, Values, correlation, divide, mean_of, usable_values
+from l8s2.trust import Z_90
 
-Z_90 = 1.645
-"""Half width, in standard deviations, of the interval that holds 90 % of a normal distribution."""
 LEVELS = (0.5, 0.68, 0.8, 0.9, 0.95)
 """Shares that central intervals are asked to hold."""
 
