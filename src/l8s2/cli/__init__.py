@@ -1,0 +1,20 @@
+"""The command line: thin verbs. Results go to stdout, everything for people to stderr."""
+
+from __future__ import annotations
+
+import click
+
+from l8s2 import __version__
+from l8s2.cli.evaluate import demo, evaluate
+from l8s2.cli.harmonize import harmonize, info
+from l8s2.cli.shell import Commands
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="l8s2")
+def main() -> None:
+    """Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out."""
+
+
+for _verb in (harmonize, info, evaluate, demo):
+    main.add_command(_verb)

@@ -1,0 +1,70 @@
+"""How good it is: evaluate, demo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from l8s2.cli.shell import JSON, PAN, ProgressBar, warn
+
+
+@click.command()
+@click.argument("imagery", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder that gets the results.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    default=("compact", "compact-nopan"),
+    show_default=True,
+    help="compact, compact-nopan, or an ONNX file exported by l8s2; may be given several times.",
+)
+@click.option(
+    "--sentinel2",
+    type=click.Path(path_type=Path),
+    help="Six-band raster on the 10 m lattice: the truth for one Landsat product.",
+)
+@PAN
+@click.option("--bbox", nargs=4, type=float, metavar="W S E N", help="Only this area of a scene, WGS 84 degrees.")
+@click.option("--disturbed", is_flag=True, help="Simulate with radiometric disturbance as well.")
+@click.option("--as-published", is_flag=True, help="Data range 2, not 1, in published_bands.json.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing evaluation once the new one is whole.")
+@JSON
+def evaluate(imagery: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+    """Score models and all baselines on IMAGERY.
+
+    Sentinel-2 archives (.npz, or folders of them) play the truth of simulated pairs. A Landsat product with --sentinel2 is
+    a real pair; alone it is scored without reference: consistency at 30 m, detail against pan, QNR.
+    """
+    from l8s2.evaluation.run import run_evaluation
+
+    options["bbox"] = options["bbox"] or None
+    with ProgressBar("evaluating") as progress:
+        summary, table = run_evaluation(imagery, progress=progress, warn=warn, **options)
+    if as_json:
+        click.echo(json.dumps(summary, indent=2, allow_nan=False))
+    else:
+        click.echo(table)
+        images, places = summary["images"], summary["places"]
+        click.echo(
+            f"{images} image{'s'[: images != 1]} of {places} place{'s'[: places != 1]}; pictures and every score in"
+            f" {summary['output']}/report.html",
+            err=True,
+        )
+
+
+@click.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("l8s2-demo"), show_default=True)
+@JSON
+def demo(output: Path, as_json: bool) -> None:
+    """Simulate a small scene, harmonise it, and score it against the truth. No download, under 30 s."""
+    from l8s2.demo import run_demo, show
+
+    result = run_demo(output, report=lambda line: click.echo(line, err=True))
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        show(result)

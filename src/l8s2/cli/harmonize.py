@@ -1,0 +1,103 @@
+"""From a Landsat product: harmonize, info."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from l8s2.cli.shell import JSON, PAN, PRODUCT, ProgressBar, warn
+
+
+@click.command()
+@PRODUCT
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder that gets <L2SP id>_S2L. Required unless --dry-run."
+)
+@PAN
+@click.option(
+    "--model", default="compact", show_default=True, help="compact, compact-nopan, or an ONNX file exported by l8s2."
+)
+@click.option("--bbox", nargs=4, type=float, metavar="W S E N", help="Only this area, WGS 84 degrees.")
+@click.option("--mgrs", metavar="TILE", help="Exactly the 10 m grid of a Sentinel-2 tile, for example 43PHQ.")
+@click.option("--crs", metavar="CRS", help="Warp the product once into this coordinate reference system.")
+@click.option("--like", type=click.Path(path_type=Path), help="Warp the product once onto the grid of this raster.")
+@click.option("--sigma/--no-sigma", default=True, show_default=True, help="Write the standard errors.")
+@click.option("--engine", type=click.Choice(["openvino", "torch"]), default="openvino", show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="Processor threads. Default: all.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing product once the new one is whole.")
+@click.option("--dry-run", is_flag=True, help="Check the input and tell size, time, memory and disk; write nothing.")
+@JSON
+def harmonize(
+    product: Path, output: Path | None, dry_run: bool, overwrite: bool, as_json: bool, **options: Any
+) -> None:
+    """Make a 10 m product from a Landsat Level-2 PRODUCT (folder, .tar or .tar.gz)."""
+    from l8s2.pipeline import harmonize_product
+    from l8s2.plan import plan_product
+
+    options["bbox"] = options["bbox"] or None
+    if dry_run:
+        from dataclasses import asdict
+
+        plan = asdict(plan_product(product, **options))
+        if as_json:
+            click.echo(json.dumps(plan, indent=2))
+        else:
+            for line in plan.pop("warnings"):
+                warn(line)
+            rows, columns = plan["shape"]
+            click.echo(
+                f"{plan['product_id']}: {columns} x {rows} pixels of 10 m in {plan['crs']}, pan {plan['pan'] or 'none'}"
+            )
+            click.echo(
+                f"about {plan['seconds']:.0f} s, {plan['memory_bytes'] / 1e9:.1f} GB of memory, up to {plan['disk_bytes'] / 1e9:.2f} GB of disk"
+            )
+        return
+    if output is None:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+    started = time.monotonic()
+    with ProgressBar("harmonising") as progress:
+        folder = harmonize_product(product, output, overwrite=overwrite, progress=progress, warn=warn, **options)
+    seconds = time.monotonic() - started
+    if as_json:
+        files = sorted(str(p) for p in folder.iterdir())
+        click.echo(json.dumps({"product": str(folder), "files": files, "seconds": round(seconds, 2)}, indent=2))
+    else:
+        click.echo(str(folder))
+        click.echo(f"done in {seconds:.1f} s", err=True)
+
+
+@click.command()
+@PRODUCT
+@PAN
+@JSON
+def info(product: Path, pan: Path | None, as_json: bool) -> None:
+    """Show what PRODUCT holds, what is missing, its lattice, and the measured shift of pan against MS."""
+    from l8s2.info import describe
+
+    facts = describe(product, pan)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    warnings, shift = facts.pop("warnings"), facts.pop("pan_shift")
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        elif isinstance(value, list):
+            value = " ".join(map(str, value))
+        elif isinstance(value, bool):
+            value = "yes" if value else "no"
+        click.echo(f"{key.replace('_', ' '):20s} {'unknown' if value is None else value}")
+    if shift is None:
+        text = "no pan"
+    elif shift["verdict"] == "unknown":
+        text = f"unknown: {shift['reason']}"
+    else:
+        text = (f"{shift['verdict']}: {shift['length_m']} m (down {shift['down_m']}, right {shift['right_m']}), "
+                f"correlation {shift['correlation']}")  # fmt: skip
+    click.echo(f"{'pan shift':20s} {text}")
+    for line in warnings:
+        warn(line)

@@ -1,0 +1,118 @@
+"""What every verb shares: options, warnings, progress, and failures told in one line with an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+import click
+
+PRODUCT = click.argument("product", type=click.Path(path_type=Path))
+PAN = click.option(
+    "--pan",
+    type=click.Path(path_type=Path),
+    help="Level-1 product (or its B8.TIF) with the pan band. Default: looked for beside PRODUCT.",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+
+
+class Commands(click.Group):
+    """Turns every expected failure into one line and an exit code: 1 failed, 2 wrong usage, 130 interrupted."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb."""
+        try:
+            with _libraries_silenced():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("l8s2: interrupted; nothing half-written is left", err=True)
+            ctx.exit(130)
+        except (click.exceptions.Exit, click.ClickException, BrokenPipeError):
+            raise
+        except Exception as error:
+            from l8s2.errors import InputError
+
+            if isinstance(error, InputError):
+                click.echo(f"l8s2: {error}", err=True)
+                ctx.exit(1)
+            if isinstance(error, UnicodeEncodeError):
+                click.echo(f"l8s2: {error.object!r}: not valid UTF-8; rename it or give another path", err=True)
+                ctx.exit(1)
+            if isinstance(error, (OSError, MemoryError)):
+                click.echo(f"l8s2: {type(error).__name__}: {error}", err=True)
+                ctx.exit(1)
+            raise
+
+
+@contextmanager
+def _libraries_silenced() -> Iterator[None]:
+    """Discard what C libraries write to descriptor 2 by themselves; what matters of it is said in one line."""
+    theirs = sys.stderr
+    if theirs is not sys.__stderr__ or not isinstance(theirs, TextIOWrapper):  # somebody else has taken care
+        yield
+        return
+    theirs.flush()
+    ours = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    with open(ours, "w", buffering=1, encoding=theirs.encoding, errors=theirs.errors) as sys.stderr:
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(ours, 2)
+            sys.stderr = theirs
+
+
+def warn(message: str) -> None:
+    """Tell a person what was not as it should be."""
+    click.echo(f"warning: {message}", err=True)
+
+
+class ProgressBar:
+    """A bar with rate and time left on a terminal; elsewhere a plain line now and then, never before two seconds."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.bar: Any = None
+        self.started = self.spoken = time.monotonic()
+
+    def __enter__(self) -> Callable[..., None]:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self.bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"),
+                TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=Console(stderr=True), transient=True,
+            )  # fmt: skip
+            self.task = self.bar.add_task(self.label, total=None, rate="")
+            self.bar.start()
+        return self.update
+
+    def update(self, done: int, total: int, what: str | None = None) -> None:
+        """Keep pipeline.Progress's contract."""
+        now = time.monotonic()
+        if what is not None and what != self.label:
+            self.label, self.started = what, now
+            if self.bar is not None:
+                self.bar.reset(self.task, description=what)
+        rate = done / 1e6 / max(now - self.started, 1e-6)
+        speed = f"{rate:.1f} Mpx/s" if rate >= 1 else f"{1000 * rate:.0f} kpx/s"
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done, total=total, rate=speed)
+        elif now - self.spoken > 10:
+            self.spoken = now
+            left = (total - done) / 1e6 / max(rate, 1e-6)
+            click.echo(f"{self.label}: {100 * done / total:.0f} %, {speed}, {left:.0f} s left", err=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
