@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,14 +18,10 @@ from l8s2.cog import CogFile, Encoding
 from l8s2.errors import InputError
 from l8s2.preview import Preview
 from l8s2.sensors import BAND_NAMES
+from l8s2.whole_folder import WholeFolder, fsync
 
 if TYPE_CHECKING:
     from l8s2.stac import ItemInfo
-
-try:
-    import fcntl
-except ImportError:  # not on Windows: there what a killed writer left is never removed by itself
-    fcntl = None  # type: ignore[assignment]
 
 SUFFIX = "_S2L"
 SCALE = 1e-4
@@ -72,62 +66,36 @@ class ProductWriter:
         Raises InputError where the product exists, or where it cannot be written.
         """
         self.geobox = geobox
-        self.output, self.name, self.product_id = output, f"{product_id}{SUFFIX}", product_id
-        self.folder = output / self.name
-        self._overwrite, self._sigma = overwrite, sigma
-        self._check()
-
-    def _check(self) -> None:
-        if self.folder.exists() and not (self._overwrite and self.folder.is_dir()):
-            remedy = "give --overwrite to replace it" if self.folder.is_dir() else "move it away"
-            raise InputError(f"{self.folder}: exists already; {remedy}, or give another output folder")
-        there = next(path for path in (self.output, *self.output.absolute().parents) if path.exists())
-        if not there.is_dir():
-            raise InputError(f"{there}: is a file, so no product can be written into it; give a folder")
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise InputError(f"{there}: not writable; change its permissions or give another output folder")
-        free, need = shutil.disk_usage(there).free, estimate_bytes(self.geobox, self._sigma)
+        self.name, self.product_id = f"{product_id}{SUFFIX}", product_id
+        self._whole = WholeFolder(output / self.name, overwrite=overwrite)
+        self.workspace = self._whole.workspace
+        """Hidden folder, also for files that others need until the product is whole."""
+        self._output, self._sigma = output, sigma
+        there = self._disk_folder()
+        free, need = shutil.disk_usage(there).free, estimate_bytes(geobox, sigma)
         if free < need / 2:  # half: a scene may be mostly nodata
             room = f"{_size(free)} free, about {_size(need)} needed"
             raise InputError(f"{there}: {room}; free some space or give another output folder")
 
+    def _disk_folder(self) -> Path:
+        """The nearest folder that exists."""
+        return next(path for path in (self._output, *self._output.absolute().parents) if path.exists())
+
     def __enter__(self) -> ProductWriter:
-        self._made = [path for path in (self.output, *self.output.parents) if not path.exists()]
-        self.workspace = self.output / f".{self.name}.{secrets.token_hex(4)}"
-        """Hidden folder, also for files that others need until the product is whole."""
-        self._lock = -1
         self._files: dict[str, CogFile] = {}
         self._preview = Preview((self.geobox.shape[0], self.geobox.shape[1]))
+        with self._disk():
+            self._whole.__enter__()
         try:
             with self._disk():
-                self.workspace.mkdir(parents=True)
-                if fcntl is not None:
-                    self._lock = os.open(self.workspace, os.O_RDONLY)
-                    _try_lock(self._lock)
-                self._tidy()
                 self._create("surface_reflectance", "SR.tif", BAND_NAMES, _REFLECTANCE)
                 if self._sigma:
                     self._create("sigma", "SIGMA.tif", BAND_NAMES, _REFLECTANCE)
                 self._create("qa", "QA.tif", ("qa",), _QA)
         except BaseException:
-            self._clean()
+            self.__exit__(None, None, None)
             raise
         return self
-
-    @property
-    def _replaced(self) -> str:
-        """Beginning of the name that a product has in the moment in which it is replaced."""
-        return f".{self.name}.old-"
-
-    def _tidy(self) -> None:
-        """Bring back a product whose replacement was killed half-way, and remove what other killed writers left."""
-        for path in self.output.glob(f"{self._replaced}*"):
-            if self.folder.exists():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.rename(self.folder)
-                self._check()
-        _remove_abandoned(self.output, self.name)
 
     def _create(self, key: str, ending: str, bands: Sequence[str], encoding: Encoding) -> None:
         self._files[key] = CogFile(self._path(ending), self.geobox, bands, encoding)
@@ -201,43 +169,17 @@ class ProductWriter:
             json_path = self.workspace / f"{self.product_id}.json.part"
             json_path.write_text(json.dumps(item, indent=2, allow_nan=False) + "\n", encoding="utf-8")
             for path in (*paths.values(), json_path):
-                _fsync(path)
+                fsync(path)
                 path.rename(path.with_name(path.name.removesuffix(".part")))
-            _fsync(self.workspace)
-            self._publish()
-        return self.folder
-
-    def _publish(self) -> None:
-        old = self.output / f"{self._replaced}{secrets.token_hex(4)}"
-        replaced = self._overwrite and self.folder.exists()
-        if replaced:
-            self.folder.rename(old)
-        try:
-            self.workspace.rename(self.folder)
-        except BaseException:
-            if replaced:
-                old.rename(self.folder)
-            raise
-        _fsync(self.output)
-        if replaced:
-            shutil.rmtree(old, ignore_errors=True)
+            self._whole.publish()
+        return self._output / self.name
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._clean()
-
-    def _clean(self) -> None:
-        """Remove what is not a whole product, and the folders made for it where they are empty."""
         for file in self._files.values():
             file.close()
-        shutil.rmtree(self.workspace, ignore_errors=True)
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
-        with contextlib.suppress(OSError):
-            for path in self._made:
-                path.rmdir()
+        self._whole.__exit__(kind, error, trace)
 
     @contextlib.contextmanager
     def _disk(self) -> Iterator[None]:
@@ -249,10 +191,9 @@ class ProductWriter:
             yield
         except (OSError, RasterioError, CPLE_BaseError) as error:
             reason = getattr(error, "strerror", None) or "GDAL could not write"
-            there = next(path for path in (self.output, *self.output.absolute().parents) if path.exists())
-            free, need = shutil.disk_usage(there).free, estimate_bytes(self.geobox, self._sigma)
+            free, need = shutil.disk_usage(self._disk_folder()).free, estimate_bytes(self.geobox, self._sigma)
             raise InputError(
-                f"{self.output}: {self.name} could not be written ({reason}; {_size(free)} left, about {_size(need)} needed in all);"
+                f"{self._output}: {self.name} could not be written ({reason}; {_size(free)} left, about {_size(need)} needed in all);"
                 " free some space or give another output folder"
             ) from error
 
@@ -261,42 +202,6 @@ def _encoded(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
     """Reflectance as int16 steps; NODATA for NaN."""
     steps = np.clip(np.rint(reflectance * np.float32(1 / SCALE)), -_LIMIT, _LIMIT)
     return np.where(np.isnan(steps), np.float32(NODATA), steps).astype(np.int16)
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    """A file or a folder, open for reading."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _fsync(path: Path) -> None:
-    if path.is_dir() and os.name == "nt":
-        return  # Windows opens no folders
-    with _opened(path) as handle:
-        os.fsync(handle)
-
-
-def _try_lock(handle: int) -> bool:
-    """Lock an open folder for as long as it is open; False where another process has it, or locks do not work."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _remove_abandoned(output: Path, name: str) -> None:
-    """Remove hidden folders of this product whose writer was killed: those that nobody has locked."""
-    if fcntl is None:
-        return
-    for path in output.glob(f".{name}.[0-9a-f]*"):
-        with contextlib.suppress(OSError), _opened(path) as handle:
-            if _try_lock(handle):
-                shutil.rmtree(path, ignore_errors=True)
 
 
 def _size(number: int) -> str:

@@ -15,7 +15,7 @@ from l8s2.evaluation.cases import gather
 from l8s2.evaluation.evaluate import evaluate
 from l8s2.evaluation.pictures import Gallery
 from l8s2.evaluation.report import report
-from l8s2.evaluation.whole_folder import check_free, write_whole
+from l8s2.whole_folder import WholeFolder, fsync
 
 MARK = "scores.json"
 """The file by which a folder is known as one of ours."""
@@ -49,7 +49,7 @@ def run_evaluation(
 
     Raises InputError with one clear line; then nothing is written.
     """
-    check_free(output, MARK, overwrite=overwrite)
+    folder = WholeFolder(output, overwrite=overwrite, mark=MARK)
     warnings: list[str] = []
 
     def note(message: str) -> None:
@@ -77,10 +77,22 @@ def run_evaluation(
     if imagery.mode != "no-reference":
         files["published.json"] = tables.published_json(scored, by_band=False)
         files["published_bands.json"] = tables.published_json(scored, by_band=True)
-    write_whole(output, files, MARK, overwrite=overwrite)
+    _write(folder, files)
     averages = tables.means(tables.all_records(scored))
     summary = tables.strict({"output": str(output), **tables.summary(scored, facts)})
     return summary, tables.short_table(averages, imagery.mode)
+
+
+def _write(folder: WholeFolder, files: dict[str, str]) -> None:
+    """Write ``files`` (name to text). Raises InputError where the disk does not take it; what was there is then still there."""
+    try:
+        with folder:
+            for name, text in files.items():
+                (folder.workspace / name).write_text(text, encoding="utf-8", newline="\n")
+                fsync(folder.workspace / name)
+            folder.publish()
+    except OSError as error:
+        raise InputError(f"{folder.folder}: cannot be written ({error.strerror}); give another output folder") from None
 
 
 def _loaded(models: Sequence[str]) -> dict[str, predictors.CompactPredictor]:
