@@ -62,6 +62,7 @@ class Compact(nn.Module):
     pan_weights: Tensor
     pan_psf: Tensor
     calibration: Tensor
+    stride = 1
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
@@ -80,6 +81,11 @@ class Compact(nn.Module):
         gauss = torch.exp(-0.5 * (x / config.pan_blur) ** 2)
         kernel = torch.outer(gauss, gauss)
         self.register_buffer("pan_psf", (kernel / kernel.sum())[None, None], persistent=False)
+
+    @property
+    def uses_pan(self) -> bool:
+        """Whether pan must be given."""
+        return self.config.pan
 
     @property
     def receptive_field(self) -> int:
