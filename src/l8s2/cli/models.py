@@ -1,0 +1,96 @@
+"""Models: list, info, convert, export, push."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from l8s2.cli.shell import JSON
+
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there once the new one is whole.")
+
+
+@click.group()
+def models() -> None:
+    """Models: what there is, what is in one, and other forms of it.
+
+    A model is an embedded one (compact), a folder with config.json and model.safetensors, a file of weights with config.json
+    beside it, an ONNX file exported by l8s2, or owner/name on the Hugging Face Hub.
+    """
+
+
+@models.command("list")
+@JSON
+def list_models(as_json: bool) -> None:
+    """Show the embedded models, the published ones, and what is in the cache."""
+    from l8s2.model_info import available
+
+    found = available()
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for row in found:
+        click.echo(f"{row['name']:45s} {row['kind']:10s} {row['path'] or 'not in the cache'}")
+
+
+@models.command()
+@click.argument("name")
+@JSON
+def info(name: str, as_json: bool) -> None:
+    """Show architecture, configuration, size, reach, cost, checksum and card of the model NAME."""
+    from l8s2.model_info import describe
+
+    facts = describe(name)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        elif isinstance(value, list):
+            value = " ".join(map(str, value))
+        elif isinstance(value, bool):
+            value = "yes" if value else "no"
+        click.echo(f"{key.replace('_', ' '):24s} {'unknown' if value is None else value}")
+
+
+@models.command()
+@click.argument("source")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The model folder.")
+@click.option("--config", type=click.Path(path_type=Path), help="config.json, where none lies beside SOURCE.")
+@OVERWRITE
+def convert(source: str, **options: Any) -> None:
+    """Make a model folder (safetensors) from SOURCE.
+
+    SOURCE: pytorch_model.bin, a checkpoint of the published research code, a model folder, an ONNX file of a compact network,
+    or a name. Nothing in it is executed.
+    """
+    from l8s2.model_info import convert as run
+
+    click.echo(str(run(source, **options)))
+
+
+@models.command()
+@click.argument("name")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .onnx file.")
+@OVERWRITE
+def export(name: str, **options: Any) -> None:
+    """Write the model NAME as ONNX: inputs ms and pan, outputs mean and (if it has one) sigma; checked against the network."""
+    from l8s2.model_info import export as run
+
+    click.echo(str(run(name, **options)))
+
+
+@models.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("name", metavar="OWNER/NAME")
+@click.option("--dry-run", is_flag=True, help="List what would be sent.")
+def push(folder: Path, name: str, dry_run: bool) -> None:
+    """Send a model FOLDER to the Hugging Face Hub. Needs HF_TOKEN."""
+    from l8s2 import hub
+
+    for file in hub.push(folder, name, dry_run=dry_run):
+        click.echo(str(folder / file))
