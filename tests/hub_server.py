@@ -188,7 +188,7 @@ def serving() -> Iterator[Hub]:
 
 def use(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the library, loaded already perhaps, use ``hub`` and a cache in ``folder``; see ``environment`` for new processes."""
-    from huggingface_hub import constants
+    from huggingface_hub import constants, file_download
 
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
@@ -202,6 +202,8 @@ def use(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "DOWNLOAD_CHUNK_SIZE": 4096,
     }.items():
         monkeypatch.setattr(constants, name, value)
+        if hasattr(file_download, name):  # a copy, in older versions
+            monkeypatch.setattr(file_download, name, value)
 
 
 def environment(hub: Hub, folder: Path, **more: str) -> dict[str, str]:

@@ -172,7 +172,8 @@ def _reason(name: str, error: Exception, errors: Any) -> str:
         return f"its authors ask for consent; accept their terms on {_page(name)}, then set HF_TOKEN to a token of that account"
     if first(errors.RevisionNotFoundError):
         return f"has no such revision; see {_page(name)}/commits/main"
-    if answer := first(errors.HfHubHTTPError):
+    answer = next((e for e in chain if getattr(e, "response", None) is not None), None)
+    if answer is not None:
         code = answer.response.status_code
         if isinstance(answer, errors.RepositoryNotFoundError) or code == 404:
             return f"not on the Hub, or not for everyone; check the name on {_page(name)}, or set HF_TOKEN to a token with access"
