@@ -7,7 +7,6 @@ B12 (reflectance x 10^4, -32768 nodata, offset removed), or ``x`` int16 [N, 6, H
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -132,16 +131,16 @@ def _rows(image: Image, first: int, last: int) -> Image:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Simulated pairs, NaN-free; float32."""
+    """Pairs, NaN-free; float32. Either native, or ms and pan already at 10 m like the truth."""
 
     ms: Float
     """(B, 6, h, w) reflectance."""
     pan: Float
-    """(B, 1, 2h, 2w) reflectance."""
+    """(B, 1, 2h, 2w) reflectance; at 10 m (B, 1, h, w)."""
     truth: Float
-    """(B, 6, 3h, 3w) reflectance."""
+    """(B, 6, 3h, 3w) reflectance; at 10 m (B, 6, h, w)."""
     valid: np.ndarray
-    """(B, 6, 3h, 3w) bool, True = counts in the loss."""
+    """Of the truth's shape, bool, True = counts in the loss."""
 
 
 class Crops:
@@ -157,19 +156,12 @@ class Crops:
         weight = np.array([np.sqrt(area[i.place] * min(count[i.place], 12)) / count[i.place] for i in self.images])
         self.weight = weight / weight.sum()
 
-    def __call__(self, step: int) -> Batch:
-        """The batch of ``step``."""
-        rng = np.random.default_rng((self.seed, step))
-        chosen = rng.choice(len(self.images), self.batch, p=self.weight)
-        pairs = [self._pair(self.images[i], rng) for i in chosen]
+    def __call__(self, step: int, part: slice = slice(None)) -> Batch:
+        """Pairs ``part`` of the batch of ``step``; each depends on the seed, the step and its number alone."""
+        rngs = [np.random.default_rng((self.seed, step, number)) for number in range(self.batch)[part]]
+        pairs = [self._pair(self.images[rng.choice(len(self.images), p=self.weight)], rng) for rng in rngs]
         ms, pan, truth, valid = (np.stack(parts) for parts in zip(*pairs, strict=True))
         return Batch(ms=ms, pan=pan[:, None], truth=truth, valid=valid)
-
-    def __iter__(self) -> Iterator[Batch]:
-        step = 0
-        while True:
-            yield self(step)
-            step += 1
 
     def _pair(self, image: Image, rng: np.random.Generator) -> tuple[Float, Float, Float, np.ndarray]:
         truth, finite = self._world(image, rng)

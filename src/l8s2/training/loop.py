@@ -1,190 +1,239 @@
-"""One training run, readable top to bottom. Killed at any point, it resumes to the same weights."""
+"""One training run, readable top to bottom. Killed at any point, it resumes to the same losses."""
 
 from __future__ import annotations
 
-import json
-import os
+import math
+import resource
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+import yaml
+from accelerate.utils import gather_object
 
-from l8s2.models import Compact, CompactConfig
-from l8s2.training.imagery import Batch, Crops
+from l8s2 import __version__
+from l8s2.errors import InputError
+from l8s2.sensors import BAND_NAMES
+from l8s2.training.config import RunConfig
+from l8s2.training.learner import Learner
+from l8s2.training.run_folder import FREE, RunFolder, flat, read_checkpoint
+from l8s2.training.schedule import Plateau, learning_rate
+from l8s2.training.signals import Signals
+from l8s2.training.sources import Prepared, parts, prefetched, prepare
+from l8s2.training.start import begin
+from l8s2.training.validation import picture, summary, validate
 
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """Everything a run depends on besides its imagery."""
-
-    steps: int = 9000
-    batch: int = 16
-    size: int = 40
-    """MS pixels to a side of a crop."""
-    border: int = 3
-    """MS pixels at the border of a crop that do not count."""
-    learning_rate: float = 1.5e-3
-    warmup: int = 200
-    weight_decay: float = 1e-4
-    gradient_weight: float = 0.5
-    sigma_weight: float = 0.1
-    ema: float = 0.999
-    seed: int = 42
-    bf16: bool = True
-    checkpoint_every: int = 250
-    """Steps between checkpoints."""
+EARLY, WARM = 10, 2
+"""Steps after which time and memory are told; the first of them are not timed."""
+Report = Callable[[str], None]
 
 
-def prefetched(crops: Crops, first: int, last: int, ahead: int = 4) -> Iterator[tuple[int, Batch]]:
-    """(step, batch), simulated in a thread meanwhile: a forked worker would inherit the engines' dead threads."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting = deque(pool.submit(crops, step) for step in range(first, min(first + ahead, last)))
-        for step in range(first, last):
-            batch = waiting.popleft().result()
-            if step + ahead < last:
-                waiting.append(pool.submit(crops, step + ahead))
-            yield step, batch
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to."""
 
-
-def loss(
-    mean: Tensor, sigma: Tensor, truth: Tensor, valid: Tensor, reference: Tensor, config: TrainingConfig
-) -> dict[str, Tensor]:
-    """L1 of values and gradients, relative to what interpolation alone gets wrong, and a Laplace likelihood for sigma.
-
-    Dividing by the error of ``reference`` (per crop and band) makes dark water and bright desert count alike, as
-    they do when decibels are averaged over places.
-    """
-    weight = valid.float()
-    count = weight.sum((2, 3)).clamp(min=1)
-    error = (mean - truth) * weight
-    scale = (((reference - truth).abs() * weight).sum((2, 3)) / count + 0.002)[:, :, None, None]
-    share = weight.sum().clamp(min=1)
-    gradient = sum(
-        (d * (valid[..., a:, b:] & valid[..., : d.shape[2], : d.shape[3]]) / scale).abs().sum()
-        for d, a, b in ((error.diff(dim=2), 1, 0), (error.diff(dim=3), 0, 1))
-    )
-    absolute = error.detach().abs()
-    return {
-        "l1": (error.abs() / scale).sum() / share,
-        "gradient": torch.as_tensor(gradient) / share,
-        "sigma": ((absolute / sigma + sigma.log()) * weight).sum() / share,
-    }
-
-
-def mixed_precision(network: Compact, ms: Tensor, pan: Tensor, *, bf16: bool) -> tuple[Tensor, Tensor]:
-    """mean, sigma with the body alone in bf16, as the engines run it."""
-    features = network.features(ms, pan if network.config.pan else None)
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        raw = network.body(features.contiguous(memory_format=torch.channels_last))
-    return network.restore(ms, raw)
-
-
-def interpolated(network: Compact, ms: Tensor) -> Tensor:
-    """The mean without any detail, (B, 6, 3h, 3w)."""
-    nothing = ms.new_zeros(ms.shape[0], 2 * 9 * ms.shape[1], *ms.shape[2:])
-    return network.restore(ms, nothing)[0]
-
-
-def learning_rate(step: int, config: TrainingConfig) -> float:
-    """Linear warm-up, then half a cosine down to zero."""
-    if step < config.warmup:
-        return config.learning_rate * (step + 1) / config.warmup
-    progress = (step - config.warmup) / max(config.steps - config.warmup, 1)
-    return float(config.learning_rate * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * progress))))
+    step: int
+    """Whose weights are kept: the best validated, or the last."""
+    model: Path
+    """The model folder."""
+    validation: dict[str, Any] | None
+    """Of these weights, as it is logged."""
 
 
 def train(
-    model_config: CompactConfig,
-    config: TrainingConfig,
-    crops: Crops,
+    config: RunConfig,
     folder: Path,
     *,
     resume: bool = False,
-    report: Callable[[str], None],
-) -> Compact:
-    """Train and return the exponentially averaged network; checkpoints and ``metrics.jsonl`` go to ``folder``.
+    max_minutes: float = math.inf,
+    prepared: Prepared | None = None,
+    report: Report,
+) -> Outcome:
+    """Train; checkpoints, ``metrics.jsonl``, pictures and the finished model go to ``folder``.
 
-    Raises FileExistsError when ``folder`` holds a run and ``resume`` is False.
+    Started by torchrun or Slurm once for every GPU, the processes share the batches.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        resume: go on from the last checkpoint, if there is one.
+        max_minutes: stop then, with a checkpoint and a model folder; ``resume`` goes on.
+        prepared: the data, where they are open already.
+        report: told lines for people, by the first process alone.
+
+    Raises InputError in one line for what cannot be used, and when the loss is no number any more. Interrupted by Ctrl-C or
+    SIGTERM it writes a checkpoint first.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / "last.pt"
-    if checkpoint.exists() and not resume:
-        raise FileExistsError(f"{checkpoint} exists; continue with --resume or choose another folder")
+    deadline = time.monotonic() + 60 * max_minutes
+    prepared = prepared or prepare(config.data, config.seed)
+    source = prepared.training
+    steps = config.steps or (config.epochs or 1) * (source.epoch or 1)
     torch.manual_seed(config.seed)
-    network = Compact(model_config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = Compact(model_config)
-    average.load_state_dict(network.state_dict())
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99)
+    network, architecture, model_config = begin(config.model)
+    learner = Learner(network, config)
+    accelerator = learner.accelerator
+    main, rank, world = accelerator.is_main_process, accelerator.process_index, accelerator.num_processes
+    tell = report if main else _silent
+    shares = parts(source.size, world * config.accumulate)
+    if shares[0].stop == 0:
+        raise InputError(f"data.batch {source.size}: less than processes x accumulate, {len(shares)}; take more")
+    validating = bool(prepared.images) or prepared.patches is not None
+    if not validating:
+        tell(
+            "nothing is held out, so nothing is validated; data.simulated.split strips holds out a strip of every place"
+        )
+
+    files, plain = RunFolder(folder), config.model_dump(mode="json")
+    plateau, running, first = Plateau(), {"steps": 0.0}, 0
+    state = files.open(plain, source.fingerprint, resume=resume)
+    if state is not None:
+        learner.restore(state)
+        plateau, running, first = Plateau(**state["plateau"]), state["running"], state["step"]
+        tell(f"resumed at step {first} of {steps}")
+    accelerator.wait_for_everyone()  # the first process may write from here on
+    if main:
+        files.forget_after(first)
+    board = _board(config, folder, first, tell) if main else None
+
+    def save(path: Path) -> None:
+        if main:
+            content = {
+                "step": done, **learner.state(), "plateau": asdict(plateau), "running": running,
+                "validation": validation, "architecture": architecture, "model_config": model_config, "training_config": plain,
+                "bands": list(BAND_NAMES), "data": source.fingerprint, "l8s2": __version__,
+            }  # fmt: skip
+            files.save(path, content)
+
+    def log(line: dict[str, Any]) -> None:
+        if main:
+            files.log({"step": done, **line})
+            for key, value in line.items():
+                if board is not None and value is not None:
+                    board.add_scalar(key, value, done)
+
+    done, validation, interrupted, over, warm = first, None, False, False, 0.0
+    mine = shares[rank * config.accumulate : (rank + 1) * config.accumulate]
+    with Signals() as signals:
+        for step, pieces in prefetched(source, first, steps, mine, config.data.workers):
+            begun = time.monotonic()
+            rate = learning_rate(step, steps, config, plateau.factor)
+            values = learner.step(step, pieces, rate)
+            done = step + 1
+            last = done == steps
+            running = {"steps": running["steps"] + 1, **{k: running.get(k, 0.0) + v for k, v in values.items()}}
+            if done == first + WARM:
+                warm = time.monotonic()
+            if done == min(first + EARLY, steps) and warm:
+                tell(
+                    _early(
+                        (time.monotonic() - warm) / max(done - first - WARM, 1),
+                        steps - done,
+                        source.epoch,
+                        learner.device,
+                    )
+                )
+            if done % config.log_every == 0 or last:
+                means = {key: value / running["steps"] for key, value in running.items() if key != "steps"}
+                log({**means, "learning_rate": rate, "seconds": round(time.monotonic() - begun, 4)})
+                tell(f"step {done} of {steps}: " + ", ".join(f"{key} {value:.5f}" for key, value in means.items()))
+                running = {"steps": 0.0}
+            stops = torch.tensor([signals.caught is not None, time.monotonic() > deadline], dtype=torch.int32)
+            interrupted, over = (bool(x) for x in accelerator.reduce(stops.to(learner.device), "sum"))
+            due = done % (config.validate_every or source.epoch or steps) == 0
+            if validating and (due or last or over) and not interrupted:
+                scores = validate(learner.average, prepared, device=learner.device, share=slice(rank, None, world))
+                validation = summary(gather_object(scores))
+                log(validation)
+                tell(f"step {done}: " + ", ".join(f"{key} {value}" for key, value in validation.items()))
+                score = validation["gain_db"] if config.schedule.mode == "max" else -validation["rmse"]
+                if plateau.improved(score, config.schedule):
+                    save(files.best)
+                if main:
+                    picture(
+                        learner.average, prepared, folder / "pictures" / f"step_{done:07d}.png", device=learner.device
+                    )
+            if done % config.checkpoint_every == 0 or last or interrupted or over:
+                save(files.last)
+            if interrupted or over:
+                break
+    if board is not None:
+        board.close()
+    if interrupted:
+        tell(f"interrupted at step {done} of {steps}; its checkpoint is written, --resume goes on")
+        signals.go_on()
+    if over and done < steps:
+        tell(f"{max_minutes:g} minutes are over at step {done} of {steps}; --resume goes on")
+    weights = done
+    if main:
+        if plateau.best is not None:
+            best = read_checkpoint(files.best)
+            learner.average.load_state_dict(best["average"])
+            weights, validation = best["step"], best["validation"]
+        card = _card(files, architecture, plain, learner, weights, validation)
+        _save_model(learner, architecture, model_config, files.model, card)
+    accelerator.end_training()
+    return Outcome(weights, files.model, validation)
+
+
+def _silent(line: str) -> None:
+    """What the other processes say."""
+
+
+def _early(seconds: float, left: int, epoch: int | None, device: torch.device) -> str:
+    """What a person wants to know before going away."""
+    if device.type == "cuda":
+        memory = torch.cuda.max_memory_allocated(device)
+    else:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    an_epoch = f"{_span(seconds * epoch)} an epoch, " if epoch else ""
+    return f"{seconds:.3g} s a step, {an_epoch}{_span(seconds * left)} to go, {memory / 1e9:.2g} GB of memory at most so far"
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _board(config: RunConfig, folder: Path, first: int, tell: Report) -> Any:
+    """A TensorBoard writer where it is asked for and installed."""
+    if not config.tensorboard:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        tell("tensorboard true: not installed, so only metrics.jsonl is written; pip install tensorboard")
+        return None
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1)
+
+
+def _save_model(learner: Learner, architecture: str, config: dict[str, Any], folder: Path, card: str) -> None:
+    from l8s2.model_folder import save_model_folder
+
+    save_model_folder(learner.average, architecture, config, folder, card, overwrite=True)
+
+
+def _card(
+    files: RunFolder,
+    architecture: str,
+    plain: dict[str, Any],
+    learner: Learner,
+    step: int,
+    validation: dict[str, Any] | None,
+) -> str:
+    """Markdown: what the model is and where it comes from."""
+    parameters = sum(p.numel() for p in learner.average.parameters())
+    held_out = "Nothing was held out, so nothing is known of how good it is."
+    if validation is not None:
+        held_out = (
+            "The step was chosen by its validation: " + ", ".join(f"{k} {v}" for k, v in validation.items()) + "."
+        )
+    recipe = {key: value for key, value in flat(plain).items() if key not in FREE and value is not None}
+    return (
+        f"# {files.path.name}\n\n{architecture}, {parameters:,} parameters, trained with l8s2 {__version__}; weights of step {step}"
+        f"{', averaged' if plain['ema'] else ''}. {held_out}\n\n```yaml\n{yaml.safe_dump(recipe, sort_keys=False)}```\n"
     )
-    first = 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
-        report(f"resumed at step {first}")
-    edge = 3 * config.border
-    totals: dict[str, float] = {}
-    started, counted = time.monotonic(), 0
-    for step, data in prefetched(crops, first, config.steps):
-        ms, pan, truth = (torch.as_tensor(x) for x in (data.ms, data.pan, data.truth))
-        valid = torch.as_tensor(data.valid)[..., edge:-edge, edge:-edge]
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, config)
-        mean, sigma = mixed_precision(network, ms, pan, bf16=config.bf16)
-        with torch.no_grad():
-            reference = interpolated(network, ms)
-        inner = [x[..., edge:-edge, edge:-edge] for x in (mean, sigma, truth, reference)]
-        parts = loss(inner[0], inner[1], inner[2], valid, inner[3], config)
-        total = parts["l1"] + config.gradient_weight * parts["gradient"] + config.sigma_weight * parts["sigma"]
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        _update(average, network, min(config.ema, (1 + step) / (10 + step)))
-        for key, value in parts.items():
-            totals[key] = totals.get(key, 0.0) + float(value.detach())
-        counted += 1
-        if (step + 1) % 100 == 0 or step + 1 == config.steps:
-            rate = counted / (time.monotonic() - started)
-            line = {
-                "step": step + 1,
-                **{k: round(v / counted, 5) for k, v in totals.items()},
-                "steps_per_s": round(rate, 3),
-            }
-            with (folder / "metrics.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            report(f"{line}  {(config.steps - step - 1) / rate / 60:.0f} min left")
-            totals, counted, started = {}, 0, time.monotonic()
-        if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
-            _save(
-                checkpoint,
-                {
-                    "step": step + 1,
-                    "network": network.state_dict(),
-                    "average": average.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "model_config": asdict(model_config),
-                    "training_config": asdict(config),
-                },
-            )
-    return average
-
-
-def _update(average: Compact, network: Compact, decay: float) -> None:
-    with torch.no_grad():
-        for a, p in zip(average.parameters(), network.parameters(), strict=True):
-            a.lerp_(p, 1 - decay)
-
-
-def _save(path: Path, state: dict[str, object]) -> None:
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)

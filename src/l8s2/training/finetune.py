@@ -1,0 +1,151 @@
+"""A model for one's own region: a few careful steps, and a verdict on ground that was held out."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from l8s2.errors import InputError
+from l8s2.evaluation.places import PlaceScore
+from l8s2.sensors import BAND_NAMES
+from l8s2.training.config import RunConfig, parse
+from l8s2.training.imagery import load_folder
+from l8s2.training.loop import Report, train
+from l8s2.training.run_folder import RunFolder, read_checkpoint
+from l8s2.training.sources import prepare
+from l8s2.training.start import begin
+from l8s2.training.validation import band_means, validate
+
+WORTH = 0.1
+"""Decibels, mean of the bands, by which new weights must be better to be recommended; no band may lose as much."""
+COVERAGE = (0.85, 0.95)
+"""Share of errors within +-1.645 sigma, 0.90 ideally, outside of which a warning is due."""
+
+
+def finetune(
+    model: str,
+    imagery: Path,
+    folder: Path,
+    *,
+    steps: int,
+    learning_rate: float,
+    batch: int = 8,
+    resume: bool = False,
+    max_minutes: float = math.inf,
+    report: Report,
+) -> dict[str, Any]:
+    """Go on training ``model`` on a region, and compare it with bicubic and with what it was.
+
+    Pairs are simulated from ``imagery``. The lowest quarter of the rows of every image (of every place where images are
+    small) is neither trained on nor looked at before the end, and a gap above it is used for nothing.
+
+    Args:
+        model: as ``model.start`` in the configuration.
+        imagery: folder of .npz archives of Sentinel-2, see ``training.imagery``.
+        folder: of the run; the finished model is its ``model``.
+        steps: of training. learning_rate: at its highest. batch: pairs to a step.
+        resume, max_minutes, report: as ``loop.train``.
+
+    Returns:
+        ``verdict`` in words and ``use`` as a bool; ``psnr`` and ``coverage`` by bicubic, start, finetuned: a list of bands.
+    """
+    config = _config(model, imagery, steps, learning_rate, batch)
+    prepared = prepare(config.data, config.seed)
+    outcome = train(config, folder, resume=resume, max_minutes=max_minutes, prepared=prepared, report=report)
+    report("comparing with the starting weights on the held-out ground")
+    before, _, _ = begin(config.model)
+    after, _, _ = begin(config.model)
+    after.load_state_dict(read_checkpoint(RunFolder(folder).best)["average"])
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    scores = [validate(network, prepared, device=device) for network in (before, after)]
+    return {"model": str(outcome.model), "start": model, "step": outcome.step, **verdict(*scores)}
+
+
+def _config(model: str, imagery: Path, steps: int, rate: float, batch: int) -> RunConfig:
+    try:
+        sides = [min(image.stack.shape[1:]) for part in load_folder(imagery) for image in part]
+    except FileNotFoundError as error:
+        raise InputError(str(error)) from None
+    size = min(40, max(sides) // 3)
+    return parse(
+        {
+            "model": {"start": model},
+            "data": {"batch": batch, "simulated": {"folder": imagery, "split": "strips", "size": size}},
+            "optimizer": {"learning_rate": rate},
+            "schedule": {"warmup": min(20, steps // 4)},
+            "steps": steps,
+            "ema": 0.99,
+            "checkpoint_every": 50,
+            "log_every": 50,
+        },
+        "finetune",
+    )
+
+
+def verdict(before: list[PlaceScore], after: list[PlaceScore]) -> dict[str, Any]:
+    """Scores of the starting and of the new weights on the same held-out images, and what follows from them."""
+    baseline = band_means(before, lambda s: -20 * np.log10(s.bicubic_rmse))
+    start, new = (band_means(scores, lambda s: -20 * np.log10(s.rmse)) for scores in (before, after))
+    gain, worst = float(np.nanmean(new - start)), int(np.nanargmin(new - start))
+    over_bicubic, loss = float(np.nanmean(new - baseline)), float((new - start)[worst])
+    if gain >= WORTH and loss > -WORTH and over_bicubic > 0:
+        use, words = (
+            True,
+            f"Use the new weights: on ground they never saw they are {gain:+.2f} dB better than the starting weights",
+        )
+    elif gain >= WORTH and over_bicubic > 0:
+        use, words = (
+            False,
+            (
+                f"Keep the starting weights unless {BAND_NAMES[worst]} does not matter to you: the new ones are {gain:+.2f} dB "
+                f"better in the mean but {loss:+.2f} dB in that band"
+            ),
+        )
+    else:
+        use, words = False, f"Keep the starting weights: the new ones differ by {gain:+.2f} dB in the mean"
+    words += f" and {over_bicubic:+.2f} dB over bicubic."
+    covered = band_means(after, lambda s: s.coverage)
+    outside = [
+        n for n, c in zip(BAND_NAMES, covered, strict=True) if not (np.isnan(c) or COVERAGE[0] <= c <= COVERAGE[1])
+    ]
+    if use and outside:
+        words += f" Their sigma is off in {', '.join(outside)}: its 90 % interval does not hold 90 %."
+    psnr = {"bicubic": baseline, "start": start, "finetuned": new}
+    coverage = {"start": band_means(before, lambda s: s.coverage), "finetuned": covered}
+    return {
+        "verdict": words,
+        "use": use,
+        "held_out_images": len(before),
+        "held_out_places": len({s.place for s in before}),
+        "bands": list(BAND_NAMES),
+        "psnr": {name: _plain(row) for name, row in psnr.items()},
+        "coverage": {name: _plain(row) for name, row in coverage.items()},
+    }
+
+
+def _plain(row: Any) -> list[float | None]:
+    return [round(float(x), 3) if np.isfinite(x) else None for x in row]
+
+
+def table(result: dict[str, Any]) -> str:
+    """The verdict for people."""
+    lines = [f"{'PSNR, dB':12s}" + "".join(f"{band:>9s}" for band in result["bands"]) + f"{'mean':>9s}"]
+    for kind, row in result["psnr"].items():
+        known = [x for x in row if x is not None]
+        lines.append(f"{kind:12s}" + "".join(_cell(x, "9.2f") for x in [*row, sum(known) / max(len(known), 1)]))
+    lines.append("coverage of the 90 % interval")
+    lines += [f"{kind:12s}" + "".join(_cell(x, "9.3f") for x in row) for kind, row in result["coverage"].items()]
+    images, places = result["held_out_images"], result["held_out_places"]
+    lines += [
+        f"on {images} held-out image{'s'[: images != 1]} of {places} place{'s'[: places != 1]}, simulated with the nominal sensor",
+        result["verdict"],
+    ]
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, form: str) -> str:
+    return f"{'-':>9s}" if value is None else f"{value:{form}}"

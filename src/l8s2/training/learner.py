@@ -1,0 +1,186 @@
+"""One step of training: a network, its optimizer, and the running average of its weights, on one processor or many."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from l8s2.errors import InputError
+from l8s2.models import Compact, CompactConfig, OnLattice
+from l8s2.training import losses
+from l8s2.training.config import RunConfig
+from l8s2.training.imagery import Batch
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+Reference = Callable[[Tensor, Tensor], Tensor]
+"""(ms, truth) -> what interpolation alone makes of ms, of the truth's shape."""
+
+
+class Learner:
+    """Takes steps. ``average`` is what to validate and keep; ``network`` is what is trained."""
+
+    def __init__(self, network: nn.Module, config: RunConfig, *, reference: Reference | None = None) -> None:
+        """``reference``: instead of Keys bicubic with Sentinel-2's band-pass, see ``losses.relative_l1``.
+
+        Raises InputError where the device, the network and the loss do not go together.
+        """
+        cpu = config.device == "cpu" or not torch.cuda.is_available()
+        if config.precision == "fp16" and cpu:
+            raise InputError("precision fp16: needs a GPU; take bf16 or fp32")
+        self.accelerator = Accelerator(cpu=cpu, mixed_precision="fp16" if config.precision == "fp16" else "no")
+        self.device = self.accelerator.device
+        self.config = config
+        loss = config.loss
+        self.terms = losses.terms(loss.kind, gradient_weight=loss.gradient_weight, sigma_weight=loss.sigma_weight)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(network).to(self.device).eval().requires_grad_(False)
+        mixed_precision(network.train(), config.precision, self.device.type)
+        self.network = network
+        adam = config.optimizer
+        kind = torch.optim.Adam if adam.kind == "adam" else torch.optim.AdamW
+        optimizer = kind(
+            network.to(self.device).parameters(),
+            lr=adam.learning_rate,
+            weight_decay=adam.weight_decay,
+            betas=adam.betas,
+        )
+        self.model, self.optimizer = self.accelerator.prepare(network, optimizer)
+        self._reference = reference or Interpolation().to(self.device)
+
+    def step(self, step: int, pieces: Sequence[Batch], rate: float) -> dict[str, float]:
+        """Learn from this process's share of a batch, in pieces, at learning rate ``rate``.
+
+        Returns the loss and its terms over the whole batch, all processes together. Raises InputError where they are no
+        numbers any more; the average is then still that of the step before.
+        """
+        config, accelerator = self.config, self.accelerator
+        rank = accelerator.process_index
+        torch.manual_seed(
+            (config.seed * 1_000_003 + step) * 1_009 + rank
+        )  # dropout, the same whenever this step is taken
+        batches = [self._tensors(piece) for piece in pieces]
+        number = sum(
+            (losses.counts(self.terms, b["valid"]) for b in batches),
+            torch.zeros(len(self.terms)).double().to(self.device),
+        )
+        number = accelerator.reduce(number, "sum")
+        shares = losses.shares(self.terms, number)
+        sums = torch.zeros(len(self.terms), device=self.device)
+        for i, batch in enumerate(batches):
+            last = i + 1 == len(batches)
+            with nullcontext() if last else accelerator.no_sync(self.model):
+                total = losses.totals(self.terms, self._pairs(batch))
+                # gradients of processes are averaged, the loss of the batch is their sum
+                accelerator.backward((total * shares).sum() * accelerator.num_processes)
+            sums += total.detach()
+        weighted = accelerator.reduce(sums * shares, "sum").tolist()
+        clip = math.inf if config.optimizer.clip is None else config.optimizer.clip
+        norm = accelerator.clip_grad_norm_(self.network.parameters(), clip)
+        loss = sum(weighted)
+        # fp16 skips steps whose gradients overflow
+        if not math.isfinite(loss) or not (config.precision == "fp16" or math.isfinite(float(norm))):
+            raise InputError(
+                f"step {step + 1}: the loss is {loss}, its gradient {float(norm)}; lower optimizer.learning_rate, or look at the data"
+            )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._follow(min(config.ema, (1 + step) / (10 + step)))
+        unweighted = {
+            name: value / term.weight if term.weight else 0.0
+            for (name, term), value in zip(self.terms.items(), weighted, strict=True)
+        }
+        return {"loss": loss, **unweighted}
+
+    def _tensors(self, batch: Batch) -> dict[str, Tensor]:
+        return {name: torch.as_tensor(getattr(batch, name)).to(self.device) for name in ("ms", "pan", "truth", "valid")}
+
+    def _pairs(self, batch: dict[str, Tensor]) -> losses.Pairs:
+        ms, truth = batch["ms"], batch["truth"]
+        at_10m = ms.shape[2:] == truth.shape[2:]
+        mean, sigma = self.model(ms, batch["pan"] if at_10m or self.network.uses_pan else None)
+        if mean.shape != truth.shape:
+            raise InputError(
+                f"the network answers {tuple(mean.shape)} where the truth is {tuple(truth.shape)}; see the contract in l8s2.models"
+            )
+        if sigma is not None and not losses.trains_sigma(self.config.loss.kind):
+            raise InputError(
+                f"loss.kind {self.config.loss.kind}: would leave the network's sigma untrained; take detail or gaussian_nll"
+            )
+        with torch.no_grad():
+            reference = self._reference(ms, truth)
+        return losses.Pairs.of(mean, sigma, truth, reference, batch["valid"])
+
+    def _follow(self, decay: float) -> None:
+        """Move the average towards the network."""
+        with torch.no_grad():
+            for a, p in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                a.lerp_(p, 1 - decay)
+            for kept, buffer in zip(self.average.buffers(), self.network.buffers(), strict=True):
+                kept.copy_(buffer)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a step changes."""
+        scaler = self.accelerator.scaler
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler else None,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+
+
+class Interpolation(nn.Module):
+    """The Landsat bands with Sentinel-2's band-pass, interpolated without any detail; inputs at 10 m as they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.compact = Compact(CompactConfig(width=1, blocks=0))
+
+    def forward(self, ms: Tensor, truth: Tensor) -> Tensor:
+        """(B, 6, h, w) -> the truth's shape."""
+        if ms.shape[2:] == truth.shape[2:]:
+            return ms
+        nothing = ms.new_zeros(ms.shape[0], 2 * 9 * ms.shape[1], *ms.shape[2:])
+        return self.compact.restore(ms, nothing)[0]
+
+
+def mixed_precision(network: nn.Module, precision: str, device: str) -> None:
+    """Let the convolutions of ``network`` compute in ``precision``, everything around them in single precision.
+
+    That is the body alone of the compact network, as the engines run it, and of a network ``OnLattice`` what comes after
+    the interpolation. Other networks compute in it throughout.
+    """
+    if precision not in _DTYPES:
+        return
+    if isinstance(network, (Compact, OnLattice)):
+        network.forward = torch.autocast(device, enabled=False)(network.forward)  # type: ignore[method-assign]
+    owner: Any = network.network if isinstance(network, OnLattice) else network
+    name = "body" if isinstance(network, Compact) else "forward"
+    whole = getattr(owner, name)
+
+    def lowered(*inputs: Tensor | None) -> Any:
+        with torch.autocast(device, _DTYPES[precision]):
+            given = (x if x is None else x.contiguous(memory_format=torch.channels_last) for x in inputs)
+            result = whole(*given)
+        if isinstance(result, tuple):
+            return tuple(x if x is None else x.float() for x in result)
+        return result.float()
+
+    setattr(owner, name, lowered)

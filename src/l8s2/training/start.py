@@ -1,0 +1,62 @@
+"""The network that a run begins with: from scratch, or with the weights of a model that is there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, is_dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from l8s2.errors import InputError
+from l8s2.models import OnLattice, build
+from l8s2.predictors import EMBEDDED
+from l8s2.training.config import Model
+from l8s2.training.run_folder import read_checkpoint
+
+
+def begin(model: Model) -> tuple[nn.Module, str, dict[str, Any]]:
+    """(network, architecture, its whole configuration as plain values). Raises InputError for what cannot be built or read."""
+    try:
+        if model.start is None:
+            assert model.architecture is not None
+            network, architecture = build(model.architecture, model.config), model.architecture
+            config = model.config
+        else:
+            network, architecture, config = _stored(model.start)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"model: {error}") from None
+    own = getattr(getattr(network, "network", network), "config", None)
+    if is_dataclass(own) and not isinstance(own, type):
+        config = config | asdict(own)
+    if isinstance(network, OnLattice):
+        config = config | {"input_alignment": network.input_alignment}
+    plain: dict[str, Any] = json.loads(json.dumps(config))
+    return network, architecture, plain
+
+
+def _stored(name: str) -> tuple[nn.Module, str, dict[str, Any]]:
+    path = Path(str(files("l8s2") / "weights" / f"{name}.onnx")) if name in EMBEDDED else Path(name)
+    if path.suffix == ".onnx":
+        from l8s2.onnx_files import read_compact
+
+        return read_compact(path), "Compact", {}
+    if path.suffix == ".pt" and path.is_file():
+        state = read_checkpoint(path)
+        network = build(state["architecture"], state["model_config"])
+        network.load_state_dict(state["average"])
+        return network, state["architecture"], state["model_config"]
+    from l8s2.model_folder import open_model_folder
+
+    if not path.exists():
+        from l8s2 import hub
+
+        path = hub.fetch(name)
+    stored = open_model_folder(path)
+    network = build(stored.architecture, stored.config)
+    network.load_state_dict(stored.build().state_dict())  # a copy: what build() returns is mapped from the file
+    return network, stored.architecture, dict(stored.config)
