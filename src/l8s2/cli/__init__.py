@@ -8,6 +8,7 @@ from l8s2 import __version__
 from l8s2.cli.evaluate import demo, evaluate
 from l8s2.cli.harmonize import harmonize, info
 from l8s2.cli.models import models
+from l8s2.cli.search import search
 from l8s2.cli.shell import Commands
 
 
@@ -17,5 +18,5 @@ def main() -> None:
     """Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out."""
 
 
-for _verb in (harmonize, info, evaluate, demo, models):
+for _verb in (harmonize, info, evaluate, demo, models, search):
     main.add_command(_verb)
