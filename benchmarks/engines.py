@@ -77,7 +77,7 @@ def main(threads: int) -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(file.content, options)
-    torch_network = TorchNetwork(file, threads)
+    torch_network = TorchNetwork(file.build, threads)
     runs: dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = {
         "PyTorch, fp32": lambda: torch_network(ms, pan),
         "ONNX Runtime, fp32": lambda: tuple(

@@ -15,24 +15,24 @@ from l8s2 import masks
 from l8s2.engines import ModelFile, OpenVinoNetwork
 from l8s2.errors import InputError
 from l8s2.pipeline import tiles
-from l8s2.predictors import PAN_REACH, CompactPredictor, load_model
+from l8s2.predictors import PAN_REACH, NetworkPredictor, load_model
 from l8s2.scene import Pixels
 
 BF16_RMS = 0.0005
 """Largest change of reflectance that lower precision may cause."""
 
 
-def single_precision(threads: int | None = None) -> CompactPredictor:
+def single_precision(threads: int | None = None) -> NetworkPredictor:
     folder = Path(str(files("l8s2") / "weights"))
     networks = [
         OpenVinoNetwork(ModelFile(folder / f"{n}.onnx"), threads, bf16=False) for n in ("compact", "compact-nopan")
     ]
-    twin = CompactPredictor("twin", "", networks[1], None)
-    return CompactPredictor("compact", "", networks[0], twin)
+    twin = NetworkPredictor("twin", "", networks[1], None)
+    return NetworkPredictor("compact", "", networks[0], twin)
 
 
 @pytest.fixture(scope="module")
-def predictor() -> CompactPredictor:
+def predictor() -> NetworkPredictor:
     return single_precision()
 
 
@@ -67,7 +67,7 @@ def _window(x: NDArray[np.float32], rows: slice, columns: slice, factor: int) ->
 
 
 def assembled(
-    predictor: CompactPredictor, scene: Arrays, tile: int
+    predictor: NetworkPredictor, scene: Arrays, tile: int | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint16]]:
     height, width = scene.ms.shape[1:]
     mean = np.empty((6, 3 * height, 3 * width), np.float32)
@@ -111,7 +111,7 @@ def test_threads_do_not_change_the_numbers() -> None:
     np.testing.assert_allclose(one[1], two[1], atol=1e-5)
 
 
-def test_predict_and_the_pipeline_agree(predictor: CompactPredictor) -> None:
+def test_predict_and_the_pipeline_agree(predictor: NetworkPredictor) -> None:
     ms, pan = ground(30, 41)
     mean, sigma = predictor.predict(ms, pan)
     piped = assembled(predictor, Arrays(ms, pan), 17)
@@ -119,7 +119,7 @@ def test_predict_and_the_pipeline_agree(predictor: CompactPredictor) -> None:
     np.testing.assert_allclose(sigma, piped[1], atol=1e-5)
 
 
-def test_bf16_stays_within_its_promise(predictor: CompactPredictor) -> None:
+def test_bf16_stays_within_its_promise(predictor: NetworkPredictor) -> None:
     if "BF16" not in _capabilities():
         pytest.skip("this processor has no bf16")
     ms, pan = ground(120, 110)
@@ -133,7 +133,7 @@ def _capabilities() -> list[str]:
     return list(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
-def test_torch_and_openvino_agree(predictor: CompactPredictor) -> None:
+def test_torch_and_openvino_agree(predictor: NetworkPredictor) -> None:
     pytest.importorskip("torch")
     ms, pan = ground(45, 38)
     ms[:, 5:9, 7:9] = np.nan
@@ -142,7 +142,7 @@ def test_torch_and_openvino_agree(predictor: CompactPredictor) -> None:
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
-def test_missing_ms_stays_missing_band_by_band(predictor: CompactPredictor) -> None:
+def test_missing_ms_stays_missing_band_by_band(predictor: NetworkPredictor) -> None:
     ms, pan = ground(20, 20)
     ms[2, 4, 5] = np.nan
     mean, sigma = predictor.predict(ms, pan)
@@ -162,7 +162,7 @@ def test_without_pan_the_twin_answers() -> None:
         np.testing.assert_array_equal(a, c)
 
 
-def test_a_hole_in_pan_is_the_twins_and_the_rest_is_not(predictor: CompactPredictor) -> None:
+def test_a_hole_in_pan_is_the_twins_and_the_rest_is_not(predictor: NetworkPredictor) -> None:
     ms, pan = ground(40, 40)
     hole = pan.copy()
     hole[:, :30] = np.nan
@@ -182,14 +182,14 @@ def test_a_hole_in_pan_is_the_twins_and_the_rest_is_not(predictor: CompactPredic
     ],
 )
 def test_wrong_arrays_are_refused(
-    predictor: CompactPredictor, ms: NDArray[np.generic], pan: NDArray[np.generic] | None, says: str
+    predictor: NetworkPredictor, ms: NDArray[np.generic], pan: NDArray[np.generic] | None, says: str
 ) -> None:
     with pytest.raises(InputError, match=says):
         predictor.predict(ms, pan)  # type: ignore[arg-type]
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="compact-nopan or an ONNX file"):
+    with pytest.raises(InputError, match="neither a name nor a file; give compact, compact-nopan, published-ensemble"):
         load_model("no-such-model")
     rubbish = tmp_path / "rubbish.onnx"
     rubbish.write_bytes(b"\x00\x01 not a network" * 40)
@@ -203,11 +203,11 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         load_model(engine="abacus")  # type: ignore[arg-type]
 
 
-def test_pan_is_used_up_to_the_edge_of_the_footprint(predictor: CompactPredictor) -> None:
+def test_pan_is_used_up_to_the_edge_of_the_footprint(predictor: NetworkPredictor) -> None:
     ms, pan = ground(30, 30)
     margin = predictor.margin
     padded = np.pad(ms, ((0, 0), (margin, margin), (margin, margin)), constant_values=np.nan)
-    _, _, with_pan = predictor.predict_window(padded, np.pad(pan, 2 * margin, constant_values=np.nan))
+    _, _, with_pan = predictor.predict_window(padded, np.pad(pan, 2 * margin, constant_values=np.nan), (0, 0))
     assert with_pan.all()
 
 

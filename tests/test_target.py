@@ -389,8 +389,7 @@ def test_every_output_pixel_sits_where_the_lattice_says(tmp_path: Path, ms: GeoB
 def test_tiles_of_the_loop_meet_without_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ms = ms_grid(23, 31)
     product = telling_positions(tmp_path / "in", ms)
-    monkeypatch.setattr(l8s2.pipeline, "TILE", 7)
-    monkeypatch.setattr(l8s2.pipeline.tiles, "__defaults__", (7,))
+    monkeypatch.setattr(Copying, "tile", 7)
     said: list[tuple[str, int, int]] = []
     folder = harmonize_product(
         product, tmp_path / "out", progress=lambda done, total, what: said.append((what, done, total))

@@ -27,18 +27,19 @@ def harmonize(
     pan: str | Path | None = None,
     engine: Engine = "openvino",
     threads: int | None = None,
+    mc_dropout: int | None = None,
 ) -> xarray.Dataset:
-    """A whole scene in memory, for work in Python.
+    """A whole scene in memory, for work in Python; model, engine, threads and mc_dropout as ``load_model`` takes them.
 
     Returns:
-        Dataset with ``surface_reflectance`` and ``sigma`` (band, y, x) float32 and ``qa`` (y, x) uint16 on the 10 m
-        Sentinel-2 lattice, CF attributes, coordinates of pixel centres and a ``spatial_ref``.
+        Dataset with ``surface_reflectance`` and ``sigma`` (band, y, x) float32, NaN where missing, and ``qa`` (y, x) uint16
+        on the 10 m Sentinel-2 lattice, CF attributes, coordinates of pixel centres and a ``spatial_ref``.
 
     Raises InputError for input that cannot be used.
     """
     import xarray
 
-    predictor = load_model(model, engine=engine, threads=threads)
+    predictor = load_model(model, engine=engine, threads=threads, mc_dropout=mc_dropout)
     with ExitStack() as stack:
         if not isinstance(scene, Scene):
             scene = stack.enter_context(open_scene(scene, pan))

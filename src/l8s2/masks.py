@@ -33,7 +33,7 @@ QA_BITS: tuple[QaBit, ...] = tuple(
             ("water", "water (QA_PIXEL)"),
             ("saturated", "sensor saturated in at least one of the bands used (QA_RADSAT)"),
             ("out_of_range", "input reflectance below 0 or above 1 in at least one band"),
-            ("no_pan", "made without pan, by the pan-less network"),
+            ("no_pan", "made without pan by at least one network, or nodata for want of pan"),
             ("no_qa", "the product had no QA_PIXEL: clouds are not flagged"),
             ("near_fill", "close to fill: part of the network's context was guessed"),
             ("do_not_trust", "standard error too large to be of use, or ground unlike any the model was trained on"),

@@ -17,19 +17,18 @@ from l8s2 import grid, masks
 from l8s2.engines import Engine
 from l8s2.errors import InputError
 from l8s2.info import pan_shift
-from l8s2.predictors import CompactPredictor, load_model
+from l8s2.predictors import Predictor, load_model
 from l8s2.product import ProductWriter
 from l8s2.scene import Pixels, Scene, open_scene
 from l8s2.target import Target, choose_target
 from l8s2.tiling import Float, dilate, enlarge, grow, windows
 from l8s2.trust import Count, judge, useless
 
-TILE = 512
-"""MS pixels to a side of a tile: 1536 output pixels, three COG blocks."""
 GDAL_CACHE = 256 << 20
 """Bytes; GDAL itself would take a share of the machine, and gain nothing by it here."""
 NEAR_FILL = 5
 """MS pixels around fill whose context was partly guessed (QA bit near_fill)."""
+NO_SIGMA = "gives no uncertainty"
 
 
 class Progress(Protocol):
@@ -56,14 +55,15 @@ class Tile:
     """(3h, 3w) bits of masks.QA_BITS."""
 
 
-def tiles(scene: Scene, predictor: CompactPredictor, rows: slice, columns: slice, tile: int = TILE) -> Iterator[Tile]:
+def tiles(scene: Scene, predictor: Predictor, rows: slice, columns: slice, tile: int | None = None) -> Iterator[Tile]:
     """Predict the MS window rows x columns of a scene tile by tile; the next tile is read meanwhile.
 
-    An interior pixel is the same whatever ``tile`` is: margins are as wide as the network looks.
+    A pixel is the same number whatever ``tile`` (default: the predictor's), ``rows`` and ``columns`` are: margins are as wide
+    as the network looks.
     """
     plan = [
         (slice(r.start + rows.start, r.stop + rows.start), slice(c.start + columns.start, c.stop + columns.start))
-        for r, c in windows((rows.stop - rows.start, columns.stop - columns.start), tile)
+        for r, c in windows((rows.stop - rows.start, columns.stop - columns.start), tile or predictor.tile)
     ]
     m = predictor.margin
     with ThreadPoolExecutor(1) as reader:
@@ -75,7 +75,7 @@ def tiles(scene: Scene, predictor: CompactPredictor, rows: slice, columns: slice
             yield _predict(predictor, pixels, r, c)
 
 
-def _predict(predictor: CompactPredictor, pixels: Pixels, rows: slice, columns: slice) -> Tile:
+def _predict(predictor: Predictor, pixels: Pixels, rows: slice, columns: slice) -> Tile:
     m = predictor.margin
     inner = slice(m, m + rows.stop - rows.start), slice(m, m + columns.stop - columns.start)
     ms = pixels.ms[:, *inner]
@@ -85,12 +85,13 @@ def _predict(predictor: CompactPredictor, pixels: Pixels, rows: slice, columns: 
         shape = (6, 3 * ms.shape[1], 3 * ms.shape[2])
         mean = sigma = np.full(shape, np.nan, np.float32)
     else:
-        mean, sigma, with_pan = predictor.predict_window(pixels.ms, pixels.pan)
+        mean, sigma, with_pan = predictor.predict_window(pixels.ms, pixels.pan, (rows.start - m, columns.start - m))
         qa[~with_pan] |= np.uint16(masks.flag("no_pan"))
         qa[(dilate(fill, NEAR_FILL) & ~fill)[inner]] |= np.uint16(masks.flag("near_fill"))
         qa[predictor.strange(pixels.ms)[inner]] |= np.uint16(masks.flag("do_not_trust"))
     qa[fill[inner]] = masks.flag("fill")
     qa = enlarge(qa)
+    qa[np.isnan(mean).any(0)] |= np.uint16(masks.flag("fill"))  # no pan, and a model that needs it
     qa[useless(mean, sigma)] |= np.uint16(masks.flag("do_not_trust"))
     return Tile(rows=rows, columns=columns, ms=ms, mean=mean, sigma=sigma, qa=qa)
 
@@ -112,6 +113,7 @@ def harmonize_product(
     sigma: bool = True,
     engine: Engine = "openvino",
     threads: int | None = None,
+    mc_dropout: int | None = None,
     overwrite: bool = False,
     pan: str | Path | None = None,
     progress: Progress | None = None,
@@ -124,6 +126,7 @@ def harmonize_product(
         mgrs: a Sentinel-2 tile such as ``43PHQ``; the product gets exactly its 10 m grid.
         crs, like: coordinate reference system, or a raster whose grid is taken; warped once at the end.
         sigma: False leaves the SIGMA file out.
+        model, engine, threads, mc_dropout: see ``load_model``.
         progress: told how far it is. warn: told every warning.
 
     Raises InputError with one clear line; then nothing is written and nothing old is lost.
@@ -137,7 +140,7 @@ def harmonize_product(
         for message in (*scene.warnings, *target.notes):
             if warn:
                 warn(message)
-        predictor = load_model(model, engine=engine, threads=threads)
+        predictor = load_model(model, engine=engine, threads=threads, mc_dropout=mc_dropout)
         writer = stack.enter_context(
             ProductWriter(Path(output), scene.product_id, target.geobox, sigma=sigma, overwrite=overwrite)
         )
@@ -154,12 +157,14 @@ def harmonize_product(
             raise InputError(
                 f"{scene.product_id}: no valid pixel in the area asked for (all fill); nothing was written"
             )
-        empty = [
+        lacking = [
             f"{band.name}: no valid pixel in the area asked for"
             for band, n in zip(scene.bands, valid, strict=True)
             if not n
         ]
-        for message in empty:
+        if not count.with_sigma:
+            lacking.append(f"model {predictor.name} {NO_SIGMA}: sigma is nodata, and none is too large to be trusted")
+        for message in lacking:
             if warn:
                 warn(message)
         shift = pan_shift(scene)
@@ -173,12 +178,14 @@ def harmonize_product(
             "l8s2:clear_percent": round(100 * count.clear_share, 2),
             "l8s2:untrusted_percent": round(100 * count.untrusted_share, 2),
             **({"l8s2:pan_shift": shift} if shift else {}),
+            **({} if count.with_sigma else {"l8s2:sigma": f"none: the model {NO_SIGMA}"}),
+            **({"l8s2:mc_dropout": mc_dropout} if mc_dropout else {}),
         }
-        info = _item_info(scene, predictor, target, empty, facts)
+        info = _item_info(scene, predictor, target, lacking, facts)
         return writer.finish(info, partial(progress, what="finishing")) if progress else writer.finish(info)
 
 
-def _run(scene: Scene, predictor: CompactPredictor, target: Target, sink: Any, progress: Progress | None) -> Count:
+def _run(scene: Scene, predictor: Predictor, target: Target, sink: Any, progress: Progress | None) -> Count:
     """Feed ``sink`` with every tile, clipped to the target."""
     first_row, first_column = target.origin
     height, width = target.native.shape
@@ -200,6 +207,7 @@ def _run(scene: Scene, predictor: CompactPredictor, target: Target, sink: Any, p
             before = enlarge(part.ms[2::-1])[:, *inside]
             mean, sigma, qa = part.mean[:, *inside], part.sigma[:, *inside], part.qa[inside]
             count.add(mean, qa)
+            count.with_sigma = count.with_sigma or bool(np.isfinite(sigma).any())
             if pending is not None:
                 pending.result()
             pending = pool.submit(_write, sink, rows, columns, mean, sigma, qa, before)
@@ -218,9 +226,7 @@ def _write(
     sink.write_before(rows, columns, before)
 
 
-def _item_info(
-    scene: Scene, predictor: CompactPredictor, target: Target, warnings: list[str], facts: dict[str, Any]
-) -> Any:
+def _item_info(scene: Scene, predictor: Predictor, target: Target, warnings: list[str], facts: dict[str, Any]) -> Any:
     from datetime import UTC, datetime
     from datetime import time as day_time
 

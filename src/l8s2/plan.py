@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from l8s2.engines import Engine
-from l8s2.pipeline import TILE
 from l8s2.predictors import load_model
 from l8s2.scene import open_scene
 from l8s2.target import choose_target
@@ -18,6 +17,8 @@ from l8s2.tiling import windows
 
 WRITING = 6e-8
 """Seconds a processor core needs to compress, copy and read back one sample."""
+_LONG = 3.0
+"""Seconds after which a measurement is not repeated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ def plan_product(
     sigma: bool = True,
     engine: Engine = "openvino",
     threads: int | None = None,
+    mc_dropout: int | None = None,
     pan: str | Path | None = None,
 ) -> Plan:
     """The same checks as harmonize_product, and an estimate, without writing anything."""
@@ -56,26 +58,28 @@ def plan_product(
 
     with open_scene(path, pan) as scene:
         target = choose_target(scene.geobox, bbox=bbox, mgrs=mgrs, crs=crs, like=like)
-        predictor = load_model(model, engine=engine, threads=threads)
-        rows, columns = (min(TILE, s.stop - s.start) for s in (target.rows, target.columns))
+        predictor = load_model(model, engine=engine, threads=threads, mc_dropout=mc_dropout)
+        rows, columns = (min(predictor.tile, s.stop - s.start) for s in (target.rows, target.columns))
         side = 96
         ms = np.full((6, side, side), 0.1, np.float32)
         pan_array = None if scene.pan is None else np.full((2 * side, 2 * side), 0.1, np.float32)
-        predictor.predict(ms, pan_array)
-        start = time.perf_counter()
-        predictor.predict(ms, pan_array)
-        each = (time.perf_counter() - start) / (side + 2 * predictor.margin) ** 2
+        for _ in range(2):  # the first time takes longer
+            start = time.perf_counter()
+            predictor.predict(ms, pan_array)
+            taken = time.perf_counter() - start
+            if taken > _LONG:
+                break
+        each = taken / (side + 2 * predictor.margin) ** 2
         grown = (rows + 2 * predictor.margin) * (columns + 2 * predictor.margin)
         samples = target.geobox.shape[0] * target.geobox.shape[1] * (13 if sigma else 7)
-        tiles_in_all = sum(
-            1 for _ in windows((target.rows.stop - target.rows.start, target.columns.stop - target.columns.start), TILE)
-        )
+        area = (target.rows.stop - target.rows.start, target.columns.stop - target.columns.start)
+        tiles_in_all = sum(1 for _ in windows(area, predictor.tile))
         return Plan(
             product_id=scene.product_id,
             crs=str(target.geobox.crs),
             shape=(target.geobox.shape[0], target.geobox.shape[1]),
             seconds=round(1.5 + 1.3 * each * grown * tiles_in_all + WRITING * samples / (os.cpu_count() or 1), 1),
-            memory_bytes=int(350e6 + 7000 * grown),
+            memory_bytes=int(350e6) + predictor.memory(grown),
             disk_bytes=estimate_bytes(target.geobox, sigma)
             + (buffer_bytes(target.native, sigma) if target.warped else 0),
             pan=scene.pan_id,

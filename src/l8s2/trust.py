@@ -133,6 +133,8 @@ class Count:
     """Of those, without cloud, its surroundings, cirrus or shadow."""
     untrusted: int = 0
     """Of the clear ones, with the bit ``do_not_trust``."""
+    with_sigma: bool = False
+    """Whether any value came with a standard error; ``add`` leaves it as it is."""
 
     def add(self, mean: Float, qa: NDArray[np.uint16]) -> None:
         """Take in a window, (6, h, w) and (h, w)."""

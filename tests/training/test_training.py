@@ -109,7 +109,7 @@ def test_an_exported_network_is_the_same_in_both_engines(tmp_path: Path, pan: bo
         expected = network(
             torch.from_numpy(ms)[None], None if samples is None else torch.from_numpy(samples)[None, None]
         )
-    for engine in (OpenVinoNetwork(ModelFile(path), 1, bf16=False), TorchNetwork(ModelFile(path), 1)):
+    for engine in (OpenVinoNetwork(ModelFile(path), 1, bf16=False), TorchNetwork(ModelFile(path).build, 1)):
         assert engine.receptive_field == network.receptive_field
         assert engine.uses_pan is pan
         for found, want in zip(engine(ms, samples), expected, strict=True):

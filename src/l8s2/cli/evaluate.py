@@ -20,7 +20,7 @@ from l8s2.cli.shell import JSON, PAN, ProgressBar, warn
     multiple=True,
     default=("compact", "compact-nopan"),
     show_default=True,
-    help="compact, compact-nopan, or an ONNX file exported by l8s2; may be given several times.",
+    help="As of harmonize, ensembles included; may be given several times.",
 )
 @click.option(
     "--sentinel2",

@@ -19,7 +19,17 @@ from l8s2.cli.shell import JSON, PAN, PRODUCT, ProgressBar, warn
 )
 @PAN
 @click.option(
-    "--model", default="compact", show_default=True, help="compact, compact-nopan, or an ONNX file exported by l8s2."
+    "--model",
+    default="compact",
+    show_default=True,
+    help="compact, compact-nopan, published-ensemble, an ONNX file, a model folder, its .safetensors or .bin, owner/name on "
+    "the Hugging Face Hub, or several of these with commas between (an ensemble).",
+)
+@click.option(
+    "--mc-dropout",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Predict N times with dropout active, for a sigma from models trained with dropout.",
 )
 @click.option("--bbox", nargs=4, type=float, metavar="W S E N", help="Only this area, WGS 84 degrees.")
 @click.option("--mgrs", metavar="TILE", help="Exactly the 10 m grid of a Sentinel-2 tile, for example 43PHQ.")

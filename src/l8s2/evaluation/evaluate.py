@@ -125,7 +125,8 @@ def evaluate(
 def outputs(case: Case, predictors: Mapping[str, Model]) -> Iterator[tuple[str, Output]]:
     """(name, output) of the models, then of the baselines; what needs pan is left out where there is none."""
     for name, predictor in predictors.items():
-        yield name, Output(*predictor.predict(case.ms, case.pan))
+        mean, sigma = predictor.predict(case.ms, case.pan)
+        yield name, Output(mean, sigma if np.isfinite(sigma).any() else None)
     for name, baseline in BASELINES.items():
         if case.pan is not None or name not in NEED_PAN:
             yield name, Output(baseline(case.ms, case.pan), None)

@@ -39,7 +39,7 @@ def run_evaluation(
 
     Args:
         paths, sentinel2, pan, bbox, disturbed: as ``cases.gather``.
-        models: names or ONNX files, as ``load_model``.
+        models: as ``load_model`` takes them; with commas between, an ensemble.
         as_published: see ``evaluate``.
         overwrite: replace an evaluation that is there, once the new one is whole.
         progress: told (10 m pixels done, in all). warn: told every warning.
@@ -95,9 +95,9 @@ def _write(folder: WholeFolder, files: dict[str, str]) -> None:
         raise InputError(f"{folder.folder}: cannot be written ({error.strerror}); give another output folder") from None
 
 
-def _loaded(models: Sequence[str]) -> dict[str, predictors.CompactPredictor]:
+def _loaded(models: Sequence[str]) -> dict[str, predictors.Predictor]:
     """By the names they have in tables."""
-    found: dict[str, predictors.CompactPredictor] = {}
+    found: dict[str, predictors.Predictor] = {}
     for model in models:
         predictor = predictors.load_model(model)
         if predictor.name in found or predictor.name in BASELINES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +14,16 @@ import numpy as np
 import torch
 
 from l8s2 import __version__
+from l8s2.engines import TorchNetwork
 from l8s2.evaluation.calibration import Ratios, error_ratios, factors, validation_scores
 from l8s2.evaluation.places import by_place
 from l8s2.models import Compact, CompactConfig
-from l8s2.predictors import CompactPredictor, load_model
+from l8s2.predictors import NetworkPredictor, Predictor, load_model
 from l8s2.sensors import BAND_NAMES
 from l8s2.tiling import fill_missing
 from l8s2.training.export import export_onnx
 from l8s2.training.imagery import CALIBRATION, Image, load_folder
 from l8s2.trust import Domain, local_mean
-
-
-class _InTraining:
-    """A network straight from its checkpoint, on the predictor's side of the door."""
-
-    domain: Domain | None = None
-
-    def __init__(self, network: Compact) -> None:
-        self.network = network
-        self.receptive_field, self.uses_pan = network.receptive_field, network.config.pan
-
-    def __call__(self, ms: Any, pan: Any) -> tuple[Any, Any]:
-        with torch.inference_mode():
-            mean, sigma = self.network(
-                torch.from_numpy(ms)[None], None if pan is None else torch.from_numpy(pan)[None, None]
-            )
-        return mean[0].numpy(), sigma[0].numpy()
 
 
 def colours(images: list[Image], each: int = 800) -> np.ndarray:
@@ -56,7 +41,7 @@ def colours(images: list[Image], each: int = 800) -> np.ndarray:
 
 
 def validate(
-    predictor: CompactPredictor, images: list[Image], ratios: Ratios, *, disturbed: bool
+    predictor: Predictor, images: list[Image], ratios: Ratios, *, disturbed: bool
 ) -> dict[str, dict[str, list[float]]]:
     """Scores by place as plain lists; the sigma of a place is calibrated without it."""
     scores = validation_scores(predictor, images, ratios, disturbed=disturbed)
@@ -79,9 +64,8 @@ def main(run: Path, imagery: Path, output: Path) -> None:
     network = Compact(CompactConfig(**state["model_config"]))
     network.load_state_dict(state["average"])
     training, calibration, validation = load_folder(imagery)
-    ratios = error_ratios(
-        CompactPredictor("in training", "", _InTraining(network.eval()), None), calibration + validation
-    )
+    checkpoint = TorchNetwork(lambda: deepcopy(network))
+    ratios = error_ratios(NetworkPredictor("in training", "", checkpoint, None), calibration + validation)
     network.calibration.mul_(torch.tensor(factors(ratios)))
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
