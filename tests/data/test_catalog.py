@@ -17,6 +17,8 @@ from l8s2.data.query import Query, read_area
 from l8s2.errors import InputError
 from made_items import Answer, Item, front, landing, landsat, rustac, sentinel2
 
+pytest.importorskip("pystac_client")
+
 KNOWN = known_catalogs()
 HERE = (78.0, 8.0, 80.0, 9.5)
 DAY = "2023-05-20"
@@ -172,6 +174,12 @@ def test_pan_from_another_catalogue(server: str) -> None:
     assert found.landsat
     assert not found.pans
     assert "pan was not looked for" in found.warnings[0]
+
+
+def test_pan_from_nowhere(server: str) -> None:
+    found = search(Query(bbox=HERE, datetime=DAY, catalogs=("here",)), at(server, landsat_c2l2_sr=LANDSAT_L2))
+    assert found.landsat
+    assert "here: holds no landsat-l1" in found.warnings[0]
 
 
 # ---- servers that fail

@@ -94,6 +94,13 @@ def test_offset_of_an_unknown_baseline_is_unknown() -> None:
     assert item.scene == "sentinel-2a 44PKR 20230520T050651"
 
 
+@pytest.mark.parametrize(("baseline", "offset"), [("99.99", None), ("02.12", 0.0), ("05.12", -0.1)])
+def test_offset_by_the_product_name(baseline: str, offset: float | None) -> None:
+    item = made(sentinel2(baseline=baseline, style="cdse"), "cdse")
+    assert item.offset == offset
+    assert item.baseline == (None if offset is None else baseline)
+
+
 @pytest.mark.parametrize(
     ("raw", "name", "said"),
     [

@@ -16,6 +16,8 @@ from l8s2.data import catalog
 from l8s2.data.recipe import load_recipe
 from made_items import front, landsat, rustac, sentinel2
 
+pytest.importorskip("pystac_client")
+
 STORED = [
     landsat(), landsat(level="L1TP", processed="20230524"), landsat("20230605"), landsat("20230605", tier="RT"),
     sentinel2(), sentinel2(style="c1"), sentinel2("20230606T050651"),
@@ -120,6 +122,7 @@ def test_a_place_from_a_file(server: str, tmp_path: Path) -> None:
         ((*HERE, "-o", "x"), "goes with --pairs"),
         ((*HERE, "--pairs", "--sensor", "landsat"), "searches both"),
         (("--rerun", "x", "--limit", "3"), "as the recipe says"),
+        (("--rerun", "x", "--max-days", "3"), "as the recipe says"),
         ((*HERE, "--sensor", "modis"), "'modis' is not one of"),
     ],
 )

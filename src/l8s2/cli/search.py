@@ -56,8 +56,8 @@ def search(
         raise click.UsageError("-o saves pairs; it goes with --pairs or --rerun.")
     if pairs and options["sensor"] in ("landsat", "sentinel-2"):
         raise click.UsageError("--pairs searches both sensors; leave --sensor out.")
-    if rerun and any(options[name] for name in ("bbox", "intersects", "datetime", "catalogs", "sensor", "limit")):
-        raise click.UsageError("--rerun searches as the recipe says; give no place, time or catalogue with it.")
+    if rerun and any(value for name, value in options.items() if name != "pan"):
+        raise click.UsageError("--rerun searches as the recipe says; give no place, time, rule or catalogue with it.")
     if not (pairs or rerun):
         query = _query(options)
         found = catalog.search(query, known_catalogs(options["catalog_file"]))

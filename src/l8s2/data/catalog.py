@@ -74,7 +74,9 @@ def search(query: Query, known: Mapping[str, Catalog] | None = None) -> Found:
                 source = _Api(other)
                 apis.append(source)
             try:
-                pans = source.pans(found[kind], query) if source else {}
+                if source is None:
+                    raise InputError(f"{api.catalog.name}: holds no {LANDSAT_L1}; add a catalogue that does")
+                pans = source.pans(found[kind], query)
             except InputError as error:  # without pan there is still something to work with
                 said.append(f"pan was not looked for: {error}")
     return Found(

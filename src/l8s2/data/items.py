@@ -174,20 +174,15 @@ def _sentinel2(raw: Mapping[str, Any], collection: Collection, common: dict[str,
     properties = raw["properties"]
     names = [properties.get(key) for key in ("s2:product_uri", "sentinel:product_id")] + [raw["id"]]
     match = next((m for name in names if name and (m := _SENTINEL2.search(name))), None)
-    tile = properties.get("s2:mgrs_tile") or str(properties.get("grid:code", "")).removeprefix("MGRS-")
-    platform, datatake, baseline = (
-        str(properties.get("platform", "")).lower(),
-        f"{common['acquired']:%Y%m%dT%H%M%S}",
-        None,
-    )
-    if take := re.search(
-        r"_(\d{8}T\d{6})_", str(properties.get("s2:datatake_id") or properties.get("eopf:datatake_id"))
-    ):
-        datatake = take[1]
     if match:
         tile, platform, datatake = match["tile"], f"sentinel-{match['satellite'][1:].lower()}", match["datatake"]
-        baseline = match["baseline"] and f"{match['baseline'][:2]}.{match['baseline'][2:]}"
-    baseline = baseline or properties.get("s2:processing_baseline") or properties.get("processing:version")
+    else:
+        tile = str(properties.get("s2:mgrs_tile") or properties.get("grid:code")).removeprefix("MGRS-")
+        platform = str(properties.get("platform")).lower()
+        take = re.search(
+            r"_(\d{8}T\d{6})_", str(properties.get("s2:datatake_id") or properties.get("eopf:datatake_id"))
+        )
+        datatake = take[1] if take else f"{common['acquired']:%Y%m%dT%H%M%S}"
     if not re.fullmatch(r"sentinel-2[abc]", platform) or not re.fullmatch(r"\d\d[A-Z]{3}", tile):
         raise InputError("no Sentinel-2A, B or C and tile in its properties")
     made = properties.get("s2:generation_time") or properties.get("processing:datetime")
@@ -197,6 +192,7 @@ def _sentinel2(raw: Mapping[str, Any], collection: Collection, common: dict[str,
     strip = strip or _STRIP.search(common["assets"]["blue"].href if "blue" in common["assets"] else "")
     flagged = any(properties.get(f"{prefix}:boa_offset_applied") for prefix in ("earthsearch", "sentinel"))
     removed = collection.offset_removed or flagged
+    baseline = _baseline(match, properties)
     known = None if baseline is None else S2_OFFSET if baseline >= OFFSET_SINCE else 0.0
     return {
         "product": match[0] if match else raw["id"],
@@ -215,6 +211,14 @@ def _sentinel2(raw: Mapping[str, Any], collection: Collection, common: dict[str,
         "offset": 0.0 if removed else known,
         "offset_removed": removed,
     }
+
+
+def _baseline(match: re.Match[str] | None, properties: Mapping[str, Any]) -> str | None:
+    """As ``05.09``; None for 99.99, images that somebody made at home."""
+    text = match["baseline"] if match else None
+    if text is None:
+        text = str(properties.get("s2:processing_baseline") or properties.get("processing:version")).replace(".", "")
+    return f"{text[:2]}.{text[2:]}" if re.fullmatch(r"(?!99)\d{4}", text) else None
 
 
 def _number(properties: Mapping[str, Any], *names: str) -> float | None:

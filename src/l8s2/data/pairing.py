@@ -107,9 +107,8 @@ def find_pairs(
         if item.kind != LANDSAT_L2 or not _clear_enough(item, rules):
             continue
         footprint = Footprint(item.footprint)
-        for days in range(
-            -rules.max_days - 1, rules.max_days + 2
-        ):  # the day of UTC may end in the middle of the morning
+        reach = rules.max_days + 1  # the day of UTC may end in the middle of a morning
+        for days in range(-reach, reach + 1):
             for other, other_footprint in by_day.get(item.acquired.date() + timedelta(days), []):
                 pair = _pair(item, footprint, other, other_footprint, pans.get(item.scene))
                 if pair is not None and _keeps(pair, rules):

@@ -52,8 +52,9 @@ def save_recipe(recipe: Recipe, path: Path, *, overwrite: bool = False) -> None:
         draft.write_text(recipe_text(recipe), encoding="utf-8")
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error.strerror}); give another name") from None
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def load_recipe(path: Path) -> Recipe:
