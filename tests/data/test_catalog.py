@@ -182,6 +182,25 @@ def test_pan_from_nowhere(server: str) -> None:
     assert "here: holds no landsat-l1" in found.warnings[0]
 
 
+def test_real_items_and_a_level_1_made_of_one(data: Path, tmp_path: Path) -> None:
+    folder = data / "stac_items"
+    real = {path.stem: path.read_text() for path in folder.glob("*.json") if "antarctic" not in path.stem}
+    if not real:  # the Antarctic one has a date without a time, which rustac does not read
+        pytest.skip(f"{folder}: no STAC items there")
+    level2 = real["usgs_landsat-c2l2-sr_LC08_L2SP_028030_20200114"]
+    renamed = level2.replace("_L2SP_", "_L1TP_").replace("_20200824_", "_20200823_").replace("_T1_SR", "_T1")
+    level1 = json.loads(renamed.replace("landsat-c2l2-sr", "landsat-c2l1"))
+    level1["assets"]["pan"] = json.loads(json.dumps(level1["assets"]["red"]).replace("_B4.TIF", "_B8.TIF"))
+    with rustac([*map(json.loads, real.values()), level1], tmp_path) as url:
+        query = Query(bbox=(-180, -90, 180, 90), datetime="2018/2023", sensor="both", catalogs=(url,))
+        found = search(query)
+    assert [item.place for item in found.landsat] == ["028030", "047027", "010065"]
+    assert [old.place for old, _ in found.replaced] == ["047027"], "the same scene in two collections"
+    assert [item.id for item in found.sentinel2] == ["S2B_MSIL2A_20190629T212529_R043_T06VVN_20201006T080531"]
+    assert [item.product for item in found.pans.values()] == ["LC08_L1TP_028030_20200114_20200823_02_T1"]
+    assert found.landsat[0].raw["assets"] == json.loads(level2)["assets"]
+
+
 # ---- servers that fail
 
 
