@@ -10,6 +10,7 @@ from l8s2.cli.harmonize import harmonize, info
 from l8s2.cli.models import models
 from l8s2.cli.search import search
 from l8s2.cli.shell import Commands
+from l8s2.cli.train import finetune, train
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -18,5 +19,5 @@ def main() -> None:
     """Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out."""
 
 
-for _verb in (harmonize, info, evaluate, demo, models, search):
+for _verb in (harmonize, info, evaluate, demo, models, train, finetune, search):
     main.add_command(_verb)
