@@ -1,0 +1,226 @@
+"""A set of patches in a folder, built by any number of processes, killed and resumed at will.
+
+    shards/<unit>.h5    the patches of one unit of work, a pair of scenes; appears whole or not at all
+    split.csv           which side each patch is on; only ever grows (see ``data.split``)
+    index.csv           one line for each patch, made from the two above
+
+A unit is claimed by a lock on the hidden file it grows in. The system lets go of the lock when the process ends, however it
+ends, and whoever comes next begins the unit anew. The folder must lie on a file system with locks.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from l8s2.data.patch import Patch
+from l8s2.data.shard import COLUMNS, Reader, Table, patch_of, read_table, table_type, write_shard
+from l8s2.data.split import Place, Side, assign
+from l8s2.errors import InputError
+from l8s2.whole_folder import fsync
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: one process at a time there
+    fcntl = None  # type: ignore[assignment]
+
+PUBLISHED = ("patch_id", "pair_path", "location", "date", "geometry", "pair_type", "ssim", "psnr", "Field_counts")
+"""First columns of the index, those of the published patches."""
+_UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
+_SPLIT = ("patch_id", "pair_type", "reason")
+
+
+class PatchSet:
+    """The patches in a folder, in the order of their ids. What is recorded after the first look is not seen: open it anew."""
+
+    def __init__(self, folder: Path) -> None:
+        """``folder`` need not exist yet for ``add``."""
+        self.folder, self.shards = folder, folder / "shards"
+        self._reader = Reader()
+        self._table: Table | None = None
+
+    def add(self, unit_id: str, patches: Iterable[Patch]) -> bool:
+        """Record a unit, unless it is recorded already or another process is at it.
+
+        Args:
+            unit_id: what stands for the pair: letters, digits and ``. _ + -``, always the same for the same pair.
+            patches: of one shape, perhaps none; drawn one by one, and only where the unit is to be recorded.
+
+        Returns:
+            Whether it was. Where drawing a patch fails, nothing is recorded.
+        """
+        if not _UNIT.fullmatch(unit_id):
+            raise InputError(f"unit {unit_id!r}: must consist of up to 200 letters, digits and . _ + -; rename it")
+        if self.recorded(unit_id):
+            return False
+        self.shards.mkdir(parents=True, exist_ok=True)
+        shard, part = self._shard(unit_id), self.shards / f".{unit_id}.part"
+        with _locked(part, wait=False) as mine:
+            if not mine:
+                return False
+            try:
+                if self.recorded(unit_id):  # by whoever had the lock before
+                    return False
+                write_shard(part, unit_id, patches)
+                fsync(part)
+                part.rename(shard)
+                fsync(self.shards)
+            finally:
+                part.unlink(missing_ok=True)
+        self._table = None
+        return True
+
+    def recorded(self, unit_id: str) -> bool:
+        """Whether a unit is done."""
+        return self._shard(unit_id).exists()
+
+    def _shard(self, unit_id: str) -> Path:
+        return self.shards / f"{unit_id}.h5"
+
+    def units(self) -> list[str]:
+        """Every unit recorded, sorted; those without patches too."""
+        return sorted(path.stem for path in self.shards.glob("*.h5") if not path.name.startswith("."))
+
+    @property
+    def facts(self) -> Table:
+        """One row for each patch: the columns of ``data.shard``, then ``unit``, and ``row`` in its file."""
+        if self._table is None:
+            self._table = self._gather()
+        return self._table
+
+    def _gather(self) -> Table:
+        if not self.shards.is_dir():
+            raise InputError(f"{self.folder}: no training set (no folder shards in it); give one that l8s2 has built")
+        kind = np.dtype([*((name, table_type()[name]) for name in COLUMNS), ("unit", object), ("row", np.int64)])
+        parts = []
+        for unit in self.units():
+            rows = read_table(self._shard(unit))
+            part = np.empty(len(rows), kind)
+            for name in COLUMNS:
+                part[name] = rows[name]
+            part["unit"], part["row"] = unit, np.arange(len(rows))
+            parts.append(part)
+        table = np.concatenate(parts) if parts else np.empty(0, kind)
+        _, first = np.unique(table["patch_id"].astype(str), return_index=True)  # the same pair twice counts once
+        return np.asarray(table[first])
+
+    def __len__(self) -> int:
+        return len(self.facts)
+
+    def read(self, index: int) -> Patch:
+        """Patch ``index`` in the order of the ids. Raises InputError where its file is damaged."""
+        row = self.facts[index]
+        return patch_of(self._reader.read(self._shard(row["unit"]), int(row["row"])), row)
+
+    def sides(self) -> dict[str, Side]:
+        """Patch id -> side, of all patches that were split so far. Raises InputError where the file is none of ours."""
+        path = self.folder / "split.csv"
+        if not path.exists():
+            return {}
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) != _SPLIT:
+                raise InputError(f"{path}: its columns are not {', '.join(_SPLIT)}; bring the file of l8s2 back")
+            return {row["patch_id"]: Side(row["pair_type"], row["reason"]) for row in reader}
+
+    def split(self, shares: Mapping[str, float]) -> dict[str, Side]:
+        """Put every patch on a side, those that have one staying there, and write both CSV files."""
+        with _locked(self.folder / ".lock", wait=True):
+            self._table = None
+            places = [
+                Place(row["patch_id"], row["location"], row["path_row"], tuple(row["bounds"].tolist()))
+                for row in self.facts
+            ]
+            sides = self.sides()
+            sides |= assign(places, sides, shares)
+            lines = [(name, side.pair_type, side.reason) for name, side in sorted(sides.items())]
+            _write_csv(self.folder / "split.csv", _SPLIT, lines)
+            self._write_index()
+        return sides
+
+    def write_index(self) -> Path:
+        """Write ``index.csv`` anew from everything recorded by now; the bytes depend on that alone."""
+        if not self.shards.is_dir():
+            return self._write_index()
+        with _locked(self.folder / ".lock", wait=True):
+            self._table = None
+            return self._write_index()
+
+    def _write_index(self) -> Path:
+        sides, rest = self.sides(), [n for n in (*COLUMNS, "unit", "row") if n not in (*PUBLISHED, "field_counts")]
+        lines = []
+        for row in self.facts:
+            side = sides.get(row["patch_id"], Side("", ""))
+            published = {
+                "pair_path": f"shards/{row['unit']}.h5",
+                "date": row["landsat_time"][:10],
+                "pair_type": side.pair_type,
+                "Field_counts": row["field_counts"],
+            }
+            lines.append(
+                [_text(published[n] if n in published else row[n]) for n in PUBLISHED] + [_text(row[n]) for n in rest]
+            )
+        return _write_csv(self.folder / "index.csv", (*PUBLISHED, *rest), lines)
+
+
+def _text(value: Any) -> str:
+    """For a cell: '' for NaN, the shortest decimal that gives a number back, blanks between several."""
+    if isinstance(value, np.ndarray):
+        return " ".join(_text(v) or "nan" for v in value) if np.isfinite(value).any() else ""
+    if isinstance(value, np.floating):
+        return "" if np.isnan(value) else repr(float(value)).removesuffix(".0")
+    return str(value)
+
+
+def _write_csv(path: Path, header: Iterable[str], lines: Iterable[Iterable[str]]) -> Path:
+    """The file changes from what it was to what it is to be in one step."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(lines)
+    draft = path.with_name(f".{path.name}")
+    draft.write_text(text.getvalue(), encoding="utf-8")
+    fsync(draft)
+    draft.replace(path)
+    fsync(path.parent)
+    return path
+
+
+@contextmanager
+def _locked(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold the lock on a file, made if need be; False where another process has it and ``wait`` is False."""
+    if fcntl is None:
+        yield True
+        return
+    handle = -1
+    try:
+        while True:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            except OSError as error:
+                raise InputError(
+                    f"{path.parent}: cannot be locked ({error.strerror}); put the set on a local disk"
+                ) from None
+            try:
+                if os.path.samestat(os.stat(path), os.fstat(handle)):
+                    break
+            except FileNotFoundError:
+                pass
+            os.close(handle)  # it was published or removed between open and lock
+            handle = -1
+        yield True
+    finally:
+        if handle >= 0:
+            os.close(handle)
