@@ -1,13 +1,10 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-
-RESERVED = "dsen2_mock"
-"""One of the places that are only validated on."""
+from tiny_runs import RESERVED
 
 
 @pytest.fixture
@@ -36,17 +33,3 @@ def imagery(tmp_path: Path) -> Path:
             fine[:, :, :10] = -32768
         np.savez(folder / f"{name}.npz", x10=fine, x20=coarse, meta=json.dumps({"missing": missing}))
     return folder
-
-
-def tiny(folder: Path, **other: Any) -> dict[str, Any]:
-    """A run of seconds on ``folder``."""
-    return {
-        "model": {"architecture": "Compact", "config": {"width": 8, "blocks": 1}},
-        "data": {"batch": 3, "simulated": {"folder": str(folder), "size": 12, "border": 2}},
-        "schedule": {"warmup": 2},
-        "steps": 6,
-        "checkpoint_every": 2,
-        "log_every": 1,
-        "validate_every": 3,
-        **other,
-    }

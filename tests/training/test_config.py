@@ -151,7 +151,7 @@ def test_a_published_configuration_becomes_ours(tmp_path: Path) -> None:
     assert isinstance(config, RunConfig)
     assert config.model.architecture == "UNet"
     assert config.model.config == {
-        "depth": 5, "up_mode": "upsample", "growth_factor": 3, "input_alignment": "corners", "gaussian": False,
+        "depth": 5, "up_mode": "upsample", "growth_factor": 3, "input_alignment": "lattice", "pan_sun_corrected": False, "gaussian": False,
     }  # fmt: skip
     assert (config.data.batch, config.accumulate, config.data.workers, config.epochs) == (12, 3, 1, 2)
     assert (config.loss.kind, config.loss.gradient_weight) == ("mixed_gradient", 0.1)

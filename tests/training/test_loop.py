@@ -19,8 +19,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
 from PIL import Image as Picture  # noqa: E402
+from tiny_runs import tiny  # noqa: E402
 
-from conftest import tiny  # noqa: E402
 from l8s2.errors import InputError  # noqa: E402
 from l8s2.model_folder import open_model_folder  # noqa: E402
 from l8s2.models import OnLattice, build  # noqa: E402

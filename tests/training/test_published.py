@@ -174,4 +174,4 @@ def test_a_published_configuration_trains(patches: tuple[Path, Path], tmp_path: 
     assert [line["step"] for line in lines if "gain_db" in line] == [1, 2]  # two pairs to a step: an epoch is one step
     assert (tmp_path / "run" / "pictures" / "step_0000002.png").exists()
     config = json.loads((tmp_path / "run" / "model" / "config.json").read_text())
-    assert (config["gaussian"], config["input_alignment"], config["depth"]) == (True, "corners", 2)
+    assert (config["gaussian"], config["input_alignment"], config["depth"]) == (True, "lattice", 2)

@@ -61,6 +61,10 @@ def validate(
 def main(run: Path, imagery: Path, output: Path) -> None:
     """Turn the checkpoint of RUN into a model file, scored on the validation places of IMAGERY."""
     state = torch.load(run / "last.pt", weights_only=True)
+    if state.get("architecture", "Compact") != "Compact":
+        raise click.UsageError(
+            f"{run}: a {state['architecture']}; only compact networks become such files, see l8s2 models export"
+        )
     network = Compact(CompactConfig(**state["model_config"]))
     network.load_state_dict(state["average"])
     training, calibration, validation = load_folder(imagery)
@@ -71,7 +75,7 @@ def main(run: Path, imagery: Path, output: Path) -> None:
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
     card = {
-        "name": output.stem, "version": __version__, "commit": commit, "steps": state["step"], "training": state["training_config"],
+        "name": output.stem, "version": __version__, "commit": commit, "steps": state["step"], "training": _recipe(state["training_config"]),
         "places": sorted({i.place for i in training}), "calibration": sorted(CALIBRATION),
     }  # fmt: skip
     export_onnx(network, output, card, Domain.fit(colours(training)))
@@ -84,6 +88,16 @@ def main(run: Path, imagery: Path, output: Path) -> None:
     temporary.write_text(text)
     os.replace(temporary, output.with_suffix(".md"))
     click.echo(json.dumps(tables["clean"]["mean"]))
+
+
+def _recipe(config: dict[str, Any]) -> dict[str, Any]:
+    """Steps, seed, batch and size of a run, of checkpoints before and since configurations had sections."""
+    data = config.get("data", config)
+    return {
+        **{k: config[k] for k in ("steps", "seed")},
+        "batch": data["batch"],
+        "size": (data.get("simulated") or data)["size"],
+    }
 
 
 def model_card(network: Compact, card: dict[str, Any], tables: dict[str, dict[str, dict[str, list[float]]]]) -> str:
@@ -102,7 +116,8 @@ def model_card(network: Compact, card: dict[str, Any], tables: dict[str, dict[st
         f"Sigma was scaled on strips of {', '.join(card['calibration'])} that were not trained on and on the validation places; "
         "coverage below is that of a scaling without the place it is shown for.",
         "* **Licence** of the weights: MIT.",
-        f"* **Recipe**: `python -m l8s2.training IMAGERY -o RUN{'' if network.config.pan else ' --no-pan'} --steps {training['steps']}`, then "
+        f"* **Recipe**: `l8s2 train --config configs/compact{'' if network.config.pan else '-nopan'}.yaml -o RUN data.simulated.folder IMAGERY "
+        f"steps {training['steps']}`, then "
         f"`python -m l8s2.training.finish RUN IMAGERY -o {card['name']}.onnx`; stopped at step {card['steps']}, seed {training['seed']}, "
         f"batches of {training['batch']} crops of {training['size']} x {training['size']} MS pixels; l8s2 {card['version']}, commit {card['commit']}.",
         "* **Limits**: trained on about 10 Mpx of ground, simulated, no real Landsat; haze, cloud edges and snow are rare in it.",
