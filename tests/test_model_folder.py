@@ -85,7 +85,8 @@ def test_a_unet_comes_back_as_it_was(tmp_path: Path, config: dict[str, Any]) -> 
     assert len({p.stat().st_mode for p in folder.iterdir()}) == 1
     model = open_model_folder(folder)
     assert (model.name, model.architecture) == ("m", "UNet")
-    assert {"input_alignment": "lattice"} | config == {k: model.config[k] for k in {"input_alignment"} | set(config)}
+    inputs = {"input_alignment": "lattice", "pan_sun_corrected": True}
+    assert inputs | config == {k: model.config[k] for k in inputs | config}
     built = model.build()
     assert not built.training
     same(built, network("UNet", config))
@@ -105,7 +106,7 @@ def test_a_compact_network_comes_back_with_its_physics(tmp_path: Path, pan: bool
 
 
 def test_settings_are_those_of_the_network() -> None:
-    assert set(UNET_SETTINGS) == {"input_alignment", *models.UNetConfig.__dataclass_fields__}
+    assert set(UNET_SETTINGS) == {*models.OnLattice.INPUTS, *models.UNetConfig.__dataclass_fields__}
 
 
 def test_the_plain_network_is_as_good(tmp_path: Path) -> None:
@@ -376,7 +377,7 @@ def test_published_weights_open_strictly_and_cost_no_memory_before_use(published
     before = own_memory() if Path("/proc/self/status").exists() else None
     model = open_model_folder(folder)
     built: Any = model.build()
-    assert model.config["input_alignment"] == built.input_alignment == "corners"
+    assert (built.input_alignment, built.pan_sun_corrected) == ("lattice", False)
     assert sum(p.numel() for p in built.parameters()) == spec["parameters"]
     assert not any(p.is_meta for p in (*built.parameters(), *built.buffers()))
     if before is not None:
@@ -443,7 +444,7 @@ def test_what_transformers_saves_opens_here_without_its_code(transformers: Any, 
     ms, pan = torch.rand(1, 6, 24, 24), torch.rand(1, 1, 24, 24)
     with torch.no_grad():
         assert torch.equal(ours.network(ms, pan), theirs(ms, pan))
-    assert ours.input_alignment == "corners"
+    assert (ours.input_alignment, ours.pan_sun_corrected) == ("lattice", False)
     assert not (tmp_path / "executed").exists()
 
 

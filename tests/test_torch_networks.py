@@ -142,6 +142,20 @@ def test_predict_is_the_pipeline(product: Path) -> None:
     assert np.isnan(sigma).all()
 
 
+@pytest.mark.parametrize("corrected", [True, False])
+def test_a_model_gets_pan_with_or_without_the_sun_as_it_was_trained(product: Path, corrected: bool) -> None:
+    rows, columns = slice(0, 84), slice(0, 101)
+    with open_scene(product) as scene:
+        pixels, elevation = scene.read(rows, columns), scene.sun_elevation
+    assert pixels.pan is not None
+    assert elevation is not None
+    pan = pixels.pan if corrected else pixels.pan * np.float32(np.sin(np.radians(elevation)))
+    expected, _ = predictor(network(depth=3)).predict(pixels.ms, pan)
+    model = predictor(network(depth=3, pan_sun_corrected=corrected))
+    inner = (..., slice(60, -60), slice(60, -60))  # what stands in for pan beyond the image is another constant
+    np.testing.assert_allclose(assembled(model, product, rows, columns, 512)[0][inner], expected[inner], atol=1e-5)
+
+
 def test_an_area_is_a_part_of_the_product(product: Path, tmp_path: Path) -> None:
     model = saved(tmp_path / "unet", depth=4, gaussian=True)
     assert harmonize(product, "-o", tmp_path / "whole", "--model", model).exit_code == 0

@@ -34,6 +34,8 @@ class Network(Protocol):
     stride: int
     """MS pixels at multiples of which, counted in the scene, windows begin and end where their interiors are to agree."""
     uses_pan: bool
+    pan_sun_corrected: bool
+    """False: pan is wanted without the division by the sine of the sun's elevation."""
     domain: Domain | None
     """What ground it was trained on, where the file says so."""
 
@@ -106,7 +108,7 @@ class OpenVinoNetwork:
             raise InputError(f"model {file.path}: not an ONNX network; give one that l8s2 has exported") from None
         info = {
             key: whole.get_rt_info(["framework", key]).astype(str)
-            for key in ("architecture", "receptive_field", "stride", "domain")
+            for key in ("architecture", "receptive_field", "stride", "pan_sun_corrected", "domain")
             if whole.has_rt_info(["framework", key])
         }
         if "receptive_field" not in info:
@@ -114,6 +116,7 @@ class OpenVinoNetwork:
         self.architecture = info.get("architecture")
         self.receptive_field, self.stride = int(info["receptive_field"]), int(info.get("stride", 1))
         self.uses_pan = len(whole.inputs) == 2
+        self.pan_sun_corrected = info.get("pan_sun_corrected") != "false"
         self.domain = Domain.from_json(info["domain"]) if "domain" in info else None
         self._weights = 2 * len(content)
         self._bytes = _COMPACT_BYTES if self.architecture == "Compact" else _LAYERS * self._largest(whole.clone())
@@ -212,6 +215,7 @@ class TorchNetwork:
         self.receptive_field: int = network.receptive_field
         self.stride: int = network.stride
         self.uses_pan: bool = network.uses_pan
+        self.pan_sun_corrected: bool = getattr(network, "pan_sun_corrected", True)
 
     @property
     def module(self) -> nn.Module:

@@ -77,6 +77,16 @@ class Ensemble:
             member.release()
         return min(tiles)
 
+    @property
+    def sun_elevation(self) -> float | None:
+        """See Predictor.sun_elevation."""
+        return self._members[0].sun_elevation
+
+    @sun_elevation.setter
+    def sun_elevation(self, degrees: float | None) -> None:
+        for member in self._members:
+            member.sun_elevation = degrees
+
     def strange(self, ms: Float) -> Mask:
         """See Predictor.strange."""
         return np.asarray(np.logical_or.reduce([member.strange(ms) for member in self._members]))
@@ -127,7 +137,7 @@ class MonteCarlo:
             raise InputError(f"model {name}: has no dropout; leave --mc-dropout away, or take one trained with dropout")
         self._network, self._samples, self._seed = network, samples, seed
         self.receptive_field, self.stride, self.uses_pan = network.receptive_field, network.stride, network.uses_pan
-        self.domain = network.domain
+        self.pan_sun_corrected, self.domain = network.pan_sun_corrected, network.domain
 
     def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """See Network; the variance is the mean of the variances and the variance of the means."""

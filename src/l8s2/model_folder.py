@@ -29,11 +29,12 @@ MODELLING = "modeling_s2l8h.py"
 PUBLISHED_TYPE, OWN_TYPE = "s2l8hModel", "l8s2"
 UNET_SETTINGS = (
     "in_channels", "out_channels", "depth", "growth_factor", "up_mode", "spatial_attention", "ca_layer", "dropout", "gaussian",
-    "input_alignment",
+    "input_alignment", "pan_sun_corrected",
 )  # fmt: skip
 """What of a published config.json says how the network is built; the rest is housekeeping of transformers."""
-AS_PUBLISHED = "corners"
-"""The alignment of the inputs of UNets whose configuration does not say."""
+AS_PUBLISHED = {"input_alignment": "lattice", "pan_sun_corrected": False}
+"""The inputs of UNets whose configuration does not say. Their authors never aligned MS, pan and Sentinel-2, so what shift the
+weights have learned is unknown; the true geometry is the only unbiased guess."""
 UNPUBLISHED = {"UNet-Pan", "MB-RRDB", "ESRT", "SMP_UNet_mit"}
 """Networks of the published research code without published weights."""
 
@@ -68,7 +69,7 @@ class StoredModel:
             raise InputError(f"{self.name}: {str(error).partition(chr(10))[0]}") from None
         if isinstance(network, models.OnLattice):
             fill(network.network, tensors, self.path)
-            network = models.OnLattice(network.network, network.input_alignment)
+            network = models.OnLattice(network.network, network.input_alignment, network.pan_sun_corrected)
         else:
             fill(network, tensors, self.path)
         return network.eval()
@@ -128,7 +129,7 @@ def _read_config(path: Path, trusted: Collection[str]) -> tuple[str, dict[str, A
         mode = content.get("interp_mode", "bicubic")
         if mode != "bicubic":
             raise InputError(f"{path}: interp_mode {mode!r}; only bicubic, as published, is supported")
-        return "UNet", {"input_alignment": AS_PUBLISHED} | {k: content[k] for k in UNET_SETTINGS if k in content}
+        return "UNet", AS_PUBLISHED | {k: content[k] for k in UNET_SETTINGS if k in content}
     if kind != OWN_TYPE or not isinstance(architecture, str) or not isinstance(content.get("config"), dict):
         raise InputError(f"{path}: model_type {kind!r}; l8s2 opens {PUBLISHED_TYPE} and what it has written itself")
     if ":" in architecture and architecture not in trusted:
@@ -154,12 +155,16 @@ def save_model_folder(
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    alignment = getattr(module, "input_alignment", config.get("input_alignment", "lattice"))
+    inputs = {
+        "input_alignment": "lattice",
+        "pan_sun_corrected": True,
+    }  # what build() makes of a configuration without them
+    inputs = {key: getattr(module, key, config.get(key, default)) for key, default in inputs.items()}
     if architecture == "UNet":
         module = getattr(module, "network", module)
     own = getattr(module, "config", None)
     settings = asdict(own) if is_dataclass(own) and not isinstance(own, type) else dict(config)
-    content = {"model_type": OWN_TYPE, "architecture": architecture, "config": settings}
+    content: dict[str, Any] = {"model_type": OWN_TYPE, "architecture": architecture, "config": settings}
     texts = {CARD: card}
     if architecture == "UNet":
         modelling = MODELLING.removesuffix(".py")
@@ -168,7 +173,7 @@ def save_model_folder(
             "architectures": [PUBLISHED_TYPE],
             "auto_map": {"AutoConfig": f"{modelling}.s2l8hConfig", "AutoModel": f"{modelling}.{PUBLISHED_TYPE}"},
             "interp_mode": "bicubic",
-            "input_alignment": alignment,
+            **inputs,
             **settings,
         }
         texts[MODELLING] = modelling_file()

@@ -90,6 +90,7 @@ def _export_plain(network: Any, config: Mapping[str, Any], name: str, path: Path
         "config": json.dumps(dict(config)),
         "receptive_field": str(network.receptive_field),
         "stride": str(stride),
+        "pan_sun_corrected": json.dumps(getattr(network, "pan_sun_corrected", True)),
         "card": json.dumps({"name": name}),
     }
     for key, text in metadata.items():

@@ -66,6 +66,7 @@ def tiles(scene: Scene, predictor: Predictor, rows: slice, columns: slice, tile:
         for r, c in windows((rows.stop - rows.start, columns.stop - columns.start), tile or predictor.tile)
     ]
     m = predictor.margin
+    predictor.sun_elevation = scene.sun_elevation
     with ThreadPoolExecutor(1) as reader:
         ahead = reader.submit(scene.read, *(grow(s, m) for s in plan[0]))
         for i, (r, c) in enumerate(plan):

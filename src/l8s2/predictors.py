@@ -42,6 +42,9 @@ class Predictor(Protocol):
     sha256: str
     margin: int
     """MS pixels of context that ``predict_window`` expects on every side."""
+    sun_elevation: float | None
+    """Of the scene that is to be predicted, degrees. Some models want pan as it was before it was divided by the sine of it; None
+    leaves pan as it is given."""
 
     @property
     def twin(self) -> Predictor | None:
@@ -94,6 +97,7 @@ class NetworkPredictor:
         self._networks = [network, twin._network] if twin else [network]
         self.margin = max(n.receptive_field + n.stride - 1 for n in self._networks) + FILL_REACH
         self.uses_pan: bool = network.uses_pan
+        self.sun_elevation: float | None = None
 
     @cached_property
     def tile(self) -> int:
@@ -186,6 +190,8 @@ class NetworkPredictor:
             inner.append(slice(3 * (start - begin), 3 * (stop - begin)))
         if pan is not None:
             pan = np.ascontiguousarray(pan[tuple(slice(2 * s.start, 2 * s.stop) for s in needed)])
+            if self.sun_elevation is not None and not network.pan_sun_corrected:
+                pan = pan * np.float32(np.sin(np.radians(self.sun_elevation)))
         mean, sigma = network(np.ascontiguousarray(ms[:, *needed]), pan)
         return mean[:, *inner], sigma[:, *inner]
 

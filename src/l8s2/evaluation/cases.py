@@ -51,6 +51,8 @@ class Case:
     """True = counts: (6, 3h, 3w) where there is a truth, else (h, w), MS pixels."""
     strata: dict[str, str]
     """What is known of the image, such as level and season."""
+    sun_elevation: float | None = None
+    """Degrees; None where it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +262,16 @@ def _of_scene(scene: Scene, rows: slice, columns: slice, truth: Truth | None) ->
     image = f"{scene.product_id}_row{rows.start}_column{columns.start}"
     known = {"season": _quarter(scene.name.acquired.month)}
     if truth is None:
-        return Case(place=place, name=image, ms=pixels.ms, pan=pixels.pan, truth=None, usable=usable, strata=known)
+        return Case(
+            place=place,
+            name=image,
+            ms=pixels.ms,
+            pan=pixels.pan,
+            truth=None,
+            usable=usable,
+            strata=known,
+            sun_elevation=scene.sun_elevation,
+        )
     fine = truth.read(wide[0], wide[1])
     return Case(
         place=place,
@@ -270,4 +281,5 @@ def _of_scene(scene: Scene, rows: slice, columns: slice, truth: Truth | None) ->
         truth=fine,
         usable=enlarge(usable) & np.isfinite(fine),
         strata=known,
+        sun_elevation=scene.sun_elevation,
     )

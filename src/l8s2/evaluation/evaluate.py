@@ -40,6 +40,8 @@ PUBLISHED_BANDS_RANGE = 2.0
 class Model(Protocol):
     """What is asked of a model here; ``predictors.Predictor`` has it."""
 
+    sun_elevation: float | None
+
     def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """See ``predictors.Predictor.predict``."""
         ...
@@ -125,6 +127,7 @@ def evaluate(
 def outputs(case: Case, predictors: Mapping[str, Model]) -> Iterator[tuple[str, Output]]:
     """(name, output) of the models, then of the baselines; what needs pan is left out where there is none."""
     for name, predictor in predictors.items():
+        predictor.sun_elevation = case.sun_elevation
         mean, sigma = predictor.predict(case.ms, case.pan)
         yield name, Output(mean, sigma if np.isfinite(sigma).any() else None)
     for name, baseline in BASELINES.items():

@@ -8,6 +8,7 @@ What l8s2 trains and runs is a ``torch.nn.Module`` with
         10 m pixel k of MS pixel r lies (-1/6, 1/6, 1/2)[k] MS pixels from its centre. sigma is None for a network
         that has none.
     uses_pan: bool            False: pan is None
+    pan_sun_corrected: bool   optional; False: pan is wanted without the division by the sine of the sun's elevation
     receptive_field: int      margin in MS pixels beyond which nothing influences an output pixel
     stride: int               MS pixels at multiples of which windows must begin and end for their interiors to agree
 """
@@ -59,9 +60,10 @@ def _compact(config: Mapping[str, Any]) -> Compact:
 
 
 def _on_lattice(config: Mapping[str, Any]) -> OnLattice:
-    _refuse_unknown(config, {"input_alignment"} | {field.name for field in fields(UNetConfig)})
-    unet = {key: value for key, value in config.items() if key != "input_alignment"}
-    return OnLattice(UNet(UNetConfig(**unet)), config.get("input_alignment", "lattice"))
+    unet = {field.name for field in fields(UNetConfig)}
+    _refuse_unknown(config, unet | set(OnLattice.INPUTS))
+    inputs = {key: value for key, value in config.items() if key in OnLattice.INPUTS}
+    return OnLattice(UNet(UNetConfig(**{key: value for key, value in config.items() if key in unet})), **inputs)
 
 
 def _refuse_unknown(config: Mapping[str, Any], known: set[str]) -> None:
@@ -71,4 +73,4 @@ def _refuse_unknown(config: Mapping[str, Any], known: set[str]) -> None:
 
 
 ARCHITECTURES: dict[str, Callable[[Mapping[str, Any]], nn.Module]] = {"Compact": _compact, "UNet": _on_lattice}
-"""Names that ``build`` knows. The UNet's configuration may also hold ``input_alignment``, see ``OnLattice``."""
+"""Names that ``build`` knows. The UNet's configuration may also hold ``OnLattice.INPUTS``."""

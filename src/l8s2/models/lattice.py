@@ -31,23 +31,35 @@ class OnLattice(nn.Module):
     and pan of one height and width are taken for 10 m inputs and not interpolated.
 
     ``input_alignment`` "lattice": the 10 m pixels are Sentinel-2's, pan[2r, 2c] is centred on ms[r, c]. "corners": MS,
-    pan and output share their upper left corner, which is how the published system fed its networks, with
-    ``F.interpolate`` to 3 and 1.5 times the size. Both are bicubic with a = -0.75, which is not exact on straight
+    pan and output share their upper left corner, as where bare arrays are given to ``F.interpolate`` for 3 and 1.5 times the
+    size: 5 m off Sentinel-2's pixels, and pan 7.5 m off MS. Both are bicubic with a = -0.75, which is not exact on straight
     lines: 10 m pixels of MS are off by up to 1.4 m, mirrored about the MS centres, so that there is no shift.
+
+    ``pan_sun_corrected`` False: pan was trained on without the division by the sine of the sun's elevation.
 
     Windows that begin and end at multiples of ``stride`` agree further than ``receptive_field`` from their edges; not so
     with ``ca_layer``, whose weights are means over the window.
     """
 
+    INPUTS = ("input_alignment", "pan_sun_corrected")
+    """Attributes that say what the network was trained on, besides its own configuration."""
     ms_kernel: Tensor
     pan_kernel: Tensor
 
-    def __init__(self, network: UNet, input_alignment: Literal["lattice", "corners"] = "lattice") -> None:
+    def __init__(
+        self,
+        network: UNet,
+        input_alignment: Literal["lattice", "corners"] = "lattice",
+        pan_sun_corrected: bool = True,
+    ) -> None:
         super().__init__()
         if input_alignment not in _CENTRES:
             raise ValueError(f"input_alignment={input_alignment!r}; it must be 'lattice' or 'corners'")
         self.network = network
+        if not isinstance(pan_sun_corrected, bool):
+            raise ValueError(f"pan_sun_corrected={pan_sun_corrected!r}; it must be true or false")
         self.input_alignment = input_alignment
+        self.pan_sun_corrected = pan_sun_corrected
         ms, pan = _CENTRES[input_alignment]
         self.register_buffer("ms_kernel", _kernel(ms, last=2), persistent=False)
         self.register_buffer("pan_kernel", _kernel(pan, last=3), persistent=False)

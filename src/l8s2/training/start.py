@@ -34,7 +34,7 @@ def begin(model: Model) -> tuple[nn.Module, str, dict[str, Any]]:
     if is_dataclass(own) and not isinstance(own, type):
         config = config | asdict(own)
     if isinstance(network, OnLattice):
-        config = config | {"input_alignment": network.input_alignment}
+        config = config | {key: getattr(network, key) for key in OnLattice.INPUTS}
     plain: dict[str, Any] = json.loads(json.dumps(config))
     return network, architecture, plain
 

@@ -121,7 +121,10 @@ def translated(content: Mapping[str, Any], name: str) -> tuple[dict[str, Any], l
     gaussian = settings["model_kind"] == "AUNet_Gaussian"
     other = "AUNet" if gaussian else "AUNet_G"
     ours: dict[str, Any] = {
-        "model": {"architecture": "UNet", "config": {**NETWORK, "input_alignment": "corners", "gaussian": gaussian}},
+        "model": {
+            "architecture": "UNet",
+            "config": {**NETWORK, "input_alignment": "lattice", "pan_sun_corrected": False, "gaussian": gaussian},
+        },
         "data": {"published": {"min_ssim": 0.81, "min_psnr": 22.0}},
         "loss": {"gradient_weight": 0.1},
         "optimizer": {"kind": "adam", "weight_decay": 0.0, "betas": (0.9, 0.999), "clip": None},
