@@ -111,6 +111,17 @@ def test_what_a_run_leaves(imagery: Path, tmp_path: Path) -> None:
         assert picture.size == (4 * 96 + 3 * 4, 90)
 
 
+def test_tensorboard_gets_the_same_numbers(imagery: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(tiny(imagery, steps=3, tensorboard=True), tmp_path / "run")
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    losses = [line["loss"] for line in logged(tmp_path / "run") if "loss" in line]
+    assert [event.value for event in events.Scalars("loss")] == pytest.approx(losses)
+    assert [event.step for event in events.Scalars("gain_db")] == [3]
+
+
 def test_a_run_is_not_mistaken_for_another(imagery: Path, tmp_path: Path) -> None:
     content, folder = tiny(imagery, steps=2), tmp_path / "run"
     run(content, folder)
@@ -222,8 +233,8 @@ def test_a_job_of_slurm_trains_and_goes_on_after_preemption(imagery: Path, tmp_p
     content = parse(tiny(imagery, steps=2), "test").model_dump(mode="json")
     with pytest.raises(InputError, match="'partition' is not key=value"):
         submit(content, tmp_path / "run", "partition")
-    job = submit(content, tmp_path / "run", "cluster=local,timeout_min=3")
-    assert job.result() == str(tmp_path / "run" / "model")
+    job = submit(content, tmp_path / "run", "cluster=local,timeout_min=3,tasks_per_node=2")
+    assert job.results() == [str(tmp_path / "run" / "model")] * 2
     assert read_checkpoint(tmp_path / "run" / "last.pt")["step"] == 2
     again = Job(content, tmp_path / "run", math.inf, resume=False).checkpoint().function
     assert again.resume

@@ -210,18 +210,19 @@ def parse(content: Mapping[str, Any], name: str) -> RunConfig:
         raise InputError(f"{name}: {where}{message[0].lower()}{message[1:]}") from None
 
 
-def known_keys(section: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
-    """Every key, dotted."""
-    return list(_keys(section, prefix))
+def known_keys() -> list[str]:
+    """Every key that has a value, dotted."""
+    return list(_keys(RunConfig, ""))
 
 
 def _keys(section: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in section.model_fields.items():
-        yield prefix + name
-        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        for kind in kinds:
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                yield from _keys(kind, f"{prefix}{name}.")
+        kinds = (field.annotation, *getattr(field.annotation, "__args__", ()))
+        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not sections:
+            yield prefix + name
+        for kind in sections:
+            yield from _keys(kind, f"{prefix}{name}.")
 
 
 def _put(content: dict[str, Any], key: str, text: str) -> None:
