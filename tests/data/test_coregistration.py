@@ -257,6 +257,16 @@ def test_affine_only_where_it_is_clearly_so() -> None:
     assert sum(f.model == "affine" for f in plain) <= 1
 
 
+def test_windows_in_one_row_are_enough() -> None:
+    row = [
+        w._replace(y=float(TOP), x=LEFT + 2000.0 * k)
+        for k, w in enumerate(windows(15, constant(4.0, -3.0), scatter=0.3))
+    ]
+    found = decide(row)
+    assert (found.down, found.right) == pytest.approx((4.0, -3.0), abs=0.4)
+    assert np.hypot(*found.slopes).max() < 0.1
+
+
 @pytest.mark.parametrize("name", REAL)
 def test_shifts_planted_in_real_imagery_are_found_and_undone(data: Path, name: str) -> None:
     """Patches of 85 MS pixels (2.6 km): to 0.5 m, a twentieth of a 10 m pixel."""

@@ -51,6 +51,7 @@ _TAIL = 2.4
 """Residuals, in standard deviations, from which a window loses weight (Cauchy)."""
 _LEAST_SPREAD = 0.1
 """Metres by which windows are taken to scatter at least."""
+_LEVEL = (0.0, 0.0), (0.0, 0.0)
 
 
 class WindowShift(NamedTuple):
@@ -75,8 +76,8 @@ class Coregistration:
     """Windows that could be measured."""
     tried: int
     """Windows looked at."""
-    model: Literal["translation", "affine", "none"]
-    """``none`` where too few windows could be measured; the numbers below are NaN then."""
+    model: str
+    """``translation``, ``affine``, or ``none`` where too few windows could be measured; the numbers below are NaN then."""
     down: float
     """Metres southwards by which the content lies too far, at ``centre``."""
     right: float
@@ -87,22 +88,15 @@ class Coregistration:
     """Metres from the model within which 90 % of the measured windows lie, outliers included."""
     centre: tuple[float, float]
     """x, y in Landsat's convention, metres."""
-    slopes: tuple[tuple[float, float], tuple[float, float]] = ((0.0, 0.0), (0.0, 0.0))
+    slopes: tuple[tuple[float, ...], tuple[float, ...]] = _LEVEL
     """Growth of (down, right) in metres per kilometre (east, north)."""
 
     def at(self, box: GeoBox) -> tuple[float, float]:
-        """The shift (down, right) to undo at the centre of a grid, metres; zeros where it is left alone.
-
-        Raises InputError for a rejected pair.
-        """
-        if self.decision == "reject":
-            raise InputError(f"co-registration: {self.reason}; leave this pair out")
-        if self.decision == "accept":
-            return 0.0, 0.0
+        """The shift (down, right) at the centre of a grid, metres, whatever the decision."""
         x, y = grid.landsat_convention(box).affine * (box.shape[1] / 2, box.shape[0] / 2)
-        east, north = (x - self.centre[0]) / 1000, (y - self.centre[1]) / 1000
-        (down_e, down_n), (right_e, right_n) = self.slopes
-        return self.down + down_e * east + down_n * north, self.right + right_e * east + right_n * north
+        offset = (x - self.centre[0]) / 1000, (y - self.centre[1]) / 1000
+        down, right = (float(np.dot(slope, offset)) for slope in self.slopes)
+        return self.down + down, self.right + right
 
 
 def coregister(landsat: Float, box: GeoBox, sentinel2: Sequence[Raster]) -> Coregistration:
@@ -122,8 +116,10 @@ def aligned(sentinel2: Sequence[Raster], box: GeoBox, found: Coregistration) -> 
     Each band is resampled once, 20 m bands straight from their 20 m pixels; what needs no resampling is copied. Raises
     InputError for a rejected pair and for a band in another zone.
     """
+    if found.decision == "reject":
+        raise InputError(f"co-registration: {found.reason}; leave this pair out")
     onto = grid.output_geobox(box)
-    down, right = found.at(onto)
+    down, right = found.at(onto) if found.decision == "correct" else (0.0, 0.0)
     return np.stack([sample(band, onto, down=down, right=right) for band in sentinel2])
 
 
@@ -172,27 +168,28 @@ def decide(measured: Sequence[WindowShift]) -> Coregistration:
     shifts = np.array([(m.shift.down, m.shift.right) for m in sure]) * MS_GSD
     errors = np.array([(m.shift.down_error, m.shift.right_error) for m in sure]) * MS_GSD
     design = np.column_stack([np.ones(len(sure)), (places - centre) / 1000])
-    fit, affine = _fit(design[:, :1], shifts, errors), None
+    fit, model = _fit(design[:, :1], shifts, errors), "translation"
     if len(sure) >= AFFINE_WINDOWS:
         affine = _fit(design, shifts, errors)
         if affine.left_out < AFFINE_SHARE * fit.left_out:
-            fit = affine
+            fit, model = affine, "affine"
     longest = float(np.hypot(*(shifts - fit.residual).T).max())
     error = float(fit.error.max())
     ce90 = float(np.percentile(np.hypot(*fit.residual.T), 90))
     decision, reason = _verdict(longest, error, ce90)
+    (down, *down_slopes), (right, *right_slopes) = fit.coefficients.T.tolist()
     return Coregistration(
         decision=decision,
         reason=reason,
         windows=len(sure),
         tried=len(measured),
-        model="affine" if fit is affine else "translation",
-        down=float(fit.coefficients[0, 0]),
-        right=float(fit.coefficients[0, 1]),
+        model=model,
+        down=down,
+        right=right,
         error=error,
         ce90=ce90,
         centre=(float(centre[0]), float(centre[1])),
-        slopes=_pairs(fit.coefficients[1:]) if fit is affine else ((0.0, 0.0), (0.0, 0.0)),
+        slopes=(tuple(down_slopes), tuple(right_slopes)) if model == "affine" else _LEVEL,
     )
 
 
@@ -235,7 +232,7 @@ def _fit(design: Values, shifts: Values, errors: Values) -> _Fit:
         variance = errors**2 + scatter
         weights = 1 / variance / (1 + squares / (2 * _TAIL**2 * variance.mean(1)))[:, None]
         normal = np.einsum("ni,na,nj->aij", design, weights, design)
-        inverse = np.linalg.inv(normal)
+        inverse = np.linalg.pinv(normal)  # windows in one row tell nothing across it
         coefficients = np.einsum("aij,nj,na,na->ia", inverse, design, weights, shifts)
         residual = shifts - design @ coefficients
     pull = np.einsum("aij,nj,na->nai", inverse, design, weights)  # change of coefficient i by the shift of window n
@@ -243,9 +240,3 @@ def _fit(design: Values, shifts: Values, errors: Values) -> _Fit:
     error = np.sqrt(((pull[..., 0] * residual) ** 2).sum(0) / count)
     left_out = residual / np.maximum(1 - leverage, 1e-6)
     return _Fit(coefficients, residual, error, float(np.median(np.hypot(*left_out.T))))
-
-
-def _pairs(slopes: Values) -> tuple[tuple[float, float], tuple[float, float]]:
-    """(2, 2) east and north of down and right -> ((down east, down north), (right east, right north))."""
-    (a, b), (c, d) = slopes.tolist()
-    return (a, c), (b, d)
