@@ -95,7 +95,7 @@ def test_finetune_says_in_words_and_json_whether_to_use_it(tmp_path: Path) -> No
     imagery = tmp_path / "region"
     imagery.mkdir()
     stack = landscape(3, (80, 45)).truth
-    np.savez(imagery / "home.npz", x=np.round(stack * 1e4).astype(np.int16)[None], meta=json.dumps({}))
+    np.savez(imagery / "pampas.npz", x=np.round(stack * 1e4).astype(np.int16)[None], meta=json.dumps({}))
     arguments = ["finetune", "--model", "compact-nopan", str(imagery), "-o", str(tmp_path / "run"), "--steps", "2"]
     done = CliRunner().invoke(main, [*arguments, "--json"])
     assert done.exit_code == 0, done.output
@@ -109,8 +109,10 @@ def test_finetune_says_in_words_and_json_whether_to_use_it(tmp_path: Path) -> No
     assert again.exit_code == 0, again.output
     assert result["verdict"] in again.stdout
     from_folder = begin(Model(start=result["model"]))[0].state_dict()
-    from_checkpoint = begin(Model(start=str(tmp_path / "run" / "best.pt")))[0].state_dict()
-    assert all(torch.equal(tensor, from_checkpoint[key]) for key, tensor in from_folder.items())
+    from_checkpoint = begin(Model(start=str(tmp_path / "run" / "last.pt")))[0].state_dict()
+    scaled = {key for key, tensor in from_folder.items() if not torch.equal(tensor, from_checkpoint[key])}
+    assert scaled == {"calibration"}
+    assert result["verdict"] in (Path(result["model"]) / "README.md").read_text()
 
 
 def test_nothing_to_start_from_or_to_learn_from(tmp_path: Path) -> None:
@@ -119,3 +121,7 @@ def test_nothing_to_start_from_or_to_learn_from(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["finetune", str(tmp_path), "-o", str(tmp_path / "run")])
     assert done.exit_code == 1
     assert "no .npz imagery to train on" in done.output
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    done = CliRunner().invoke(main, ["finetune", str(tmp_path), "-o", str(tmp_path / "run")])
+    assert done.exit_code == 1
+    assert "holds an .npz that is no imagery" in done.output

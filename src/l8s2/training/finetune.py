@@ -9,19 +9,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from l8s2.errors import InputError
+from l8s2 import __version__
+from l8s2.evaluation.calibration import error_ratios
 from l8s2.evaluation.places import PlaceScore
+from l8s2.model_folder import save_model_folder
+from l8s2.models import Compact
 from l8s2.sensors import BAND_NAMES
-from l8s2.training.config import RunConfig, parse
-from l8s2.training.imagery import load_folder
+from l8s2.training.config import RunConfig, Simulated, parse
 from l8s2.training.loop import Report, train
 from l8s2.training.run_folder import RunFolder, read_checkpoint
-from l8s2.training.sources import prepare
+from l8s2.training.sources import prepare, split
 from l8s2.training.start import begin
-from l8s2.training.validation import band_means, validate
+from l8s2.training.validation import Trained, band_means, validate
+from l8s2.trust import Z_90
 
 WORTH = 0.1
 """Decibels, mean of the bands, by which new weights must be better to be recommended; no band may lose as much."""
+IMAGES = 24
+"""Of those trained on, how many sigma is scaled on."""
 COVERAGE = (0.85, 0.95)
 """Share of errors within +-1.645 sigma, 0.90 ideally, outside of which a warning is due."""
 
@@ -41,7 +46,8 @@ def finetune(
     """Go on training ``model`` on a region, and compare it with bicubic and with what it was.
 
     Pairs are simulated from ``imagery``. The lowest quarter of the rows of every image (of every place where images are
-    small) is neither trained on nor looked at before the end, and a gap above it is used for nothing.
+    small) is neither trained on nor looked at before the end, and a gap above it is used for nothing. The sigma of a compact
+    network is scaled on the ground that was trained on.
 
     Args:
         model: as ``model.start`` in the configuration.
@@ -56,25 +62,42 @@ def finetune(
     config = _config(model, imagery, steps, learning_rate, batch)
     prepared = prepare(config.data, config.seed)
     outcome = train(config, folder, resume=resume, max_minutes=max_minutes, prepared=prepared, report=report)
-    report("comparing with the starting weights on the held-out ground")
-    before, _, _ = begin(config.model)
-    after, _, _ = begin(config.model)
-    after.load_state_dict(read_checkpoint(RunFolder(folder).best)["average"])
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    scores = [validate(network, prepared, device=device) for network in (before, after)]
-    return {"model": str(outcome.model), "start": model, "step": outcome.step, **verdict(*scores)}
+    before, architecture, model_config = begin(config.model)
+    after, _, _ = begin(config.model)
+    state = read_checkpoint(RunFolder(folder).last)  # not the best: the held-out ground must have no say
+    after.load_state_dict(state["average"])
+    if isinstance(after, Compact):
+        report("scaling sigma on the ground that was trained on")
+        _scale_sigma(after, config, device)
+    report("comparing with the starting weights on the held-out ground")
+    found = verdict(*(validate(network, prepared, device=device) for network in (before, after)))
+    card = (
+        f"# {folder.name}\n\n{architecture}, {state['step']} steps of fine-tuning from {model} with l8s2 {__version__}.\n\n"
+        f"```\n{table(found)}\n```\n"
+    )
+    save_model_folder(after, architecture, model_config, outcome.model, card, overwrite=True)
+    return {"model": str(outcome.model), "start": model, "step": state["step"], **found}
+
+
+def _scale_sigma(network: Compact, config: RunConfig, device: str) -> None:
+    """Make +-1.645 sigma hold 90 % of the errors on (at most IMAGES of) the images trained on, each band by itself."""
+    assert config.data.simulated is not None
+    images, _ = split(config.data.simulated)
+    ratios = error_ratios(Trained(network, device), images[:IMAGES])
+    bands = [np.concatenate(band) for band in zip(*ratios.values(), strict=True)]
+    scale = [np.quantile(band, 0.9) / Z_90 if band.size else 1.0 for band in bands]
+    network.calibration.mul_(torch.tensor(scale).to(network.calibration))
 
 
 def _config(model: str, imagery: Path, steps: int, rate: float, batch: int) -> RunConfig:
-    try:
-        sides = [min(image.stack.shape[1:]) for part in load_folder(imagery) for image in part]
-    except FileNotFoundError as error:
-        raise InputError(str(error)) from None
-    size = min(40, max(sides) // 3)
+    data = {"folder": imagery, "split": "strips"}
+    images, _ = split(Simulated.model_validate(data))
+    data["size"] = min(40, max(min(image.stack.shape[1:]) // 3 for image in images))
     return parse(
         {
             "model": {"start": model},
-            "data": {"batch": batch, "simulated": {"folder": imagery, "split": "strips", "size": size}},
+            "data": {"batch": batch, "simulated": data},
             "optimizer": {"learning_rate": rate},
             "schedule": {"warmup": min(20, steps // 4)},
             "steps": steps,

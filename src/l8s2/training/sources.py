@@ -17,7 +17,7 @@ import numpy as np
 from l8s2.data.published import Patch, Patches
 from l8s2.errors import InputError
 from l8s2.training.config import Data, Published, Simulated
-from l8s2.training.imagery import Batch, Crops, Image, load_folder
+from l8s2.training.imagery import Batch, Crops, Image, load, load_folder
 
 HELD_OUT = 0.25
 """Share of the rows of a place, the lowest ones, that ``strips`` holds out."""
@@ -134,14 +134,21 @@ def prepare(data: Data, seed: int) -> Prepared:
 
 
 def split(config: Simulated) -> tuple[list[Image], list[Image]]:
-    """Images to train on and images held out, as ``config.split`` says."""
+    """Images to train on and images held out, as ``config.split`` says. Raises InputError for what cannot be read."""
+    folder = config.folder
     try:
-        training, calibration, validation = load_folder(config.folder)
+        if config.split == "strips":
+            return strips([image for path in sorted(folder.glob("*.npz")) for image in load(path)], str(folder))
+        training, _, validation = load_folder(folder)
+        return training, validation
     except FileNotFoundError as error:
         raise InputError(str(error)) from None
-    if config.split == "places":
-        return training, validation
-    return strips(training + calibration + validation, str(config.folder))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{folder}: holds an .npz that is no imagery ({error}); docs/training.md says what is"
+        ) from None
 
 
 def strips(images: list[Image], name: str) -> tuple[list[Image], list[Image]]:
@@ -150,6 +157,8 @@ def strips(images: list[Image], name: str) -> tuple[list[Image], list[Image]]:
     The images of a file (dates, chips) are cut at the same rows, so ground seen on several dates stays on one side. Where
     no image is high enough, the last place is held out whole. Raises InputError where there is only one such place.
     """
+    if not images:
+        raise InputError(f"{name}: no .npz imagery to train on; give the folder that holds x10/x20 archives")
     cut, held_out = [], []
     for image in images:
         rows = image.stack.shape[1]
