@@ -13,10 +13,13 @@ from l8s2.scene import Scene, open_scene
 from l8s2.sensors import BANDS, MS_GSD, OUTPUT_GSD, PAN_WEIGHTS
 from l8s2.simulate.optics import resample
 from l8s2.stac import footprint
+from l8s2.tiling import windows
 from l8s2.trust import PAN_SHIFT
 
 _PATCH = 256
 _PATCHES = 4
+_BLOCK = 128
+"""MS pixels to a side that are measured at a time, so that clouds nobody has flagged spoil few of them."""
 PAN_BLUR = 0.854
 """Gaussian sigma that turns pan's sharpness into that of the MS bands, 15 m pixels."""
 
@@ -54,7 +57,7 @@ def describe(path: str | Path, pan: str | Path | None = None) -> dict[str, Any]:
 def pan_shift(scene: Scene) -> dict[str, Any] | None:
     """Where the content of pan lies against the visible bands, metres (down, right), and what to think of it.
 
-    Median over up to four cloud-free windows; None without pan. ``verdict`` is ``good``, ``doubtful``, ``bad`` or
+    Median over the cloud-free blocks of up to four windows; None without pan. ``verdict`` is ``good``, ``doubtful``, ``bad`` or
     ``unknown`` where there is nothing to compare.
     """
     if scene.pan is None:
@@ -74,9 +77,9 @@ def pan_shift(scene: Scene) -> dict[str, Any] | None:
         rows_at, columns_at = (2.0 * np.arange(n) for n in visible.shape)
         coarse = resample(filled, rows_at, columns_at, PAN_BLUR)
         coarse[~known.reshape(visible.shape[0], 2, -1, 2).all(axis=(1, 3))] = np.nan
-        shift = measure_shift(visible, coarse, ~(cloudy | bright))
-        if shift is not None and shift.correlation > 0.5:
-            found.append(shift)
+        clear = ~(cloudy | bright)
+        shifts = [measure_shift(visible[at], coarse[at], clear[at]) for at in windows(visible.shape, _BLOCK)]
+        found += [shift for shift in shifts if not shift.reason and shift.correlation > 0.5]
     if not found:
         return {"verdict": "unknown", "reason": "no clear, textured ground under pan"}
     down, right = (float(np.median([getattr(s, axis) for s in found])) * MS_GSD for axis in ("down", "right"))
