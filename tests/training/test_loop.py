@@ -55,12 +55,12 @@ def assert_same(one: Path, other: Path) -> None:
             assert all(torch.equal(x, b[part][key]) for key, x in a[part].items()), (name, part)
 
 
-def started(arguments: list[str]) -> "subprocess.Popen[str]":
-    """A process that computes with as many threads as this one: the simulator's sums depend on it."""
-    blas = next((os.environ[k] for k in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS") if os.environ.get(k)), None)
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": blas or str(len(os.sched_getaffinity(0)))}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, *arguments], env=os.environ | threads, text=True, **pipes)  # type: ignore[call-overload,no-any-return]
+def started(*arguments: str) -> "subprocess.Popen[str]":
+    """A process of its own, with one thread."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments], env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
 
 
 def test_a_run_killed_at_any_step_resumes_to_the_same_bits(imagery: Path, tmp_path: Path) -> None:
@@ -68,22 +68,23 @@ def test_a_run_killed_at_any_step_resumes_to_the_same_bits(imagery: Path, tmp_pa
     content["model"]["config"]["width"] = 32
     file = tmp_path / "tiny.yaml"
     file.write_text(yaml.safe_dump(content))
-    run(content, tmp_path / "straight")
-    killed = RunFolder(tmp_path / "killed")
-    process = started(["-m", "l8s2.cli", "train", "--config", str(file), "-o", str(killed.path)])
+    straight, killed = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "killed")
+    command = ["l8s2.cli", "train", "--config", str(file), "-o"]
+    whole, victim = started(*command, str(straight.path)), started(*command, str(killed.path))
     lines, until = random.randint(1, 9), time.monotonic() + 120
-    while (
-        not killed.metrics.exists() or len(killed.metrics.read_text().splitlines()) < lines
-    ) and process.poll() is None:
+    while not killed.metrics.exists() or len(killed.metrics.read_text().splitlines()) < lines:
+        assert victim.poll() is None, victim.communicate()
         assert time.monotonic() < until
         time.sleep(0.001)
-    process.kill()
-    process.wait()
+    victim.kill()
+    victim.communicate()
     assert not killed.model.exists(), "over before it could be killed"
     with killed.metrics.open("a") as log:  # what a kill may leave: lines beyond the checkpoint, and half a line
         log.write('{"step": 39, "loss": 1.0}\n{"step": 4')
-    run(content, killed.path, resume=True)
-    assert_same(killed.path, tmp_path / "straight")
+    again = started(*command, str(killed.path), "--resume")
+    for process in (again, whole):
+        assert process.communicate(timeout=120)[0].strip().endswith("model"), process.returncode
+    assert_same(killed.path, straight.path)
 
 
 def test_what_a_run_leaves(imagery: Path, tmp_path: Path) -> None:
@@ -213,8 +214,8 @@ def test_two_processes_make_the_same_steps_as_one(imagery: Path, tmp_path: Path)
     content = tiny(imagery, steps=4, model=UNET)  # 3 pairs: two for one process, one for the other
     file = tmp_path / "tiny.yaml"
     file.write_text(yaml.safe_dump(content))
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    two = started([*torchrun, "-m", "l8s2.cli", "train", "--config", str(file), "-o", str(tmp_path / "two")])
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    two = started(*torchrun, "-m", "l8s2.cli", "train", "--config", str(file), "-o", str(tmp_path / "two"))
     run(content, tmp_path / "one")
     out, err = two.communicate(timeout=120)
     assert two.returncode == 0, err
