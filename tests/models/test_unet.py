@@ -21,6 +21,21 @@ def config(name: str) -> UNetConfig:
     return UNetConfig(depth=int(depth[0]), up_mode=mode)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("up_mode", ["upsample", "upconv", "shuffle"])
+def test_a_unet_can_begin_as_interpolation(up_mode: Any) -> None:
+    torch.manual_seed(0)
+    unet = UNet(UNetConfig(depth=3, growth_factor=3, up_mode=up_mode))
+    unet.begin_as_interpolation()
+    ms, pan = torch.rand(2, 6, 23, 30), torch.rand(2, 1, 23, 30)
+    torch.testing.assert_close(unet(ms, pan), ms, atol=1e-6, rtol=0)
+    unet(ms, pan).square().sum().backward()
+    optimizer = torch.optim.SGD(unet.parameters(), lr=1e-3)
+    optimizer.step()
+    optimizer.zero_grad()
+    unet(ms, pan).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in unet.parameters())  # every weight takes part
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_parameters_are_as_many_as_published(name: str) -> None:
     with torch.device("meta"):

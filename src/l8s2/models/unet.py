@@ -8,7 +8,7 @@ convolution, without activation and without residual. Attention, dropout and the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +74,29 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         self.model = _Plain(config)
+
+    @torch.no_grad()
+    def begin_as_interpolation(self) -> None:
+        """Let the untrained network answer with its own input: the mean is ms where that is positive.
+
+        The bands go through the first level, the uppermost skip and the last block unchanged; every other channel keeps its
+        random weights and is free to add to them, so no steps go into learning to copy. ValueError where attention stands in
+        the way, or the first level has fewer than six channels.
+        """
+        if self.config.growth_factor < 3:
+            raise ValueError(f"growth_factor={self.config.growth_factor}; six bands need six channels; use 3")
+        if self.config.ca_layer or self.config.spatial_attention != "None":
+            raise ValueError("a UNet with attention cannot begin as interpolation; leave away one of both")
+        width = self.model.final.in_channels
+        first: Any = self.model.encoding_module[0]
+        last: Any = self.model.decoding_module[-1]
+        ways = [(first.block[0], 0), (first.block[2], 0), (last.conv.block[0], width), (last.conv.block[2], 0)]
+        for convolution, offset in (*ways, (self.model.final, 0)):
+            middle = convolution.kernel_size[0] // 2
+            convolution.weight[:6] = 0
+            convolution.bias[:6] = 0
+            for band in range(6):
+                convolution.weight[band, offset + band, middle, middle] = 1
 
     @property
     def stride(self) -> int:

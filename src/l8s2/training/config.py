@@ -31,8 +31,13 @@ class Model(Section):
     start: str | None = None
     """Instead of both: compact, compact-nopan, an .onnx of ours, a model folder, or owner/name on the Hub."""
 
+    as_interpolation: bool = False
+    """A UNet from scratch begins with bicubic interpolation as its answer, see ``UNet.begin_as_interpolation``."""
+
     @model_validator(mode="after")
     def _one_of_both(self) -> Model:
+        if self.as_interpolation and self.architecture != "UNet":
+            raise ValueError("as_interpolation: only a UNet from scratch can; the compact network does anyway")
         if (self.architecture is None) == (self.start is None) or (self.start and self.config):
             raise ValueError("give either model.architecture (with model.config) or model.start")
         return self

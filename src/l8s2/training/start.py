@@ -24,6 +24,9 @@ def begin(model: Model) -> tuple[nn.Module, str, dict[str, Any]]:
             assert model.architecture is not None
             network, architecture = build(model.architecture, model.config), model.architecture
             config = model.config
+            if model.as_interpolation:
+                assert isinstance(network, OnLattice)
+                network.network.begin_as_interpolation()
         else:
             network, architecture, config = _stored(model.start)
     except (ValueError, TypeError) as error:

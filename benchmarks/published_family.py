@@ -1,0 +1,74 @@
+"""Time and memory of the published networks on a real scene, from the command line.
+
+    python benchmarks/published_family.py ../shared/scenes/LC08_L2SP_143054_20230520_20230524_02_T1      (needs the extra torch)
+
+Speed does not depend on the weights, so these are random ones. Each network runs in a process of its own; the ensemble of all four
+holds one of them in memory at a time.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import torch
+
+from l8s2.model_folder import save_model_folder
+from l8s2.models import build
+
+FAMILY = {
+    f"{depth}depth-{mode}": {"depth": depth, "up_mode": mode} for depth in (5, 6) for mode in ("upsample", "shuffle")
+}
+
+
+def measured(product: Path, model: str, folder: Path) -> tuple[float, float, float]:
+    """(10 m megapixels, seconds, gigabytes at the peak) of l8s2 harmonize in a process of its own."""
+    code = (
+        "import resource, sys; from l8s2.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.__stderr__)"
+    )
+    arguments = ["harmonize", str(product), "-o", str(folder / "out"), "--model", model, "--overwrite"]
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    seconds = time.monotonic() - started
+    if done.returncode:
+        raise click.ClickException(done.stderr)
+    import rasterio
+
+    with rasterio.open(next(Path(done.stdout.strip()).glob("*_SR.tif"))) as raster:
+        pixels = raster.width * raster.height / 1e6
+    peak = re.search(r"peak (\d+)", done.stderr)
+    assert peak
+    return pixels, seconds, int(peak[1]) * (1 if sys.platform == "darwin" else 1024) / 1e9
+
+
+@click.command()
+@click.argument("product", type=click.Path(exists=True, path_type=Path))
+def main(product: Path) -> None:
+    print("| model | parameters | output, Mpx | seconds | memory, GB |\n|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as name:
+        folder, made, total = Path(name), [], 0
+        for kind, config in FAMILY.items():
+            torch.manual_seed(0)
+            network = build("UNet", config)
+            parameters = sum(p.numel() for p in network.parameters())
+            save_model_folder(network, "UNet", config, folder / kind, f"# {kind}, random weights\n")
+            del network
+            made.append(str(folder / kind))
+            total += parameters
+            pixels, seconds, memory = measured(product, made[-1], folder)
+            print(f"| {kind} | {parameters:,} | {pixels:.2f} | {seconds:.0f} | {memory:.1f} |", flush=True)
+        pixels, seconds, memory = measured(product, ",".join(made), folder)
+        print(f"| all four, an ensemble | {total:,} | {pixels:.2f} | {seconds:.0f} | {memory:.1f} |", flush=True)
+        pixels, seconds, memory = measured(product, "compact", folder)
+        print(f"| compact | | {pixels:.2f} | {seconds:.1f} | {memory:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
