@@ -16,6 +16,7 @@ from accelerate.utils import gather_object
 
 from l8s2 import __version__
 from l8s2.errors import InputError
+from l8s2.model_folder import save_model_folder
 from l8s2.sensors import BAND_NAMES
 from l8s2.training.config import RunConfig
 from l8s2.training.learner import Learner
@@ -98,11 +99,11 @@ def train(
         files.forget_after(first)
     board = _board(config, folder, first, tell) if main else None
 
-    def save(path: Path) -> None:
+    def save(path: Path, learned: dict[str, Any]) -> None:
         if main:
             content = {
-                "step": done, **learner.state(), "plateau": asdict(plateau), "running": running,
-                "validation": validation, "architecture": architecture, "model_config": model_config, "training_config": plain,
+                "step": done, **learned, "plateau": asdict(plateau), "running": running, "validation": validation,
+                "architecture": architecture, "model_config": model_config, "training_config": plain,
                 "bands": list(BAND_NAMES), "data": source.fingerprint, "l8s2": __version__,
             }  # fmt: skip
             files.save(path, content)
@@ -126,37 +127,30 @@ def train(
             running = {"steps": running["steps"] + 1, **{k: running.get(k, 0.0) + v for k, v in values.items()}}
             if done == first + WARM:
                 warm = time.monotonic()
-            if done == min(first + EARLY, steps) and warm:
-                tell(
-                    _early(
-                        (time.monotonic() - warm) / max(done - first - WARM, 1),
-                        steps - done,
-                        source.epoch,
-                        learner.device,
-                    )
-                )
+            elif done == min(first + EARLY, steps) and warm:
+                seconds = (time.monotonic() - warm) / (done - first - WARM)
+                tell(_early(seconds, steps - done, source.epoch, learner.device))
             if done % config.log_every == 0 or last:
                 means = {key: value / running["steps"] for key, value in running.items() if key != "steps"}
                 log({**means, "learning_rate": rate, "seconds": round(time.monotonic() - begun, 4)})
                 tell(f"step {done} of {steps}: " + ", ".join(f"{key} {value:.5f}" for key, value in means.items()))
                 running = {"steps": 0.0}
-            stops = torch.tensor([signals.caught is not None, time.monotonic() > deadline], dtype=torch.int32)
-            interrupted, over = (bool(x) for x in accelerator.reduce(stops.to(learner.device), "sum"))
             due = done % (config.validate_every or source.epoch or steps) == 0
-            if validating and (due or last or over) and not interrupted:
+            if validating and (due or last):
                 scores = validate(learner.average, prepared, device=learner.device, share=slice(rank, None, world))
                 validation = summary(gather_object(scores))
                 log(validation)
                 tell(f"step {done}: " + ", ".join(f"{key} {value}" for key, value in validation.items()))
                 score = validation["gain_db"] if config.schedule.mode == "max" else -validation["rmse"]
                 if plateau.improved(score, config.schedule):
-                    save(files.best)
+                    save(files.best, {"average": learner.average.state_dict()})
                 if main:
-                    picture(
-                        learner.average, prepared, folder / "pictures" / f"step_{done:07d}.png", device=learner.device
-                    )
+                    path = folder / "pictures" / f"step_{done:07d}.png"
+                    picture(learner.average, prepared, path, device=learner.device)
+            stops = torch.tensor([signals.caught is not None, time.monotonic() > deadline], dtype=torch.int32)
+            interrupted, over = (bool(x) for x in accelerator.reduce(stops.to(learner.device), "sum"))
             if done % config.checkpoint_every == 0 or last or interrupted or over:
-                save(files.last)
+                save(files.last, learner.state())
             if interrupted or over:
                 break
     if board is not None:
@@ -172,8 +166,8 @@ def train(
             best = read_checkpoint(files.best)
             learner.average.load_state_dict(best["average"])
             weights, validation = best["step"], best["validation"]
-        card = _card(files, architecture, plain, learner, weights, validation)
-        _save_model(learner, architecture, model_config, files.model, card)
+        card = _card(folder.name, architecture, plain, learner, weights, validation)
+        save_model_folder(learner.average, architecture, model_config, files.model, card, overwrite=True)
     accelerator.end_training()
     return Outcome(weights, files.model, validation)
 
@@ -211,19 +205,8 @@ def _board(config: RunConfig, folder: Path, first: int, tell: Report) -> Any:
     return SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1)
 
 
-def _save_model(learner: Learner, architecture: str, config: dict[str, Any], folder: Path, card: str) -> None:
-    from l8s2.model_folder import save_model_folder
-
-    save_model_folder(learner.average, architecture, config, folder, card, overwrite=True)
-
-
 def _card(
-    files: RunFolder,
-    architecture: str,
-    plain: dict[str, Any],
-    learner: Learner,
-    step: int,
-    validation: dict[str, Any] | None,
+    name: str, architecture: str, plain: dict[str, Any], learner: Learner, step: int, validation: dict[str, Any] | None
 ) -> str:
     """Markdown: what the model is and where it comes from."""
     parameters = sum(p.numel() for p in learner.average.parameters())
@@ -234,6 +217,6 @@ def _card(
         )
     recipe = {key: value for key, value in flat(plain).items() if key not in FREE and value is not None}
     return (
-        f"# {files.path.name}\n\n{architecture}, {parameters:,} parameters, trained with l8s2 {__version__}; weights of step {step}"
+        f"# {name}\n\n{architecture}, {parameters:,} parameters, trained with l8s2 {__version__}; weights of step {step}"
         f"{', averaged' if plain['ema'] else ''}. {held_out}\n\n```yaml\n{yaml.safe_dump(recipe, sort_keys=False)}```\n"
     )
