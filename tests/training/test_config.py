@@ -1,6 +1,8 @@
 """Configurations: what is refused, in one line that names the key; the published keys one by one."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,15 @@ def test_files_that_hold_no_configuration(tmp_path: Path, text: str, message: st
         read_config(path)
     with pytest.raises(InputError, match="No such file"):
         read_config(tmp_path / "none.yaml")
+
+
+def test_a_missing_extra_is_named_in_one_line() -> None:
+    code = (
+        "import sys\nsys.modules['pydantic'] = None\nfrom l8s2.cli import main\nmain(['train', '--config', 'x.yaml'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "l8s2: training needs pydantic; install it with: pip install 'l8s2[train]'\n"
 
 
 def test_every_field_is_read_somewhere() -> None:

@@ -64,13 +64,10 @@ class Learner:
         rank = accelerator.process_index
         torch.manual_seed(
             (config.seed * 1_000_003 + step) * 1_009 + rank
-        )  # dropout, the same whenever this step is taken
+        )  # dropout is the same whenever the step is taken
         batches = [self._tensors(piece) for piece in pieces]
-        number = sum(
-            (losses.counts(self.terms, b["valid"]) for b in batches),
-            torch.zeros(len(self.terms)).double().to(self.device),
-        )
-        number = accelerator.reduce(number, "sum")
+        counts = torch.stack([losses.counts(self.terms, batch["valid"]) for batch in batches])
+        number = accelerator.reduce(counts.sum(0), "sum")
         shares = losses.shares(self.terms, number)
         sums = torch.zeros(len(self.terms), device=self.device)
         for i, batch in enumerate(batches):
@@ -87,7 +84,8 @@ class Learner:
         # fp16 skips steps whose gradients overflow
         if not math.isfinite(loss) or not (config.precision == "fp16" or math.isfinite(float(norm))):
             raise InputError(
-                f"step {step + 1}: the loss is {loss}, its gradient {float(norm)}; lower optimizer.learning_rate, or look at the data"
+                f"step {step + 1}: the loss is {loss}, its gradient {float(norm)}; the last checkpoint is from before: begin a new "
+                "run with it as model.start and a lower optimizer.learning_rate, or look at the data"
             )
         for group in self.optimizer.param_groups:
             group["lr"] = rate
