@@ -107,6 +107,24 @@ def test_a_patch_between_two_sides_is_on_neither_and_its_neighbours_follow() -> 
     assert again["late"].pair_type == EXCLUDED
 
 
+def test_ground_counts_without_tiles_too_and_across_the_antimeridian() -> None:
+    spots = [(10.0, 10.02), (10.01, 10.03), (179.96, 180.03), (-180.01, -179.99), (179.995, 180.0), (50.0, 50.02)]
+    found = [Place(f"p{i}", "", "", (west, 4.01, east, 4.02)) for i, (west, east) in enumerate(spots)]
+    wrong = Place("p6", "43PHQ", "", (10.01, 4.0, 10.02, 4.01))  # not in its tile
+    sides = assign([*found, wrong], {}, dict.fromkeys("ABCDEFG", 1.0))  # every group on a side of its own
+    assert sides["p0"] == sides["p1"] == sides["p6"]
+    assert sides["p2"] == sides["p3"] == sides["p4"]
+    assert len(set(sides.values())) == 3
+
+
+def test_a_bridge_does_not_take_its_neighbours_along() -> None:
+    frozen = {"train": Side("Train"), "test": Side("Test")}
+    old = [at("train", "33UUP", "192025"), at("test", "43PHQ", "143054")]
+    sides = assign([*old, at("bridge", "33UVP", "143054"), at("neighbour", "33UVP", "999998")], frozen, SHARES)
+    assert sides["bridge"].pair_type == EXCLUDED
+    assert sides["neighbour"] == Side("Train")  # 33UVP overlaps 33UUP
+
+
 def test_shares_are_approached_and_no_side_stays_empty() -> None:
     def alone(number: int) -> Place:
         x, y = 3.0 * (number % 100), 3.0 * (number // 100) - 30

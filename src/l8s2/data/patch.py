@@ -88,6 +88,14 @@ class Facts:
     field_counts: float = _NAN
     """Agricultural fields in the patch."""
 
+    def __post_init__(self) -> None:
+        if self.decision not in ("", "accept", "correct"):
+            raise ValueError(
+                f"decision {self.decision!r}: only pairs to accept or correct are recorded; leave this one out"
+            )
+        if self.decision == "correct" and not np.isfinite([self.shift_down_m, self.shift_right_m]).all():
+            raise ValueError("decision 'correct' needs shift_down_m and shift_right_m")
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Patch:

@@ -87,7 +87,7 @@ class PatchSet:
 
     def units(self) -> list[str]:
         """Every unit recorded, sorted; those without patches too."""
-        return sorted(path.stem for path in self.shards.glob("*.h5") if not path.name.startswith("."))
+        return sorted(path.stem for path in self.shards.glob("*.h5"))
 
     @property
     def facts(self) -> Table:
@@ -97,8 +97,7 @@ class PatchSet:
         return self._table
 
     def _gather(self) -> Table:
-        if not self.shards.is_dir():
-            raise InputError(f"{self.folder}: no training set (no folder shards in it); give one that l8s2 has built")
+        self._check()
         kind = np.dtype([*((name, table_type()[name]) for name in COLUMNS), ("unit", object), ("row", np.int64)])
         parts = []
         for unit in self.units():
@@ -111,6 +110,10 @@ class PatchSet:
         table = np.concatenate(parts) if parts else np.empty(0, kind)
         _, first = np.unique(table["patch_id"].astype(str), return_index=True)  # the same pair twice counts once
         return np.asarray(table[first])
+
+    def _check(self) -> None:
+        if not self.shards.is_dir():
+            raise InputError(f"{self.folder}: no training set (no folder shards in it); give one that l8s2 has built")
 
     def __len__(self) -> int:
         return len(self.facts)
@@ -133,42 +136,38 @@ class PatchSet:
 
     def split(self, shares: Mapping[str, float]) -> dict[str, Side]:
         """Put every patch on a side, those that have one staying there, and write both CSV files."""
-        with _locked(self.folder / ".lock", wait=True):
-            self._table = None
-            places = [
-                Place(row["patch_id"], row["location"], row["path_row"], tuple(row["bounds"].tolist()))
-                for row in self.facts
-            ]
-            sides = self.sides()
+        with self._alone():
+            sides, columns = self.sides(), (self.facts[name] for name in ("patch_id", "location", "path_row", "bounds"))
+            places = [Place(a, b, c, tuple(d.tolist())) for a, b, c, d in zip(*columns, strict=True)]
             sides |= assign(places, sides, shares)
             lines = [(name, side.pair_type, side.reason) for name, side in sorted(sides.items())]
             _write_csv(self.folder / "split.csv", _SPLIT, lines)
-            self._write_index()
+            _write_csv(self.folder / "index.csv", *self.index())
         return sides
 
     def write_index(self) -> Path:
         """Write ``index.csv`` anew from everything recorded by now; the bytes depend on that alone."""
-        if not self.shards.is_dir():
-            return self._write_index()
+        with self._alone():
+            return _write_csv(self.folder / "index.csv", *self.index())
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else writes a CSV file; everything recorded by now is seen."""
+        self._check()
         with _locked(self.folder / ".lock", wait=True):
             self._table = None
-            return self._write_index()
+            yield
 
-    def _write_index(self) -> Path:
-        sides, rest = self.sides(), [n for n in (*COLUMNS, "unit", "row") if n not in (*PUBLISHED, "field_counts")]
-        lines = []
-        for row in self.facts:
-            side = sides.get(row["patch_id"], Side("", ""))
-            published = {
-                "pair_path": f"shards/{row['unit']}.h5",
-                "date": row["landsat_time"][:10],
-                "pair_type": side.pair_type,
-                "Field_counts": row["field_counts"],
-            }
-            lines.append(
-                [_text(published[n] if n in published else row[n]) for n in PUBLISHED] + [_text(row[n]) for n in rest]
-            )
-        return _write_csv(self.folder / "index.csv", (*PUBLISHED, *rest), lines)
+    def index(self) -> tuple[list[str], list[list[str]]]:
+        """Header and lines of the index, a line for each patch in the order of the ids."""
+        sides, facts = self.sides(), self.facts
+        cells = {name: [_text(value) for value in facts[name]] for name in facts.dtype.names or ()}
+        cells["pair_path"] = [f"shards/{unit}.h5" for unit in cells["unit"]]
+        cells["date"] = [time[:10] for time in cells["landsat_time"]]
+        cells["pair_type"] = [sides.get(name, Side("")).pair_type for name in cells["patch_id"]]
+        cells["Field_counts"] = cells.pop("field_counts")
+        header = [*PUBLISHED, *(name for name in cells if name not in PUBLISHED)]
+        return header, [list(line) for line in zip(*(cells[name] for name in header), strict=True)]
 
 
 def _text(value: Any) -> str:

@@ -161,23 +161,24 @@ class Reader:
         if self._process != os.getpid():  # a fork: neither lock nor files of its parent are its own
             self.__setstate__({})
         with self._lock:
-            file = self._file(path)
+            datasets = self._datasets(path)
             try:
-                return {name: dataset[number] for name, dataset in file.items() if name != "facts"}
+                return {name: dataset[number] for name, dataset in datasets.items()}
             except (OSError, KeyError, ValueError, IndexError) as error:
                 raise InputError(f"{path}: {_DAMAGED} ({error})") from None
 
-    def _file(self, path: Path) -> Any:
+    def _datasets(self, path: Path) -> dict[str, Any]:
         if path not in self._files:
             if len(self._files) >= _OPEN:
-                self._files.popitem(last=False)[1].close()
-            self._files[path] = _opened(path)
+                self._files.popitem(last=False)[1][0].close()
+            file = _opened(path)
+            self._files[path] = file, {name: dataset for name, dataset in file.items() if name != "facts"}
         self._files.move_to_end(path)
-        return self._files[path]
+        return self._files[path][1]
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
     def __setstate__(self, _: dict[str, Any]) -> None:
         self._lock, self._process = threading.Lock(), os.getpid()
-        self._files: OrderedDict[Path, Any] = OrderedDict()
+        self._files: OrderedDict[Path, tuple[Any, dict[str, Any]]] = OrderedDict()
