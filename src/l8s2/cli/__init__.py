@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from l8s2 import __version__
+from l8s2.cli.dataset import dataset
 from l8s2.cli.evaluate import demo, evaluate
 from l8s2.cli.harmonize import harmonize, info
 from l8s2.cli.models import models
@@ -19,5 +20,5 @@ def main() -> None:
     """Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out."""
 
 
-for _verb in (harmonize, info, evaluate, demo, models, train, finetune, search):
+for _verb in (harmonize, info, evaluate, demo, models, train, finetune, search, dataset):
     main.add_command(_verb)

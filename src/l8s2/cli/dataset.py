@@ -1,0 +1,155 @@
+"""Training sets of real pairs: inspect, stats, split, export."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from l8s2.cli.shell import JSON, ProgressBar, warn
+from l8s2.errors import InputError
+
+FOLDER = click.argument("folder", type=click.Path(path_type=Path))
+SIDE = click.option("--side", metavar="NAME", help="Only this side: Train, Validation, Test. Default: everything.")
+OUTPUT = click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder that gets the files."
+)
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there once the new one is whole.")
+
+
+@click.group()
+def dataset() -> None:
+    """Training sets of real pairs: look at them, split them, hand them on.
+
+    FOLDER is a set that l8s2 has built; inspect and stats also take OLI2MSI and LS2S2.
+    """
+
+
+@dataset.command()
+@FOLDER
+@OUTPUT
+@click.option("--count", default=24, show_default=True, type=click.IntRange(min=1), help="Patches to show.")
+@click.option("--lowest", metavar="COLUMN", help="Those lowest in this column, such as ssim. Default: evenly spread.")
+@SIDE
+@OVERWRITE
+def inspect(folder: Path, output: Path, count: int, lowest: str | None, side: str | None, overwrite: bool) -> None:
+    """Draw patches of FOLDER: Landsat, Sentinel-2, difference, masks; sheet.png, and index.html with their columns."""
+    from l8s2.data.adapters import ShardPairs
+    from l8s2.data.contact_sheet import write_sheet
+    from l8s2.data.dataset import open_pairs
+    from l8s2.data.summary import evenly
+
+    pairs = open_pairs(folder, side)
+    header: list[str] = []
+    lines: list[list[str]] = []
+    if isinstance(pairs, ShardPairs):
+        header, lines = pairs.patches.index()
+        lines = [lines[i] for i in pairs.indices]
+    chosen = evenly(len(pairs), count)
+    if lowest is not None:
+        values = [_number(line[header.index(lowest)]) for line in lines] if lowest in header else []
+        known = [i for i, value in enumerate(values) if value is not None]
+        if not known:
+            raise InputError(
+                f"--lowest {lowest}: no column of numbers in {folder}; give for example ssim, psnr or ce90_m"
+            )
+        chosen = sorted(known, key=lambda i: (values[i], i))[:count]
+    columns = [dict(zip(header, lines[i], strict=True)) if lines else {} for i in chosen]
+    click.echo(str(write_sheet(pairs, chosen, columns, output, overwrite=overwrite)))
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+@dataset.command()
+@FOLDER
+@click.option(
+    "--count", default=1000, show_default=True, type=click.IntRange(min=1), help="Patches whose pixels are read."
+)
+@SIDE
+@JSON
+def stats(folder: Path, count: int, side: str | None, as_json: bool) -> None:
+    """Summarise the columns of FOLDER, and the reflectance of its bands."""
+    from l8s2.data.dataset import open_pairs
+    from l8s2.data.summary import evenly, summarize
+
+    pairs = open_pairs(folder, side)
+    found = summarize(pairs, evenly(len(pairs), count))
+    if as_json:
+        click.echo(json.dumps(found, indent=2, allow_nan=False))
+        return
+    sides = ", ".join(f"{name} {n}" for name, n in found["sides"].items())
+    click.echo(f"{found['patches']} patches{': ' if sides else ''}{sides}; pixels of {found['read']} read\n")
+    numbers = {name: c for name, c in found["columns"].items() if "median" in c and c["known"]}
+    texts = {name: c for name, c in found["columns"].items() if "distinct" in c and c["known"]}
+    _table("column", numbers)
+    _table("column", texts)
+    rows = {f"{band} {sensor}": values for band, both in found["bands"].items() for sensor, values in both.items()}
+    _table("reflectance", {name: values for name, values in rows.items() if values["pixels"]})
+
+
+def _table(first: str, rows: dict[str, dict[str, Any]]) -> None:
+    heads = list(dict.fromkeys(head for row in rows.values() for head in row))
+    cells = [[first, *heads]] + [[name, *(_cell(row.get(head)) for head in heads)] for name, row in rows.items()]
+    widths = [max(len(line[k]) for line in cells) for k in range(len(heads) + 1)]
+    for line in cells if rows else ():
+        click.echo(
+            "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
+        )
+    if rows:
+        click.echo()
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@dataset.command()
+@FOLDER
+@click.option("--train", default=0.8, show_default=True, help="Share of the patches on side Train.")
+@click.option("--validation", default=0.1, show_default=True, help="Of Validation.")
+@click.option("--test", default=0.1, show_default=True, help="Of Test.")
+@JSON
+def split(folder: Path, train: float, validation: float, test: float, as_json: bool) -> None:
+    """Put every patch of FOLDER on a side, so that no ground is on two: by MGRS tile, path/row and place.
+
+    What is on a side stays there; new patches follow their place. One that joins two sides is Excluded.
+    """
+    from l8s2.data.patches import PatchSet
+
+    sides = PatchSet(folder).split({"Train": train, "Validation": validation, "Test": test})
+    counts = dict(sorted(Counter(side.pair_type for side in sides.values()).items()))
+    reasons = dict(sorted(Counter(side.reason for side in sides.values() if side.reason).items()))
+    if as_json:
+        click.echo(json.dumps({"sides": counts, "reasons": reasons, "index": str(folder / "index.csv")}, indent=2))
+        return
+    for name, count in counts.items():
+        click.echo(f"{name:12s} {count}")
+    for reason, count in reasons.items():
+        click.echo(f"excluded: {count} {reason}", err=True)
+    for name, share in (("Train", train), ("Validation", validation), ("Test", test)):
+        if share > 0 and name not in counts:
+            warn(f"nothing on side {name}; add patches of another place, far from the others")
+
+
+@dataset.command()
+@FOLDER
+@OUTPUT
+@click.option("--format", "layout", type=click.Choice(["published", "geotiff"]), required=True)
+@SIDE
+@OVERWRITE
+def export(folder: Path, output: Path, layout: str, side: str | None, overwrite: bool) -> None:
+    """Write FOLDER as one HDF5 file a patch and a CSV (published), or as folders of GeoTIFFs with equal names (geotiff)."""
+    from l8s2.data import export as exports
+    from l8s2.data.adapters import ShardPairs
+
+    run = exports.export_published if layout == "published" else exports.export_geotiff
+    with ProgressBar("exporting") as progress:
+        click.echo(str(run(ShardPairs(folder, side), output, overwrite=overwrite, progress=progress)))
