@@ -86,6 +86,14 @@ def of_unit(number: int, seconds: float = 0.0) -> Iterator[Patch]:
         yield Patch(**pixels, **masks, box=box, facts=facts)
 
 
+def build(folder: Path, units: list[int]) -> bytes:
+    """The index of a set of these units."""
+    patches = PatchSet(folder)
+    for unit in units:
+        assert patches.add(f"u{unit:02d}", of_unit(unit))
+    return patches.write_index().read_bytes()
+
+
 if __name__ == "__main__":
     patches = PatchSet(Path(sys.argv[1]))
     for unit in range(int(sys.argv[2])):
