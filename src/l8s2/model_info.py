@@ -14,8 +14,7 @@ from l8s2 import hub
 from l8s2.engines import ModelFile, _openvino
 from l8s2.errors import InputError
 from l8s2.model_folder import CARD, convert_model, import_torch, open_model_folder, save_model_folder
-
-ENSEMBLE = "published-ensemble"
+from l8s2.predictors import PUBLISHED_ENSEMBLE
 
 
 def embedded() -> dict[str, Path]:
@@ -28,7 +27,7 @@ def available() -> list[dict[str, Any]]:
     """name, kind (embedded, alias, published, cached), path or None of every model that a name is known of."""
     rows: list[dict[str, Any]] = [{"name": n, "kind": "embedded", "path": str(p)} for n, p in embedded().items()]
     cached = {name: str(path) for name, path in hub.cached().items()}
-    rows.append({"name": ENSEMBLE, "kind": "alias", "path": "all four of:", "members": list(hub.PUBLISHED)})
+    rows.append({"name": PUBLISHED_ENSEMBLE, "kind": "alias", "path": "all four of:", "members": list(hub.PUBLISHED)})
     rows += [{"name": name, "kind": "published", "path": cached.pop(name, None)} for name in hub.PUBLISHED]
     return rows + [{"name": name, "kind": "cached", "path": path} for name, path in cached.items()]
 
@@ -47,7 +46,7 @@ def located(name: str) -> Path:
 
 def describe(name: str) -> dict[str, Any]:
     """Facts about a model, ready for JSON. What only PyTorch can tell is None without it."""
-    if name == ENSEMBLE:
+    if name == PUBLISHED_ENSEMBLE:
         return {"name": name, "members": list(hub.PUBLISHED)}
     path = located(name)
     if path.suffix == ".onnx":
