@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from l8s2.cli.shell import JSON, PAN, PRODUCT, ProgressBar, warn
+from l8s2.cli.shell import JSON, PAN, PRODUCT, ProgressBar, show, warn
 
 
 @click.command()
@@ -93,14 +93,7 @@ def info(product: Path, pan: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2))
         return
     warnings, shift = facts.pop("warnings"), facts.pop("pan_shift")
-    for key, value in facts.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{k} {v}" for k, v in value.items())
-        elif isinstance(value, list):
-            value = " ".join(map(str, value))
-        elif isinstance(value, bool):
-            value = "yes" if value else "no"
-        click.echo(f"{key.replace('_', ' '):20s} {'unknown' if value is None else value}")
+    show(facts)
     if shift is None:
         text = "no pan"
     elif shift["verdict"] == "unknown":

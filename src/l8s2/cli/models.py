@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from l8s2.cli.shell import JSON
+from l8s2.cli.shell import JSON, show
 
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there once the new one is whole.")
 
@@ -47,14 +47,7 @@ def info(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
-    for key, value in facts.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{k} {v}" for k, v in value.items())
-        elif isinstance(value, list):
-            value = " ".join(map(str, value))
-        elif isinstance(value, bool):
-            value = "yes" if value else "no"
-        click.echo(f"{key.replace('_', ' '):24s} {'unknown' if value is None else value}")
+    show(facts, width=24)
 
 
 @models.command()

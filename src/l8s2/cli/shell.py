@@ -71,6 +71,18 @@ def _libraries_silenced() -> Iterator[None]:
             sys.stderr = theirs
 
 
+def show(facts: dict[str, Any], *, width: int = 20) -> None:
+    """Print plain values for people, one to a line, names in a column of ``width``."""
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        elif isinstance(value, list):
+            value = " ".join(map(str, value))
+        elif isinstance(value, bool):
+            value = "yes" if value else "no"
+        click.echo(f"{key.replace('_', ' '):{width}s} {'unknown' if value is None else value}")
+
+
 def warn(message: str) -> None:
     """Tell a person what was not as it should be."""
     click.echo(f"warning: {message}", err=True)

@@ -260,26 +260,17 @@ def _of_scene(scene: Scene, rows: slice, columns: slice, truth: Truth | None) ->
     usable[:_MARGIN] = usable[-_MARGIN:] = usable[:, :_MARGIN] = usable[:, -_MARGIN:] = False
     place = f"{scene.name.path:03d}{scene.name.row:03d}"
     image = f"{scene.product_id}_row{rows.start}_column{columns.start}"
-    known = {"season": _quarter(scene.name.acquired.month)}
-    if truth is None:
-        return Case(
-            place=place,
-            name=image,
-            ms=pixels.ms,
-            pan=pixels.pan,
-            truth=None,
-            usable=usable,
-            strata=known,
-            sun_elevation=scene.sun_elevation,
-        )
-    fine = truth.read(wide[0], wide[1])
+    fine = None
+    if truth is not None:
+        fine = truth.read(wide[0], wide[1])
+        usable = enlarge(usable) & np.isfinite(fine)
     return Case(
         place=place,
         name=image,
         ms=pixels.ms,
         pan=pixels.pan,
         truth=fine,
-        usable=enlarge(usable) & np.isfinite(fine),
-        strata=known,
+        usable=usable,
+        strata={"season": _quarter(scene.name.acquired.month)},
         sun_elevation=scene.sun_elevation,
     )
