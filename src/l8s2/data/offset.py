@@ -40,7 +40,7 @@ it reaches at most in green, which snow exceeds."""
 _NONE, _ALL = (-0.04, 0.04), (0.06, 0.15)
 """Sentinel-2 minus Landsat, reflectance, without and with the 0.1."""
 _SLOPES = (0.75, 1.33)
-_ALIKE = 0.5
+_ALIKE = 0.75
 """Correlation with Landsat from which a line says anything."""
 _BANDS_APART = 0.04
 """Reflectance by which intercepts of bands may differ: an offset is the same in all, haze and cirrus are not."""
