@@ -49,6 +49,8 @@ def ground(height: int, width: int, seed: int = 0) -> tuple[NDArray[np.float32],
 class Arrays:
     """As much of a scene as the pipeline reads."""
 
+    sun_elevation = None
+
     def __init__(self, ms: NDArray[np.float32], pan: NDArray[np.float32] | None) -> None:
         self.ms, self.pan = ms, pan
 
