@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from l8s2 import masks
-from l8s2.engines import ModelFile, OpenVinoNetwork
+from l8s2.engines import ModelFile, OpenVinoNetwork, openvino_core
 from l8s2.errors import InputError
 from l8s2.pipeline import tiles
 from l8s2.predictors import PAN_REACH, NetworkPredictor, load_model
@@ -130,9 +130,7 @@ def test_bf16_stays_within_its_promise(predictor: NetworkPredictor) -> None:
 
 
 def _capabilities() -> list[str]:
-    import openvino
-
-    return list(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    return list(openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 def test_torch_and_openvino_agree(predictor: NetworkPredictor) -> None:
@@ -211,6 +209,20 @@ def test_pan_is_used_up_to_the_edge_of_the_footprint(predictor: NetworkPredictor
     padded = np.pad(ms, ((0, 0), (margin, margin), (margin, margin)), constant_values=np.nan)
     _, _, with_pan = predictor.predict_window(padded, np.pad(pan, 2 * margin, constant_values=np.nan), (0, 0))
     assert with_pan.all()
+
+
+def test_signals_still_arrive_when_a_network_ends_in_another_thread() -> None:
+    code = """
+import signal, threading, l8s2
+models = [l8s2.load_model("compact-nopan")]
+thread = threading.Thread(target=models.clear)
+thread.start()
+thread.join()
+signal.signal(signal.SIGCHLD, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGCHLD)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout.strip()) == (0, "handled")
 
 
 def test_nothing_leaves_the_machine() -> None:

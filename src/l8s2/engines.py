@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -100,8 +100,7 @@ class OpenVinoNetwork:
 
     def __init__(self, file: ModelFile, threads: int | None, bf16: bool | None = None) -> None:
         """``bf16``: None uses it where the processor has it."""
-        ov = _openvino()
-        core, content = ov.Core(), file.content
+        ov, core, content = _openvino(), openvino_core(), file.content
         try:
             whole = core.read_model(model=content, weights=b"")
         except Exception:
@@ -179,6 +178,16 @@ def _openvino() -> Any:
     import openvino
 
     return openvino
+
+
+@cache
+def openvino_core() -> Any:
+    """OpenVINO's core, one until the process ends.
+
+    Its processor plugin gives the thread that loads it a stack for signals and takes the memory back when the last user is
+    gone, in whatever thread that happens; the next signal in the first thread would then end the process.
+    """
+    return _openvino().Core()
 
 
 def _tensor(model: Any, name: str) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from l8s2 import hub
-from l8s2.engines import ModelFile, _openvino
+from l8s2.engines import ModelFile, openvino_core
 from l8s2.errors import InputError
 from l8s2.model_folder import CARD, convert_model, import_torch, open_model_folder, save_model_folder
 from l8s2.predictors import PUBLISHED_ENSEMBLE
@@ -76,7 +76,7 @@ def describe(name: str) -> dict[str, Any]:
 def _onnx_facts(path: Path) -> dict[str, Any]:
     file = ModelFile(path)
     try:
-        model = _openvino().Core().read_model(model=file.content, weights=b"")
+        model = openvino_core().read_model(model=file.content, weights=b"")
         config = json.loads(model.get_rt_info(["framework", "config"]).astype(str))
         architecture = model.get_rt_info(["framework", "architecture"]).astype(str)
     except (RuntimeError, ValueError):

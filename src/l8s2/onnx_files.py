@@ -15,7 +15,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from l8s2.engines import _openvino
+from l8s2.engines import openvino_core
 from l8s2.errors import InputError
 from l8s2.model_tensors import fill
 from l8s2.models import Compact, OnLattice, build
@@ -108,7 +108,7 @@ def _example(network: Any, batch: int, height: int, width: int) -> tuple[Tensor,
 def _difference(network: Any, path: Path) -> float:
     """The largest one over mean and sigma, on an image of another size than the export saw."""
     example = _example(network, 1, network.stride * -(-8 // network.stride), 3 * network.stride)
-    core = _openvino().Core()
+    core = openvino_core()
     compiled = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = compiled([x.numpy() for x in example])
     with torch.inference_mode():

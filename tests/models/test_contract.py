@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import openvino
 import pytest
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
+from l8s2.engines import openvino_core  # noqa: E402
 from l8s2.models import Compact, OnLattice, build  # noqa: E402
 
 SMALL = {"depth": 3, "growth_factor": 3}
@@ -123,8 +123,9 @@ def test_onnx_says_the_same(name: str) -> None:
     program = torch.onnx.export(
         _Given(net).eval(), tuple(example), dynamo=True, dynamic_shapes=shapes[: len(example)], verbose=False
     )
-    graph = openvino.Core().read_model(program.model_proto.SerializeToString())
-    compiled = openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    core = openvino_core()
+    graph = core.read_model(program.model_proto.SerializeToString())
+    compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     given = inputs(net, 12, 20, batch=1)
     found = compiled([x.numpy() for x in given if x is not None])
     with torch.no_grad():

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 pytest.importorskip("pydantic")
 pytest.importorskip("torch")
+pytest.importorskip("yaml")
+
+import yaml
 
 import l8s2
 from l8s2.errors import InputError

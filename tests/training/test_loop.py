@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 torch = pytest.importorskip("torch")
+yaml = pytest.importorskip("yaml")
 pytest.importorskip("accelerate")
 
 from PIL import Image as Picture  # noqa: E402
