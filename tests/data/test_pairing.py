@@ -19,7 +19,7 @@ from l8s2.data.footprints import EARTH_KM2, Footprint
 from l8s2.data.items import SceneItem, scene_item
 from l8s2.data.pairing import Pair, PairRules, clear_share, find_pairs
 from l8s2.data.query import Query
-from l8s2.data.recipe import Recipe, load_recipe, save_recipe
+from l8s2.data.recipe import Recipe, item_text, load_recipe, read_item, save_recipe
 from l8s2.data.versions import join_pan
 from l8s2.errors import InputError
 from made_items import Item, box, landsat, sentinel2
@@ -353,6 +353,17 @@ def test_what_is_no_recipe(tmp_path: Path, change: Any, said: str) -> None:
     with pytest.raises(InputError, match=said) as failed:
         load_recipe(path)
     assert "\n" not in str(failed.value)
+
+
+def test_a_scene_comes_back_exactly(tmp_path: Path) -> None:
+    path, pair = tmp_path / "scene.json", recipe().pairs[0]
+    for item in (pair.landsat, pair.pan, pair.sentinel2):
+        assert item is not None
+        path.write_text(item_text(item))
+        assert read_item(path) == item
+    path.write_text(path.read_text().replace("l8s2-scene/1", "l8s2-scene/2"))
+    with pytest.raises(InputError, match="this l8s2 reads l8s2-scene/1; delete the folder and fetch the scene again"):
+        read_item(path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "<html>", "{}", "1"])

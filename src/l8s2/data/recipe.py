@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from l8s2.data.endpoints import Catalog
+from l8s2.data.items import SceneItem
 from l8s2.data.pairing import Pair, PairRules
 from l8s2.data.query import Query
 from l8s2.errors import InputError
 
-SCHEMA = "l8s2-pairs/1"
+SCHEMA, SCENE_SCHEMA = "l8s2-pairs/1", "l8s2-scene/1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,22 +63,37 @@ def load_recipe(path: Path) -> Recipe:
 
     Raises InputError for anything else, and for a schema of another version.
     """
+    recipe: Recipe = _loaded(path, Recipe, SCHEMA, "recipe", "give a recipe saved by l8s2 search --pairs -o")
+    return recipe
+
+
+def item_text(item: SceneItem) -> str:
+    """A scene as JSON, in the form that recipes have, without the raw item: the ``scene.json`` beside its files."""
+    return json.dumps({"schema": SCENE_SCHEMA, **_plain(item)}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def read_item(path: Path) -> SceneItem:
+    """The scene in a file written from ``item_text``. Raises InputError for anything else."""
+    item: SceneItem = _loaded(path, SceneItem, SCENE_SCHEMA, "scene.json", "delete the folder and fetch the scene again")
+    return item
+
+
+def _loaded(path: Path, kind: Any, schema: str, what: str, remedy: str) -> Any:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        schema = content.pop("schema")
+        found = content.pop("schema")
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; give a recipe saved by l8s2 search --pairs -o") from None
+        raise InputError(f"{path}: {error.strerror}; {remedy}") from None
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        raise InputError(f"{path}: no recipe; give one saved by l8s2 search --pairs -o") from None
-    if schema != SCHEMA:
-        raise InputError(f"{path}: schema {str(schema)[:40]!r}, this l8s2 reads {SCHEMA}; search again, or update l8s2")
+        raise InputError(f"{path}: no {what}; {remedy}") from None
+    if found != schema:
+        raise InputError(f"{path}: schema {str(found)[:40]!r}, this l8s2 reads {schema}; {remedy}, or update l8s2")
     try:
-        recipe: Recipe = _built(Recipe, content)
+        return _built(kind, content)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise InputError(f"{path}: damaged recipe ({error}); search again") from None
-    return recipe
+        raise InputError(f"{path}: damaged {what} ({error}); {remedy}") from None
 
 
 def _plain(value: Any) -> Any:
