@@ -74,7 +74,9 @@ def item_text(item: SceneItem) -> str:
 
 def read_item(path: Path) -> SceneItem:
     """The scene in a file written from ``item_text``. Raises InputError for anything else."""
-    item: SceneItem = _loaded(path, SceneItem, SCENE_SCHEMA, "scene.json", "delete the folder and fetch the scene again")
+    item: SceneItem = _loaded(
+        path, SceneItem, SCENE_SCHEMA, "scene.json", "delete the folder and fetch the scene again"
+    )
     return item
 
 
