@@ -137,15 +137,18 @@ class Raster:
         )
 
 
-def open_raster(path: str, name: str) -> Raster:
-    """Open ``path``; ``name`` is what messages call it. Raises InputError for anything that is not a georeferenced raster."""
+def open_raster(path: str, name: str, driver: str = "GTiff") -> Raster:
+    """Open ``path``; ``name`` is what messages call it, ``driver`` GDAL's name of its format.
+
+    Raises InputError for anything that is not a georeferenced raster.
+    """
     import rasterio
     from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(path, driver="GTiff")  # nothing that could lead to other files, such as a VRT
+            dataset = rasterio.open(path, driver=driver)  # nothing that could lead to other files, such as a VRT
         crs, transform = dataset.crs, dataset.transform
     except UnicodeError:
         raise InputError(f"{name}: lies in a folder whose name is not valid UTF-8; rename the folder") from None

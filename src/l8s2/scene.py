@@ -69,12 +69,15 @@ class Scene:
         self.bands, self.pan, self.qa_pixel, self.qa_radsat = bands, pan, qa_pixel, qa_radsat
         self.geobox: GeoBox = bands[0].geobox
         """The 30 m grid."""
-        self._pan_scaling = pan_scaling
         self._keep = keep
-        self._scaling = [
+        self.scaling = [
             (metadata.surface_reflectance_scaling(n) if metadata else (SR_SCALE, SR_OFFSET)) for n in _BAND_NUMBERS
         ]
-        self._is_dn = is_dn
+        """Reflectance = DN * first + second, for each of ``bands``."""
+        self.pan_scaling = pan_scaling
+        """The same for ``pan``, before the division by the sine of the third, the sun's elevation, None if not known."""
+        self.is_dn = is_dn
+        """Name of a band -> whether it holds digital numbers, not reflectance."""
         self.pan_offset = grid.pan_offset(self.geobox, pan.geobox) if pan else None
         """(row, column) of the pan sample centred on MS pixel (0, 0)."""
 
@@ -92,9 +95,9 @@ class Scene:
         """The window, which may reach beyond the scene (NaN there). Raises InputError for unreadable blocks."""
         shape = rows.stop - rows.start, columns.stop - columns.start
         ms = np.empty((6, *shape), np.float32)
-        for i, (band, (mult, add)) in enumerate(zip(self.bands, self._scaling, strict=True)):
+        for i, (band, (mult, add)) in enumerate(zip(self.bands, self.scaling, strict=True)):
             values, known = band.read(rows, columns)
-            ms[i] = radiometry.to_reflectance(values, mult, add, is_dn=self._is_dn[band.name])
+            ms[i] = radiometry.to_reflectance(values, mult, add, is_dn=self.is_dn[band.name])
             ms[i][~known] = np.nan
         return Pixels(ms=ms, pan=self._read_pan(rows, columns), qa=self._read_qa(rows, columns, ms))
 
@@ -106,8 +109,8 @@ class Scene:
             for s, first in zip((rows, columns), self.pan_offset, strict=True)
         )
         values, known = self.pan.read(*window)
-        mult, add, elevation = self._pan_scaling
-        if self._is_dn[self.pan.name]:
+        mult, add, elevation = self.pan_scaling
+        if self.is_dn[self.pan.name]:
             pan = radiometry.toa_reflectance(values, mult, add, 90.0 if elevation is None else elevation)
         else:
             pan = radiometry.to_reflectance(values, mult, add, is_dn=False)

@@ -1,4 +1,4 @@
-"""Where Sentinel-2 lies against Landsat, and its bands brought onto Landsat's 10 m block grid in one step. Pure numpy.
+"""Where Sentinel-2 lies against Landsat, and whether it is to be moved. Pure numpy.
 
 Landsat's lattice is kept. Sentinel-2 is looked at as Landsat would see it (blurred to OLI's sharpness, sampled at the 30 m
 centres) in windows spread over a patch or scene; each window is measured by ``registration.measure_shift``; a robust model of
@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
-from l8s2.data.bands import Raster, as_landsat, sample
-from l8s2.errors import InputError
+from l8s2.data.bands import Raster, as_landsat
 from l8s2.registration import Shift, measure_shift
 from l8s2.sensors import BAND_NAMES, MS_GSD
 from l8s2.tiling import Float
@@ -100,40 +99,29 @@ class Coregistration:
 
 
 def coregister(landsat: Float, box: GeoBox, sentinel2: Sequence[Raster]) -> Coregistration:
-    """Measure and decide.
+    """Measure and decide, for images that are in memory as a whole.
 
     Args:
         landsat: (6, h, w) reflectance at 30 m, NaN where missing, clouded or shaded. Gains and offsets do not matter.
         box: its grid, on the Landsat lattice.
         sentinel2: the six bands in the order of ``sensors.BANDS``, NaN likewise.
     """
-    return decide(measure_windows(landsat, box, sentinel2))
+    return decide(
+        [measure_window(landsat[:, rows, columns], box[rows, columns], sentinel2) for rows, columns in windows(box)]
+    )
 
 
-def aligned(sentinel2: Sequence[Raster], box: GeoBox, found: Coregistration) -> Float:
-    """The bands on the 10 m block grid of the MS grid ``box``, moved by the shift found: (6, 3h, 3w), NaN is missing.
-
-    Each band is resampled once, 20 m bands straight from their 20 m pixels; what needs no resampling is copied. Raises
-    InputError for a rejected pair and for a band in another zone.
-    """
-    if found.decision == "reject":
-        raise InputError(f"co-registration: {found.reason}; leave this pair out")
-    onto = grid.output_geobox(box)
-    down, right = found.at(onto) if found.decision == "correct" else (0.0, 0.0)
-    return np.stack([sample(band, onto, down=down, right=right) for band in sentinel2])
+def windows(box: GeoBox) -> list[tuple[slice, slice]]:
+    """Rows and columns of windows of one size, evenly spread over a patch or scene."""
+    return [(rows, columns) for rows in _spread(box.shape[0]) for columns in _spread(box.shape[1])]
 
 
-def measure_windows(landsat: Float, box: GeoBox, sentinel2: Sequence[Raster]) -> list[WindowShift]:
-    """One measurement for each window of an even spread over the patch or scene; arguments as for ``coregister``."""
+def measure_window(landsat: Float, box: GeoBox, sentinel2: Sequence[Raster]) -> WindowShift:
+    """The shift in one window; arguments as for ``coregister``. Half a kilometre of Sentinel-2 around it is enough."""
     chosen = [BAND_NAMES.index(name) for name in MEASURED]
-    found = []
-    for rows in _spread(box.shape[0]):
-        for columns in _spread(box.shape[1]):
-            part = box[rows, columns]
-            shift = measure_shift(landsat[chosen, rows, columns], as_landsat(sentinel2, part, bands=chosen))
-            x, y = grid.landsat_convention(part).affine * (part.shape[1] / 2, part.shape[0] / 2)
-            found.append(WindowShift(x, y, shift))
-    return found
+    shift = measure_shift(landsat[chosen], as_landsat(sentinel2, box, bands=chosen))
+    x, y = grid.landsat_convention(box).affine * (box.shape[1] / 2, box.shape[0] / 2)
+    return WindowShift(x, y, shift)
 
 
 def _spread(size: int) -> list[slice]:

@@ -140,8 +140,8 @@ def clear_share(
             )
     if qa_grid.crs != scl_grid.crs:
         raise InputError(f"QA_PIXEL is in {qa_grid.crs}, SCL in {scl_grid.crs}; masks are compared within one UTM zone")
-    known, clear = _seen(masks.from_qa_pixel(qa_pixel), qa_grid, margin)
-    s2_known, s2_clear = _seen(masks.scl_to_bits(scl), scl_grid, margin)
+    known, clear = seen(masks.from_qa_pixel(qa_pixel), qa_grid.affine.a, margin)
+    s2_known, s2_clear = seen(masks.scl_to_bits(scl), scl_grid.affine.a, margin)
     rows, inside_rows = _nearest(qa_grid, scl_grid, 0)
     columns, inside_columns = _nearest(qa_grid, scl_grid, 1)
     at = np.ix_(rows, columns)
@@ -156,11 +156,16 @@ def clear_share(
     )
 
 
-def _seen(bits: masks.Bits, grid: GeoBox, margin: float) -> tuple[Mask, Mask]:
-    """Where there is data, and where it shows ground that is not close to a cloud."""
+def seen(bits: masks.Bits, gsd: float, margin: float = CLOUD_MARGIN) -> tuple[Mask, Mask]:
+    """Where there is data, and where it shows ground that is not within ``margin`` metres of a cloud or shadow.
+
+    Args:
+        bits: (h, w) of ``masks.QA_BITS``.
+        gsd: metres to a pixel.
+    """
     known = (bits & masks.flag("fill")) == 0
     hidden = known & ~masks.usable(bits)
-    return known, known & ~dilate(hidden, round(margin / abs(grid.affine.a)))
+    return known, known & ~dilate(hidden, round(margin / gsd))
 
 
 def _nearest(grid: GeoBox, other: GeoBox, axis: int) -> tuple[NDArray[np.intp], Mask]:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from l8s2.data.patch import Patch
-from l8s2.data.shard import COLUMNS, Reader, Table, patch_of, read_table, table_type, write_shard
+from l8s2.data.shard import COLUMNS, Reader, Table, patch_of, read_table, read_unit, table_type, write_shard
 from l8s2.data.split import Place, Side, assign
 from l8s2.errors import InputError
 from l8s2.whole_folder import fsync
@@ -47,12 +47,13 @@ class PatchSet:
         self._reader = Reader()
         self._table: Table | None = None
 
-    def add(self, unit_id: str, patches: Iterable[Patch]) -> bool:
+    def add(self, unit_id: str, patches: Iterable[Patch], unit: Mapping[str, Any] | None = None) -> bool:
         """Record a unit, unless it is recorded already or another process is at it.
 
         Args:
             unit_id: what stands for the pair: letters, digits and ``. _ + -``, always the same for the same pair.
             patches: of one shape, perhaps none; drawn one by one, and only where the unit is to be recorded.
+            unit: what is known of the pair as a whole, plain values for JSON; looked at when all patches were drawn.
 
         Returns:
             Whether it was. Where drawing a patch fails, nothing is recorded.
@@ -69,7 +70,7 @@ class PatchSet:
             try:
                 if self.recorded(unit_id):  # by whoever had the lock before
                     return False
-                write_shard(part, unit_id, patches)
+                write_shard(part, unit_id, patches, {} if unit is None else unit)
                 fsync(part)
                 part.rename(shard)
                 fsync(self.shards)
@@ -81,6 +82,10 @@ class PatchSet:
     def recorded(self, unit_id: str) -> bool:
         """Whether a unit is done."""
         return self._shard(unit_id).exists()
+
+    def unit(self, unit_id: str) -> tuple[dict[str, Any], int]:
+        """What was recorded of a pair as a whole, and the number of its patches. Raises InputError for a damaged file."""
+        return read_unit(self._shard(unit_id))
 
     def _shard(self, unit_id: str) -> Path:
         return self.shards / f"{unit_id}.h5"
@@ -141,14 +146,14 @@ class PatchSet:
             places = [Place(a, b, c, tuple(d.tolist())) for a, b, c, d in zip(*columns, strict=True)]
             sides |= assign(places, sides, shares)
             lines = [(name, side.pair_type, side.reason) for name, side in sorted(sides.items())]
-            _write_csv(self.folder / "split.csv", _SPLIT, lines)
-            _write_csv(self.folder / "index.csv", *self.index())
+            write_csv(self.folder / "split.csv", _SPLIT, lines)
+            write_csv(self.folder / "index.csv", *self.index())
         return sides
 
     def write_index(self) -> Path:
         """Write ``index.csv`` anew from everything recorded by now; the bytes depend on that alone."""
         with self._alone():
-            return _write_csv(self.folder / "index.csv", *self.index())
+            return write_csv(self.folder / "index.csv", *self.index())
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -179,7 +184,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _write_csv(path: Path, header: Iterable[str], lines: Iterable[Iterable[str]]) -> Path:
+def write_csv(path: Path, header: Iterable[str], lines: Iterable[Iterable[str]]) -> Path:
     """The file changes from what it was to what it is to be in one step."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

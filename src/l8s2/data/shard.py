@@ -2,15 +2,17 @@
 
 ``ms`` (n, 6, h, w), ``pan`` (n, 2h, 2w) unless there is none, ``s2_10m`` (n, 3 or 4, 3h, 3w), ``s2_20m`` (n, 3, 3h/2, 3w/2) hold
 digital numbers as delivered; ``landsat_usable`` (n, h, w) and ``s2_usable`` (n, 3h, 3w) are True where ground is to be seen.
-Each patch is a chunk of its own, pixels uncompressed. See ``data.patch`` for the fields of the table.
+Each patch is a chunk of its own, pixels uncompressed. See ``data.patch`` for the fields of the table. The attribute ``unit`` holds
+what is known of the pair as a whole, as JSON.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -72,8 +74,11 @@ def row_of(patch: Patch) -> tuple[Any, ...]:
     return (*place, *(getattr(patch.facts, field.name) for field in fields(Facts)))
 
 
-def write_shard(path: Path, unit_id: str, patches: Iterable[Patch]) -> None:
-    """Write a file, one patch in memory at a time. ValueError where patches differ in shape or one comes twice."""
+def write_shard(path: Path, unit_id: str, patches: Iterable[Patch], unit: Mapping[str, Any]) -> None:
+    """Write a file, one patch in memory at a time; ``unit`` is looked at when all were drawn.
+
+    ValueError where patches differ in shape or one comes twice.
+    """
     h5py = hdf5()
     with h5py.File(path, "w", locking=False) as file:
         file.attrs["schema"], file.attrs["unit_id"] = SCHEMA, unit_id
@@ -98,6 +103,16 @@ def write_shard(path: Path, unit_id: str, patches: Iterable[Patch]) -> None:
                 file[name][count] = arrays[name]
             rows[patch.id] = row_of(patch)
         file["facts"] = np.array([*rows.values()], table_type(h5py.string_dtype()))
+        file.attrs["unit"] = json.dumps(unit, allow_nan=False)
+
+
+def read_unit(path: Path) -> tuple[dict[str, Any], int]:
+    """What is known of the pair as a whole, and the number of its patches. Raises InputError."""
+    with _opened(path) as file:
+        try:
+            return json.loads(file.attrs.get("unit", "{}")), len(file["facts"])
+        except (OSError, KeyError, ValueError) as error:
+            raise InputError(f"{path}: {_DAMAGED} ({error})") from None
 
 
 def read_table(path: Path) -> Table:
