@@ -28,15 +28,7 @@ class Footprint:
     @cached_property
     def plane(self) -> Any:
         """A shapely geometry in one piece, longitudes continuous, on the equal-area cylinder (degrees, sin(latitude))."""
-        try:
-            whole = shape(self.geometry)
-            parts = [_unwrapped(part) for part in getattr(whole, "geoms", [whole])]
-            west, _, east, _ = shapely.total_bounds(parts)
-            if east - west > 180:
-                parts = [_shifted(part, 360) if part.bounds[2] <= 0 else part for part in parts]
-            plane = shapely.make_valid(shapely.union_all(shapely.transform(parts, _equal_area)))
-        except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
-            raise InputError(f"{str(self.geometry)[:60]}: not a GeoJSON polygon ({error})") from None
+        plane = on_plane(self.geometry)
         if not plane.area > 0:
             raise InputError(f"{str(self.geometry)[:60]}: a footprint without area; it needs a polygon")
         return plane
@@ -53,9 +45,40 @@ class Footprint:
 
     def common_km2(self, other: Footprint) -> float:
         """Area that two footprints have in common."""
-        (west, _, east, _), (other_west, _, other_east, _) = self.plane.bounds, other.plane.bounds
-        turns = [turn for turn in (-360, 0, 360) if other_west + turn < east and west < other_east + turn]
-        return float(_km2(sum(self.plane.intersection(_shifted(other.plane, turn)).area for turn in turns)))
+        return float(_km2(common(self.plane, other.plane).area))
+
+
+def on_plane(geometry: Mapping[str, Any]) -> Any:
+    """Any GeoJSON geometry as ``Footprint.plane``, points and lines too. Raises InputError for what is none."""
+    try:
+        whole = shape(geometry)
+        parts = [_unwrapped(part) for part in getattr(whole, "geoms", [whole])]
+        west, _, east, _ = shapely.total_bounds(parts)
+        if east - west > 180:
+            parts = [_shifted(part, 360) if part.bounds[2] <= 0 else part for part in parts]
+        return shapely.make_valid(shapely.union_all(shapely.transform(parts, _equal_area)))
+    except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
+        raise InputError(f"{str(geometry)[:60]}: not a GeoJSON polygon ({error})") from None
+
+
+def rectangle(bbox: tuple[float, float, float, float]) -> Any:
+    """West, south, east, north in degrees as ``Footprint.plane``; west > east crosses the antimeridian."""
+    west, south, east, north = bbox
+    return shapely.transform(shapely.box(west, south, east if west <= east else east + 360, north), _equal_area)
+
+
+def common(one: Any, other: Any) -> Any:
+    """What two geometries have in common, longitudes as those of ``one``; both as ``Footprint.plane``, as is the result."""
+    (west, _, east, _), (other_west, _, other_east, _) = one.bounds, other.bounds
+    turns = [turn for turn in (-360, 0, 360) if other_west + turn <= east and west <= other_east + turn]
+    return shapely.union_all([one.intersection(_shifted(other, turn)) for turn in turns])
+
+
+def bbox_of(plane: Any) -> tuple[float, float, float, float]:
+    """West, south, east, north of a plane, degrees; west > east where it crosses the antimeridian."""
+    west, south, east, north = plane.bounds
+    (low, high) = (float(np.degrees(np.arcsin(np.clip(y, -1, 1)))) for y in (south, north))
+    return (west + 180) % 360 - 180, low, (east + 180) % 360 - 180 if east > 180 or west < -180 else east, high
 
 
 def _km2(area: float) -> float:
