@@ -1,9 +1,12 @@
-"""Training sets of real pairs: inspect, stats, split, export."""
+"""Training sets of real pairs: build, resume, inspect, stats, split, export."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
+from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +25,68 @@ OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is ther
 
 @click.group()
 def dataset() -> None:
-    """Training sets of real pairs: look at them, split them, hand them on.
+    """Training sets of real pairs: build them, look at them, split them, hand them on.
 
     FOLDER is a set that l8s2 has built; inspect and stats also take OLI2MSI and LS2S2.
     """
+
+
+@dataset.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder that gets the set.")
+@click.option("--size", default=84, show_default=True, help="Side of a patch in 30 m pixels, even.")
+@click.option(
+    "--products", type=click.Path(path_type=Path), help="Folder with products that you have; the others are fetched."
+)
+@JSON
+def build(recipe: Path, output: Path, size: int, products: Path | None, as_json: bool) -> None:
+    """Fetch the pairs of RECIPE (l8s2 search --pairs -o), measure them, and cut them into patches.
+
+    May be stopped at any time and resumed, and run by several processes at once.
+    """
+    from l8s2.data.build import begin
+    from l8s2.data.recipe import load_recipe
+
+    begin(load_recipe(recipe), output, size=size, products=products)
+    _build(output, as_json)
+
+
+@dataset.command()
+@FOLDER
+@JSON
+def resume(folder: Path, as_json: bool) -> None:
+    """Go on with the set that l8s2 dataset build began in FOLDER; what could not be fetched is tried again."""
+    _build(folder, as_json)
+
+
+def _build(folder: Path, as_json: bool) -> None:
+    from l8s2.data import build
+
+    started, first = time.monotonic(), -1
+
+    def report(done: int, total: int, line: str) -> None:
+        nonlocal first
+        first = done - 1 if first < 0 else first
+        left = (time.monotonic() - started) / max(done - first, 1) * (total - done)
+        click.echo(f"[{done}/{total}, about {timedelta(seconds=round(left))} left] {line}", err=True)
+
+    found = build.resume(folder, report=report)
+    if as_json:
+        click.echo(json.dumps({"folder": str(folder), **asdict(found)}, indent=2))
+    else:
+        click.echo(
+            f"{found.patches} patches of {found.accepted + found.corrected} pairs ({found.corrected} with a shift to undo)"
+            f" in {folder}; {len(found.rejected)} of {found.pairs} pairs rejected, {len(found.failed)} failed"
+        )
+        for unit, reason in found.rejected.items():
+            click.echo(f"rejected {unit}: {reason}")
+    if found.failed:
+        for unit, lines in found.failed.items():
+            for line in lines:
+                click.echo(f"failed {unit}: {line}", err=True)
+        raise InputError(
+            f"{folder}: {len(found.failed)} pairs failed; try them again with l8s2 dataset resume {folder}"
+        )
 
 
 @dataset.command()

@@ -1,6 +1,7 @@
 """A set of patches in a folder, built by any number of processes, killed and resumed at will.
 
     shards/<unit>.h5    the patches of one unit of work, a pair of scenes; appears whole or not at all
+    units.csv           one line for each pair, those without patches too, made from the shards
     split.csv           which side each patch is on; only ever grows (see ``data.split``)
     index.csv           one line for each patch, made from the two above
 
@@ -146,14 +147,25 @@ class PatchSet:
             places = [Place(a, b, c, tuple(d.tolist())) for a, b, c, d in zip(*columns, strict=True)]
             sides |= assign(places, sides, shares)
             lines = [(name, side.pair_type, side.reason) for name, side in sorted(sides.items())]
-            write_csv(self.folder / "split.csv", _SPLIT, lines)
-            write_csv(self.folder / "index.csv", *self.index())
+            _write_csv(self.folder / "split.csv", _SPLIT, lines)
+            _write_csv(self.folder / "index.csv", *self.index())
         return sides
 
     def write_index(self) -> Path:
         """Write ``index.csv`` anew from everything recorded by now; the bytes depend on that alone."""
         with self._alone():
-            return write_csv(self.folder / "index.csv", *self.index())
+            return _write_csv(self.folder / "index.csv", *self.index())
+
+    def write_units(self, columns: Iterable[str]) -> Path:
+        """Write ``units.csv``, a line for each unit: its id, these of its facts, and the number of its patches."""
+        header = ["unit", *columns, "patches"]
+        with self._alone():
+            lines = []
+            for unit_id in self.units():
+                facts, count = self.unit(unit_id)
+                known = {**facts, "unit": unit_id, "patches": count}
+                lines.append(["" if known.get(name) is None else str(known[name]) for name in header])
+            return _write_csv(self.folder / "units.csv", header, lines)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -184,7 +196,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def write_csv(path: Path, header: Iterable[str], lines: Iterable[Iterable[str]]) -> Path:
+def _write_csv(path: Path, header: Iterable[str], lines: Iterable[Iterable[str]]) -> Path:
     """The file changes from what it was to what it is to be in one step."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -36,7 +36,12 @@ class Recipe:
 
 def recipe_text(recipe: Recipe) -> str:
     """The recipe as JSON, without the raw items."""
-    return json.dumps({"schema": SCHEMA, **_plain(recipe)}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return text_of(recipe, SCHEMA)
+
+
+def text_of(value: Any, schema: str) -> str:
+    """A dataclass of plain values, tuples, times and such dataclasses as JSON; ``load`` is the inverse."""
+    return json.dumps({"schema": schema, **_plain(value)}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
@@ -48,9 +53,14 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 def save_recipe(recipe: Recipe, path: Path, *, overwrite: bool = False) -> None:
     """Write a recipe; the file appears when it is whole. Raises InputError where there is one already."""
     check_free(path, overwrite=overwrite)
+    write_whole(path, recipe_text(recipe))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, which appears when it is whole. Raises InputError."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_text(recipe_text(recipe), encoding="utf-8")
+        draft.write_text(text, encoding="utf-8")
         draft.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); give another name") from None
@@ -63,24 +73,26 @@ def load_recipe(path: Path) -> Recipe:
 
     Raises InputError for anything else, and for a schema of another version.
     """
-    recipe: Recipe = _loaded(path, Recipe, SCHEMA, "recipe", "give a recipe saved by l8s2 search --pairs -o")
+    recipe: Recipe = load(path, Recipe, SCHEMA, "recipe", "give a recipe saved by l8s2 search --pairs -o")
     return recipe
 
 
 def item_text(item: SceneItem) -> str:
     """A scene as JSON, in the form that recipes have, without the raw item: the ``scene.json`` beside its files."""
-    return json.dumps({"schema": SCENE_SCHEMA, **_plain(item)}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return text_of(item, SCENE_SCHEMA)
 
 
 def read_item(path: Path) -> SceneItem:
     """The scene in a file written from ``item_text``. Raises InputError for anything else."""
-    item: SceneItem = _loaded(
-        path, SceneItem, SCENE_SCHEMA, "scene.json", "delete the folder and fetch the scene again"
-    )
+    item: SceneItem = load(path, SceneItem, SCENE_SCHEMA, "scene.json", "delete the folder and fetch the scene again")
     return item
 
 
-def _loaded(path: Path, kind: Any, schema: str, what: str, remedy: str) -> Any:
+def load(path: Path, kind: Any, schema: str, what: str, remedy: str) -> Any:
+    """The dataclass ``kind`` in a file written from ``text_of``; ``what`` it is and the ``remedy`` are for messages.
+
+    Raises InputError for anything else, and for another schema.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = content.pop("schema")

@@ -41,9 +41,9 @@ class Window(NamedTuple):
     box: GeoBox
     """Grid of ``coarse``, Landsat's naming."""
 
-    def part(self, ms: GeoBox) -> Window:
-        """The 20 m pixels that cover the 3 x 3 blocks of an MS grid; they must lie within."""
-        wanted = covering(ms)
+    def part(self, ms: GeoBox, margin: int = 0) -> Window:
+        """The 20 m pixels that cover the 3 x 3 blocks of an MS grid, and ``margin`` more; they must lie within."""
+        wanted = covering(ms).pad(margin)
         (top, left), (height, width) = _first(self.box, wanted), wanted.shape
         rows, columns = slice(top, top + height), slice(left, left + width)
         fine = self.fine[:, 2 * rows.start : 2 * rows.stop, 2 * columns.start : 2 * columns.stop]
@@ -82,6 +82,11 @@ class Sentinel2Scene:
             for chosen, at in ((self.bands[:FINE_BANDS], finer(box)), (self.bands[FINE_BANDS:], box))
         )
         return Window(fine, coarse, masks.scl_to_bits(_read(self.scl, box)), box)
+
+    def classification(self, ms: GeoBox) -> tuple[NDArray[np.uint16], GeoBox]:
+        """SCL as ``read`` reads it, as it is in the file, and its grid."""
+        box = covering(ms)
+        return _read(self.scl, box), box
 
     def close(self) -> None:
         """Close every file."""
