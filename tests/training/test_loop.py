@@ -190,11 +190,18 @@ def test_a_loss_that_is_no_number_stops_the_run_and_spares_the_checkpoint(imager
 def test_minutes_run_out_with_a_model_and_resumably(imagery: Path, tmp_path: Path) -> None:
     content = tiny(imagery)
     outcome, said = run(content, tmp_path / "run", max_minutes=1e-9)
-    assert outcome.step == 1
-    assert open_model_folder(outcome.model).architecture == "Compact"
+    (line,) = [line for line in logged(tmp_path / "run") if "gain_db" in line]
+    assert (line["step"], line["stopped"], outcome.step) == (1, True, 1)
+    assert outcome.validation is not None
+    assert outcome.validation["gain_db"] == line["gain_db"]
+    best = read_checkpoint(tmp_path / "run" / "best.pt")
+    stored = open_model_folder(outcome.model).build().state_dict()
+    assert all(torch.equal(x, best["average"][key]) for key, x in stored.items())
     assert any("minutes are over at step 1 of 6; --resume goes on" in line for line in said)
     run(content, tmp_path / "run", resume=True)
     assert read_checkpoint(tmp_path / "run" / "last.pt")["step"] == 6
+    run(content, tmp_path / "straight")
+    assert_same(tmp_path / "run", tmp_path / "straight")
 
 
 @pytest.mark.parametrize("loss", ["detail", "gaussian_nll"])

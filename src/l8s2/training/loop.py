@@ -61,7 +61,7 @@ def train(
         config: of the run.
         folder: of the run.
         resume: go on from the last checkpoint, if there is one.
-        max_minutes: stop then, with a checkpoint and a model folder; ``resume`` goes on.
+        max_minutes: stop then, with a checkpoint, a validation and a model folder; ``resume`` goes on.
         prepared: the data, where they are open already.
         report: told lines for people, by the first process alone.
 
@@ -115,7 +115,20 @@ def train(
                 if board is not None and value is not None:
                     board.add_scalar(key, value, done)
 
-    done, validation, interrupted, over, warm = first, None, False, False, 0.0
+    def judge(**mark: bool) -> None:
+        nonlocal validation
+        scores = validate(learner.average, prepared, device=learner.device, share=slice(rank, None, world))
+        validation = summary(gather_object(scores))
+        log(validation | mark)
+        tell(f"step {done}: " + ", ".join(f"{key} {value}" for key, value in validation.items()))
+        score = validation["gain_db"] if config.schedule.mode == "max" else -validation["rmse"]
+        if plateau.improved(score, config.schedule):
+            save(files.best, {"average": learner.average.state_dict()})
+        if main:
+            picture(learner.average, prepared, folder / "pictures" / f"step_{done:07d}.png", device=learner.device)
+
+    validation: dict[str, Any] | None = None
+    done, interrupted, over, due, warm = first, False, False, False, 0.0
     mine = shares[rank * config.accumulate : (rank + 1) * config.accumulate]
     with Signals() as signals:
         for step, pieces in prefetched(source, first, steps, mine, config.data.workers):
@@ -137,22 +150,15 @@ def train(
                 running = {"steps": 0.0}
             due = done % (config.validate_every or source.epoch or steps) == 0
             if validating and (due or last):
-                scores = validate(learner.average, prepared, device=learner.device, share=slice(rank, None, world))
-                validation = summary(gather_object(scores))
-                log(validation)
-                tell(f"step {done}: " + ", ".join(f"{key} {value}" for key, value in validation.items()))
-                score = validation["gain_db"] if config.schedule.mode == "max" else -validation["rmse"]
-                if plateau.improved(score, config.schedule):
-                    save(files.best, {"average": learner.average.state_dict()})
-                if main:
-                    path = folder / "pictures" / f"step_{done:07d}.png"
-                    picture(learner.average, prepared, path, device=learner.device)
+                judge()
             stops = torch.tensor([signals.caught is not None, time.monotonic() > deadline], dtype=torch.int32)
             interrupted, over = (bool(x) for x in accelerator.reduce(stops.to(learner.device), "sum"))
             if done % config.checkpoint_every == 0 or last or interrupted or over:
                 save(files.last, learner.state())
             if interrupted or over:
                 break
+    if over and not interrupted and validating and not due and done < steps:
+        judge(stopped=True)  # after the checkpoint, so that a resumed run goes on as if it had not stopped
     if board is not None:
         board.close()
     if interrupted:

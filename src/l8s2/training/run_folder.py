@@ -79,13 +79,14 @@ class RunFolder:
         os.replace(temporary, path)
 
     def forget_after(self, step: int) -> None:
-        """Take what was logged after ``step``, or only in part, out of the log."""
+        """Take what was logged after ``step``, only in part, or because a run stopped, out of the log."""
         if not self.metrics.exists():
             return
         kept = []
         for line in self.metrics.read_text(encoding="utf-8").splitlines():
             try:
-                if json.loads(line)["step"] <= step:
+                known = json.loads(line)
+                if known["step"] <= step and "stopped" not in known:
                     kept.append(line + "\n")
             except ValueError:  # cut off in the middle
                 continue
