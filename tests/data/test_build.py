@@ -43,9 +43,11 @@ from l8s2.data.recipe import Recipe, save_recipe
 from l8s2.data.regression import BandFit
 from l8s2.errors import InputError
 from l8s2.registration import Shift
+from l8s2.simulate import sentinel2_stack
 from l8s2.simulate.landscape import landscape
 from l8s2.simulate.product_folder import write_product
 from l8s2.simulate.sensor import Conditions, Observation
+from planted import filled, real_bands
 
 pytest.importorskip("h5py")
 BUILDER = Path(__file__).with_name("made_products.py")
@@ -370,3 +372,24 @@ def test_the_command_line(world: Any, tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert "18 patches of 2 pairs (1 with a shift to undo)" in done.stdout
     assert done.stdout.count("rejected LC09") == 4
+
+
+@pytest.mark.parametrize("name", ["dsen2_T33UUB_L1C", "pampas_L2A"])
+def test_a_pair_of_real_imagery(data: Path, tmp_path: Path, name: str) -> None:
+    """Seen by both from files on disk; the shift between them is found, and training sees none."""
+    fine, coarse = real_bands(data, name)
+    stack = sentinel2_stack(filled(fine), filled(coarse))[:, :396, :396]
+    box = box_at(ROW, 15_001, 132)
+    pair = pair_of(box)
+    write_pair(tmp_path / "store", pair, box, stack, shift=SHIFT)
+    begin(recipe_of([pair], [box]), tmp_path / "set", size=SIZE, products=tmp_path / "store")
+    found = resume(tmp_path / "set", Copying(tmp_path / "none"))
+    assert (found.corrected, found.patches) == (1, 9), found
+    facts = PatchSet(tmp_path / "set").facts
+    assert np.allclose(facts["shift_down_m"], SHIFT[0], atol=0.3)
+    assert np.allclose(facts["shift_right_m"], SHIFT[1], atol=0.3)
+    sample = ShardPairs(tmp_path / "set")[4]
+    assert sample.lattice is not None
+    row, column = np.subtract(position(sample.lattice.ms), (ROW, 15_001))
+    there = stack[:, 3 * row : 3 * row + 3 * SIZE, 3 * column : 3 * column + 3 * SIZE]
+    assert np.abs(sample.truth - there)[sample.valid].mean() < 0.003
