@@ -64,6 +64,23 @@ def choose_target(
     return _on_lattice(ms, native)
 
 
+def area_of(
+    bbox: tuple[float, float, float, float] | None, mgrs: str | None
+) -> tuple[float, float, float, float] | None:
+    """West, south, east, north that hold what ``bbox`` or ``mgrs`` asks for, WGS 84 degrees; None: the whole scene.
+
+    Raises InputError as ``choose_target`` does.
+    """
+    if bbox is not None and mgrs is not None:
+        raise InputError("--bbox and a full grid (--mgrs, --like) exclude each other; give one of them")
+    if bbox is not None:
+        _bbox_geometry(bbox)
+    if mgrs is None:
+        return bbox
+    west, south, east, north = grid.mgrs_tile(mgrs).geographic_extent.boundingbox
+    return west, south, east, north
+
+
 def _bbox_geometry(bbox: tuple[float, float, float, float]) -> Geometry:
     west, south, east, north = bbox
     in_range = -180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90

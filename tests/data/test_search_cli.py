@@ -64,6 +64,7 @@ def test_the_raw_items_with_their_pan(server: str) -> None:
     assert content["type"] == "FeatureCollection"
     first, second = content["features"]
     about = first["properties"].pop("l8s2:pan")
+    assert first["properties"].pop("l8s2:catalog") == server
     assert {key: first[key] for key in ("id", "properties", "assets", "geometry")} == {
         key: STORED[0][key] for key in ("id", "properties", "assets", "geometry")
     }

@@ -78,19 +78,20 @@ def search(
 
 
 def feature_collection(found: Found) -> dict[str, Any]:
-    """The raw items; those of Landsat tell in ``l8s2:pan`` which Level-1 item has their pan band (null: none found)."""
+    """The raw items, each with ``l8s2:catalog``; those of Landsat tell in ``l8s2:pan`` which Level-1 item has their pan
+    band (null: none found)."""
     from dataclasses import asdict
 
     features = []
     for item in (*found.landsat, *found.sentinel2):
-        feature = dict(item.raw)
+        feature = {**item.raw, "properties": {**item.raw["properties"], "l8s2:catalog": item.catalog}}
         if item.kind == "landsat-l2":
             pan = found.pans.get(item.scene)
             about = pan and {
                 "id": pan.id, "collection": pan.collection, "catalog": pan.catalog,
                 "assets": {name: asdict(asset) for name, asset in pan.assets.items()},
             }  # fmt: skip
-            feature["properties"] = {**feature["properties"], "l8s2:pan": about}
+            feature["properties"]["l8s2:pan"] = about
         features.append(feature)
     return {"type": "FeatureCollection", "features": features}
 

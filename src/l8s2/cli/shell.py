@@ -30,8 +30,8 @@ class Commands(click.Group):
         try:
             with _libraries_silenced():
                 return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("l8s2: interrupted; nothing half-written is left", err=True)
+        except KeyboardInterrupt as error:
+            click.echo(f"l8s2: interrupted; {error or 'nothing half-written is left'}", err=True)
             ctx.exit(130)
         except (click.exceptions.Exit, click.ClickException, BrokenPipeError):
             raise
@@ -91,8 +91,8 @@ def warn(message: str) -> None:
 class ProgressBar:
     """A bar with rate and time left on a terminal; elsewhere a plain line now and then, never before two seconds."""
 
-    def __init__(self, label: str) -> None:
-        self.label = label
+    def __init__(self, label: str, unit: str = "px") -> None:
+        self.label, self.unit = label, unit
         self.bar: Any = None
         self.started = self.spoken = time.monotonic()
 
@@ -117,7 +117,7 @@ class ProgressBar:
             if self.bar is not None:
                 self.bar.reset(self.task, description=what)
         rate = done / 1e6 / max(now - self.started, 1e-6)
-        speed = f"{rate:.1f} Mpx/s" if rate >= 1 else f"{1000 * rate:.0f} kpx/s"
+        speed = f"{rate:.1f} M{self.unit}/s" if rate >= 1 else f"{1000 * rate:.0f} k{self.unit}/s"
         if self.bar is not None:
             self.bar.update(self.task, completed=done, total=total, rate=speed)
         elif now - self.spoken > 10:

@@ -69,14 +69,8 @@ def search(query: Query, known: Mapping[str, Catalog] | None = None) -> Found:
         replaced += gave_way
         left_out += out
         if kind == LANDSAT_L2 and query.pan and found[kind]:
-            source = next((each for each in (api, *apis) if each.holds(LANDSAT_L1)), None)
-            if source is None and (other := known.get(api.catalog.pan_from or "")):
-                source = _Api(other)
-                apis.append(source)
             try:
-                if source is None:
-                    raise InputError(f"{api.catalog.name}: holds no {LANDSAT_L1}; add a catalogue that does")
-                pans = source.pans(found[kind], query)
+                pans = _source_of_pan(api, apis, known).pans(found[kind], query)
             except InputError as error:  # without pan there is still something to work with
                 said.append(f"pan was not looked for: {error}")
     return Found(
@@ -111,6 +105,46 @@ def search_pairs(query: Query, rules: PairRules, known: Mapping[str, Catalog] | 
 def rerun(recipe: Recipe) -> tuple[Recipe, Found]:
     """Search again as a recipe says, in the catalogues as it describes them."""
     return search_pairs(recipe.query, recipe.rules, {catalog.name: catalog for catalog in recipe.catalogs})
+
+
+def find_pan(item: SceneItem, known: Mapping[str, Catalog]) -> SceneItem | None:
+    """The Level-1 item with the pan band of one Landsat scene, looked for where ``search`` would; None where there is none.
+
+    Raises InputError as ``search`` does.
+    """
+    from shapely.geometry import mapping, shape  # type: ignore[import-untyped]
+
+    day = item.acquired.date().isoformat()
+    place = dict(mapping(shape(item.footprint).representative_point()))
+    api = _Api(known[item.catalog])
+    return _source_of_pan(api, [api], known).pans([item], Query(datetime=day, intersects=place)).get(item.scene)
+
+
+def read_address(url: str) -> Any:
+    """The JSON at an address, such as an item. Raises InputError, one line."""
+    with _explained(url):
+        return _io().read_json(url)
+
+
+def what_hinders(url: str, timeout: float) -> str | None:
+    """None where a catalogue answers within so many seconds; otherwise what is wrong."""
+    try:
+        with _explained(url):
+            _io(retries=0, timeout=timeout).read_json(url)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _source_of_pan(api: _Api, apis: list[_Api], known: Mapping[str, Catalog]) -> _Api:
+    """The catalogue asked for the pan of those in ``api``: itself, or one of ``apis``, which it is put into."""
+    source = next((each for each in (api, *apis) if each.holds(LANDSAT_L1)), None)
+    if source is None and (other := known.get(api.catalog.pan_from or "")):
+        source = _Api(other)
+        apis.append(source)
+    if source is None:
+        raise InputError(f"{api.catalog.name}: holds no {LANDSAT_L1}; add a catalogue that does")
+    return source
 
 
 class _Api:
@@ -181,27 +215,33 @@ class _Api:
 
     def _open(self) -> Any:
         if self._client is None:
-            try:
-                import pystac_client
-                from pystac_client.stac_api_io import StacApiIO
-                from urllib3.util.retry import Retry
-            except ImportError:
-                raise InputError("searching needs pystac-client; install it with: pip install 'l8s2[stac]'") from None
+            io = _io()
+            import pystac_client
 
-            class Patient(Retry):
-                def get_retry_after(self, response: Any) -> float | None:
-                    seconds = super().get_retry_after(response)
-                    return None if seconds is None else min(seconds, LONGEST_WAIT)
-
-            retries = Patient(
-                total=RETRIES, connect=1, read=1, status=RETRIES, backoff_factor=BACKOFF, allowed_methods=None,
-                status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False,
-            )  # fmt: skip
-            io = StacApiIO(headers={"User-Agent": f"l8s2/{__version__}"}, max_retries=retries)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self._client = pystac_client.Client.open(self.catalog.url, stac_io=io, timeout=TIMEOUT)
+                self._client = pystac_client.Client.open(self.catalog.url, stac_io=io)
         return self._client
+
+
+def _io(retries: int = RETRIES, timeout: Any = TIMEOUT) -> Any:
+    """pystac-client's way to a server, which asks again where it fails."""
+    try:
+        from pystac_client import stac_api_io
+        from urllib3.util.retry import Retry
+    except ImportError:
+        raise InputError("searching needs pystac-client; install it with: pip install 'l8s2[stac]'") from None
+
+    class Patient(Retry):
+        def get_retry_after(self, response: Any) -> float | None:
+            seconds = super().get_retry_after(response)
+            return None if seconds is None else min(seconds, LONGEST_WAIT)
+
+    patience = Patient(
+        total=retries, connect=min(retries, 1), read=min(retries, 1), status=retries, backoff_factor=BACKOFF,
+        allowed_methods=None, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False,
+    )  # fmt: skip
+    return stac_api_io.StacApiIO(headers={"User-Agent": f"l8s2/{__version__}"}, max_retries=patience, timeout=timeout)
 
 
 @contextmanager
