@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def _build(folder: Path, as_json: bool) -> None:
         left = (time.monotonic() - started) / max(done - first, 1) * (total - done)
         click.echo(f"[{done}/{total}, about {timedelta(seconds=round(left))} left] {line}", err=True)
 
-    found = build.resume(folder, report=report)
+    found = build.resume(folder, report=report, bar=partial(ProgressBar, unit="B"))
     if as_json:
         click.echo(json.dumps({"folder": str(folder), **asdict(found)}, indent=2))
     else:

@@ -16,12 +16,13 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from l8s2.data.endpoints import SENTINEL2
+from l8s2.data.endpoints import SENTINEL2, known_catalogs
 from l8s2.data.footprints import Footprint, bbox_of, common, on_plane, rectangle
 from l8s2.data.items import SceneItem
 from l8s2.data.pairing import Pair
@@ -50,6 +51,9 @@ _POINT = 1e-5
 """Degrees by which an area is widened, so that points and lines have one."""
 _PAUSE = 1.0
 """Seconds before another look at pairs that another process is at."""
+
+
+Bar = Callable[[str], AbstractContextManager[Any]]
 
 
 class Fetch(Protocol):
@@ -90,6 +94,10 @@ class Summary:
     patches: int
 
 
+def _no_bar(_: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 def begin(recipe: Recipe, folder: Path, *, size: int = SIDE, products: Path | None = None) -> None:
     """Settle what is to be built in a folder; ``resume`` builds it.
 
@@ -121,7 +129,12 @@ def begin(recipe: Recipe, folder: Path, *, size: int = SIDE, products: Path | No
     write_whole(path, text_of(plan, SCHEMA))
 
 
-def resume(folder: Path, fetch: Fetch | None = None, report: Callable[[int, int, str], None] | None = None) -> Summary:
+def resume(
+    folder: Path,
+    fetch: Fetch | None = None,
+    report: Callable[[int, int, str], None] | None = None,
+    bar: Bar = _no_bar,
+) -> Summary:
     """Build what is not recorded yet, then write the CSV files; sides are dealt once every pair is recorded.
 
     Several processes may do so at a time; each ends when all is recorded or has failed.
@@ -130,11 +143,12 @@ def resume(folder: Path, fetch: Fetch | None = None, report: Callable[[int, int,
         folder: as for ``begin``.
         fetch: how scenes are fetched; by default from the catalogues of the recipe.
         report: called with pairs done, pairs of the recipe, and a line on the last one.
+        bar: shows how far the fetching of a scene is, by default nothing; given its id.
 
     Raises InputError where nothing was begun.
     """
     plan, patches = _plan(folder), PatchSet(folder)
-    get = fetch or _from_catalogs(plan.recipe)
+    get = fetch or _from_catalogs(plan.recipe, bar)
     pairs = {unit_id(pair): pair for pair in plan.recipe.pairs}
     failed: dict[str, tuple[str, ...]] = {}
 
@@ -226,11 +240,22 @@ def _json(value: Any) -> Any:
     return value
 
 
-def _from_catalogs(recipe: Recipe) -> Fetch:
-    from l8s2.data.access import Access
-    from l8s2.data.fetch import fetch
+def _from_catalogs(recipe: Recipe, bar: Bar) -> Fetch:
+    @cache
+    def access() -> Any:
+        from l8s2.data.access import Access
 
-    return partial(fetch, access=Access(recipe.catalogs))
+        known = known_catalogs() | {catalog.name: catalog for catalog in recipe.catalogs}
+        return Access(known.values())
+
+    def get(item: SceneItem, directory: Path, *, bbox: tuple[float, float, float, float], margin: float) -> Path:
+        from l8s2.data.fetch import fetch
+
+        with bar(item.id) as progress:
+            path: Path = fetch(item, directory, access(), bbox=bbox, margin=margin, progress=progress)
+        return path
+
+    return get
 
 
 def _local(item: SceneItem, products: Path | None) -> Path | None:

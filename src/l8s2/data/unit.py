@@ -1,7 +1,7 @@
 """One pair of opened scenes, the unit of work: measured, and cut into patches.
 
 What is measured is recorded and never applied to the pixels. A pair is measured in up to 144 windows of 1.9 km, without anything
-within 150 m of clouds, and cut strip by strip; a whole Landsat scene with a whole tile takes less than 1.5 GB of memory.
+within 150 m of clouds, and cut strip by strip; a whole Landsat scene with a whole tile takes 1.9 GB of memory.
 """
 
 from __future__ import annotations
