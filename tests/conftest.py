@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import settings
 
 settings.register_profile("l8s2", deadline=None)  # a busy machine is no failure
 settings.load_profile("l8s2")
+sys.path.append(str(Path(__file__).parent / "data"))  # made_patches is for all
 
 
 @pytest.fixture(scope="session")

@@ -88,3 +88,14 @@ def write_ls2s2(
                 write_tiff(area / sensor / files[0], values, box, nodata=-10000)
                 write_tiff(area / sensor / files[1], mask, box, nodata=0)
         (area / sensor / name).write_text("\n".join(lines) + "\n")
+
+
+def write_oli2msi(folder: Path, count: int = 2) -> Float:
+    """OLI2MSI's layout, images of 16 x 16 MS pixels; returns the last truth, which is the same on both sides."""
+    for part in ("train", "test"):
+        for number in range(count):
+            world = ground(120, 3, seed=number)
+            ms, truth = (seen(world, n, gsd, sigma=10) for n, gsd in ((16, 30), (48, 10)))
+            write_tiff(folder / f"{part}_lr" / f"img_{number}.TIF", ms, grid_of(30, 16))
+            write_tiff(folder / f"{part}_hr" / f"img_{number}.TIF", truth, grid_of(10, 48))
+    return truth

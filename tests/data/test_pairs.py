@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_pairs import grid_of, ground, seen, write_ls2s2, write_tiff
+from made_pairs import grid_of, ground, seen, write_ls2s2, write_oli2msi, write_tiff
 from made_patches import box_at, coordinates, of_unit
 
 from l8s2 import grid
@@ -31,16 +31,6 @@ def check_form(sample: Sample) -> None:
     assert np.isfinite(sample.truth[sample.valid]).all()
     for band, known in enumerate(sample.bands_known):
         assert known or not sample.valid[band].any()
-
-
-def write_oli2msi(folder: Path, count: int = 2) -> np.ndarray:
-    for part in ("train", "test"):
-        for number in range(count):
-            world = ground(120, 3, seed=number)
-            ms, truth = (seen(world, n, gsd, sigma=10) for n, gsd in ((16, 30), (48, 10)))
-            write_tiff(folder / f"{part}_lr" / f"img_{number}.TIF", ms, grid_of(30, 16))
-            write_tiff(folder / f"{part}_hr" / f"img_{number}.TIF", truth, grid_of(10, 48))
-    return truth
 
 
 def test_oli2msi(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_defaults_and_overrides(tmp_path: Path) -> None:
         (["steps", "null"], "give either steps or epochs"),
         (["epochs", "3", "steps", "null"], "epochs: simulated imagery has no end"),
         (["model.start", "compact"], "either model.architecture .* or model.start"),
-        (["data.simulated", "null"], "either data.simulated"),
+        (["data.simulated", "null"], "give one of data.simulated"),
         (["steps"], "steps: has no value"),
         (["steps.more", "1"], "steps is no section"),
         (["steps", "[1"], "not a YAML value"),

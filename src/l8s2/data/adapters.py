@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from l8s2.data.dataset import Lattice, Sample, inner, moved
@@ -31,14 +33,37 @@ class ShardPairs:
         """Raises InputError where there is no set, or nothing in it or on that side."""
         self.patches = PatchSet(folder)
         names = self.patches.facts["patch_id"]
-        if side is None:
-            self.indices = np.arange(len(names))
-        else:
+        self.indices = np.arange(len(names))
+        where, remedy = "", "build some, and put them on sides with l8s2 dataset split"
+        if side is not None:
             sides = self.patches.sides()
-            self.indices = np.flatnonzero([name in sides and sides[name].pair_type == side for name in names])
+            of = [sides[name].pair_type if name in sides else "" for name in names]
+            self.indices = np.flatnonzero([name == side for name in of])
+            where = f" on side {side}"
+            if there := sorted({name for name in of if name}):
+                remedy = f"it has patches on {', '.join(there)}"
         if not self.indices.size:
-            where = "" if side is None else f" on side {side}"
-            raise InputError(f"{folder}: no patches{where}; build some, and put them on sides with l8s2 dataset split")
+            raise InputError(f"{folder}: no patches{where}; {remedy}")
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """Numbers of a column of the index, one for each patch; NaN where not known. Raises InputError where there is no such."""
+        facts = self.patches.facts
+        numbers = [n for n in facts.dtype.names or () if facts.dtype[n] == np.float64]
+        if name not in numbers:
+            raise InputError(f"{self.patches.folder}: no column {name} of numbers; it has {', '.join(numbers)}")
+        values: NDArray[np.float64] = facts[name][self.indices]
+        return values
+
+    def keep(self, kept: NDArray[np.bool_]) -> None:
+        """Leave out the patches where ``kept`` (len(self),) is False."""
+        self.indices = self.indices[kept]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the ids in order, and of names and sizes of the files that hold them."""
+        rows = self.patches.facts[self.indices]
+        files = {unit: (self.patches.shards / f"{unit}.h5").stat().st_size for unit in sorted(set(rows["unit"]))}
+        return hashlib.sha256(repr([list(rows["patch_id"]), files]).encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -72,6 +97,9 @@ def sample_of(patch: Patch) -> Sample:
         bands_known=(True,) * 6,
         id=patch.id,
         lattice=Lattice(ms=patch.box),
+        place=facts.location,
+        date=facts.landsat_time,
+        sun_elevation=facts.landsat_sun_elevation if np.isfinite(facts.landsat_sun_elevation) else None,
     )
 
 
@@ -249,6 +277,7 @@ class SimulatedPairs:
     def __getitem__(self, index: int) -> Sample:
         step, number = divmod(range(self.count)[index], self.crops.batch)
         batch = self.crops(step, slice(number, number + 1))
+        assert batch.pan is not None
         arrays = batch.ms[0], batch.pan[0, 0], batch.truth[0], batch.valid[0]
         return _of_arrays(*arrays, f"simulated_{index:06d}", Lattice())
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,12 @@ class Sample:
     """Unique within its source, and always the same."""
     lattice: Lattice | None
     """None where nothing tells; see ``on_lattice``."""
+    place: str = ""
+    """MGRS tile or area; '' where nothing tells."""
+    date: str = ""
+    """Of Landsat, ISO 8601; '' where nothing tells."""
+    sun_elevation: float | None = None
+    """Of Landsat, degrees; None where nothing tells."""
 
 
 class Pairs(Protocol):
@@ -76,20 +82,39 @@ class TorchView:
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Tensors ``ms`` (6, h, w), ``pan`` (1, 2h, 2w) if there is one, ``truth``, ``valid``, ``bands_known`` (6,); and ``id``.
 
-        Free of NaN: what is missing of ms and pan is guessed (``tiling.fill_missing``), truth is 0 where it does not count.
+        Free of NaN, see ``filled``.
         """
         import torch
 
-        sample = self.pairs[index]
+        sample = filled(self.pairs[index])
         arrays: dict[str, NDArray[Any]] = {
-            "ms": fill_missing(sample.ms),
-            "truth": np.where(sample.valid, sample.truth, np.float32(0)),
+            "ms": sample.ms,
+            "truth": sample.truth,
             "valid": sample.valid,
             "bands_known": np.array(sample.bands_known),
         }
         if sample.pan is not None:
-            arrays["pan"] = fill_missing(sample.pan[None])
+            arrays["pan"] = sample.pan[None]
         return {**{name: torch.from_numpy(array) for name, array in arrays.items()}, "id": sample.id}
+
+
+def filled(sample: Sample) -> Sample:
+    """The pair free of NaN: what is missing of ms and pan is guessed (``tiling.fill_missing``), truth is 0 where it does not count."""
+    return replace(
+        sample,
+        ms=fill_missing(stood_in(sample.ms)),
+        pan=None if sample.pan is None else fill_missing(sample.pan[None])[0],
+        truth=np.where(sample.valid, sample.truth, np.float32(0)),
+    )
+
+
+def stood_in(ms: Float) -> Float:
+    """(6, h, w) whose bands that are NaN throughout, not known to a source, hold the mean of the others instead."""
+    unknown = np.isnan(ms).all(axis=(1, 2))
+    if unknown.any() and not unknown.all():
+        ms = ms.copy()
+        ms[unknown] = ms[~unknown].mean(0)
+    return ms
 
 
 def on_lattice(sample: Sample) -> Sample:
@@ -139,19 +164,32 @@ def inner(known: Mask, down: float = 0.0, right: float = 0.0) -> Mask:
     return result
 
 
+def kind_of(folder: Path) -> Literal["set", "OLI2MSI", "LS2S2"] | None:
+    """What a folder holds: a set that l8s2 has built, one of these two, or None."""
+    if (folder / "shards").is_dir():
+        return "set"
+    if (folder / "train_lr").is_dir():
+        return "OLI2MSI"
+    return "LS2S2" if any(folder.glob("**/landsat/index.csv")) else None
+
+
 def open_pairs(folder: Path, side: str | None = None) -> Pairs:
     """The source in a folder, told by what lies in it: a set of ours, OLI2MSI, or LS2S2.
 
-    ``side``: of a set of ours, as it was split (None: all); ``train`` (also None) or ``test`` of OLI2MSI. Raises InputError
+    ``side``: of a set of ours, as it was split (None: all); Train (also None) or Test of OLI2MSI. Raises InputError
     where the folder is none of them, and for a side that it does not have.
     """
     from l8s2.data import adapters, ls2s2
 
-    if (folder / "shards").is_dir():
+    kind = kind_of(folder)
+    if kind == "set":
         return adapters.ShardPairs(folder, side)
-    if (folder / "train_lr").is_dir():
-        return adapters.oli2msi(folder, side or "train")
-    if any(folder.glob("**/landsat/index.csv")):
+    if kind == "OLI2MSI":
+        part = (side or "Train").lower()
+        if part not in ("train", "test"):
+            raise InputError(f"{folder}: no side {side}; give Train or Test, which OLI2MSI has")
+        return adapters.oli2msi(folder, part)
+    if kind == "LS2S2":
         if side is not None:
             raise InputError(f"{folder}: LS2S2 has no sides, so none is called {side}; leave it out")
         return ls2s2.Ls2s2(folder)

@@ -93,6 +93,8 @@ class Ls2s2:
             bands_known=(True,) * 6,
             id=f"{date.area.name}_{date.day}_{at[0]}_{at[1]}",
             lattice=self._lattice(date, ms, truth, pan),
+            place=date.area.name,
+            date=date.day,
         )
 
     def _read(self, date: _Date, at: tuple[int, int] | None) -> tuple[_Layer, _Layer, _Layer | None]:

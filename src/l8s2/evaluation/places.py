@@ -1,24 +1,39 @@
-"""How good a model is on places it never saw, simulated from Sentinel-2 imagery."""
+"""How good a model is on places it never saw, simulated from Sentinel-2 imagery or real pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from l8s2.data.dataset import Sample, on_lattice, stood_in
 from l8s2.evaluation.baselines import bicubic
 from l8s2.evaluation.metrics import rmse
 from l8s2.evaluation.uncertainty import coverage, error_correlation
 from l8s2.sensors import BANDS
 from l8s2.simulate import Conditions, observe
 from l8s2.simulate.optics import Float
-from l8s2.tiling import Mask, dilate, fill_missing
+from l8s2.tiling import Mask, dilate, enlarge, fill_missing
 
 BORDER = 18
 """10 m pixels at the border of an image, and around missing ones, that never count."""
+
+
+class Observed(NamedTuple):
+    """An image and its truth."""
+
+    place: str
+    ms: Float
+    """(6, h, w) reflectance, NaN is missing."""
+    pan: Float | None
+    """(2h, 2w) reflectance."""
+    truth: Float
+    """(6, 3h, 3w) reflectance."""
+    usable: Mask
+    """(6, 3h, 3w) True = counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +71,25 @@ def simulate_place(stack: Float, conditions: Conditions, seed: int) -> tuple[Flo
     height, width = (3 * (n // 3) for n in stack.shape[1:])
     truth = stack[:, :height, :width]
     seen = observe(truth, conditions, np.random.default_rng(seed))
-    usable = np.isfinite(truth)
-    usable[:, :BORDER] = usable[:, -BORDER:] = False
-    usable[:, :, :BORDER] = usable[:, :, -BORDER:] = False
-    missing = np.isnan(seen.ms).any(0)
+    return truth, seen.ms, seen.pan, inner(np.isfinite(truth), seen.ms)
+
+
+def inner(known: Mask, ms: Float) -> Mask:
+    """``known`` (6, 3h, 3w) less what is nearer than BORDER to the border or to NaN in any band of ms (6, h, w)."""
+    usable = np.zeros_like(known)
+    within = np.s_[:, BORDER:-BORDER, BORDER:-BORDER]
+    usable[within] = known[within]
+    missing = np.asarray(np.isnan(ms).any(0))
     if missing.any():
-        usable &= ~dilate(missing.repeat(3, 0).repeat(3, 1), BORDER)
-    return truth, seen.ms, seen.pan, usable
+        usable &= ~dilate(enlarge(missing), BORDER)
+    return usable
+
+
+def of_pair(pair: Sample) -> Observed:
+    """A real pair on the lattice; bands that it does not have never count. Raises InputError where nothing tells how it lies."""
+    pair = on_lattice(pair)
+    ms = stood_in(pair.ms)
+    return Observed(pair.place or "pairs", ms, pair.pan, pair.truth, inner(pair.valid, ms))
 
 
 def score_image(
@@ -81,13 +108,20 @@ def score_image(
         sigma_factors: (6,) what sigma is multiplied with first, to judge a calibration that left this place out.
     """
     truth, ms, pan, usable = simulate_place(stack, conditions, seed)
+    usable = usable & np.array(known_bands)[:, None, None]
+    return score(predictor, Observed(place, ms, pan, truth, usable), sigma_factors)
+
+
+def score(predictor: Any, seen: Observed, sigma_factors: NDArray[np.float64] | None = None) -> PlaceScore:
+    """Predict and compare; arguments as ``score_image``."""
+    place, ms, pan, truth, usable = seen
     mean, sigma = predictor.predict(ms, pan)
     if sigma_factors is not None:
         sigma = sigma * sigma_factors[:, None, None]
     coarse = bicubic(fill_missing(ms))
     rows = []
     for b in range(len(BANDS)):
-        ok = usable[b] & known_bands[b] & np.isfinite(mean[b])
+        ok = usable[b] & np.isfinite(mean[b])
         rows.append(
             (
                 rmse(coarse[b], truth[b], ok).value,
@@ -103,7 +137,7 @@ def score_image(
         rmse=of_model,
         coverage=covered,
         pearson=pearson,
-        pixels=int(usable.all(0).sum()),
+        pixels=int(usable.any(0).sum()),
     )
 
 

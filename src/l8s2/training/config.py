@@ -43,24 +43,45 @@ class Model(Section):
         return self
 
 
-class Simulated(Section):
-    """Pairs simulated from Sentinel-2 imagery, see ``training.imagery``."""
+class Crops(Section):
+    """Windows of images that are larger."""
 
     folder: Path
     size: int = Field(default=40, ge=4)
     """MS pixels to a side of a crop."""
     border: int = Field(default=3, ge=0)
     """MS pixels at the border of a crop that do not count."""
+
+    @model_validator(mode="after")
+    def _something_counts(self) -> Crops:
+        if 2 * self.border >= self.size:
+            raise ValueError(f"a border of {self.border} leaves nothing of a crop of {self.size}; take a smaller one")
+        return self
+
+
+class Simulated(Crops):
+    """Pairs simulated from Sentinel-2 imagery, see ``training.imagery``."""
+
     disturbed: bool = False
     """Add radiometric errors that no network can undo."""
     split: Literal["places", "strips"] = "places"
     """What is held out to validate on: the places reserved in ``training.imagery``, or a strip of every place."""
 
-    @model_validator(mode="after")
-    def _something_counts(self) -> Simulated:
-        if 2 * self.border >= self.size:
-            raise ValueError(f"a border of {self.border} leaves nothing of a crop of {self.size}; take a smaller one")
-        return self
+
+class Pairs(Crops):
+    """Real pairs: a set that l8s2 has built, OLI2MSI or LS2S2, see ``data.dataset``."""
+
+    train_side: str | None = "Train"
+    """Of the set; null: all of it."""
+    validation_side: str | None = "Validation"
+    """Null: nothing is held out."""
+    at_least: dict[str, float] = {}
+    """Column of the index -> lowest value that is trained on, such as r: 0.8; what is not known is left out. Validation patches
+    are never left out."""
+    at_most: dict[str, float] = {}
+    """The same for the highest value, such as landsat_cloud: 0.2."""
+    augment: bool = True
+    """Turn and mirror; a patch must then have one MS pixel more than ``size``."""
 
 
 class Published(Section):
@@ -82,19 +103,22 @@ class Published(Section):
 
 
 class Data(Section):
-    """What is trained on: one of ``simulated`` and ``published``."""
+    """What is trained on: one of ``simulated``, ``pairs`` and ``published``."""
 
     batch: int = Field(default=16, ge=1)
     """Pairs to a step, over all processes and pieces."""
     workers: int = Field(default=1, ge=1)
     """Threads that prepare batches."""
     simulated: Simulated | None = None
+    pairs: Pairs | None = None
     published: Published | None = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Data:
-        if (self.simulated is None) == (self.published is None):
-            raise ValueError("give either data.simulated.folder or data.published.csv_path and patch_path")
+    def _one_of_them(self) -> Data:
+        if [self.simulated, self.pairs, self.published].count(None) != 2:
+            raise ValueError(
+                "give one of data.simulated.folder, data.pairs.folder, data.published.csv_path and patch_path"
+            )
         return self
 
 

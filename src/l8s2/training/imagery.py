@@ -135,12 +135,19 @@ class Batch:
 
     ms: Float
     """(B, 6, h, w) reflectance."""
-    pan: Float
-    """(B, 1, 2h, 2w) reflectance; at 10 m (B, 1, h, w)."""
+    pan: Float | None
+    """(B, 1, 2h, 2w) reflectance; at 10 m (B, 1, h, w); None where the network wants none."""
     truth: Float
     """(B, 6, 3h, 3w) reflectance; at 10 m (B, 6, h, w)."""
     valid: np.ndarray
     """Of the truth's shape, bool, True = counts in the loss."""
+
+    def within(self, border: int) -> Batch:
+        """The same, of which ``border`` 10 m pixels on every side do not count."""
+        counts = np.zeros_like(self.valid)
+        inner = np.s_[..., border : counts.shape[-2] - border, border : counts.shape[-1] - border]
+        counts[inner] = self.valid[inner]
+        return replace(self, valid=counts)
 
 
 class Crops:

@@ -99,12 +99,13 @@ class Learner:
         return {"loss": loss, **unweighted}
 
     def _tensors(self, batch: Batch) -> dict[str, Tensor]:
-        return {name: torch.as_tensor(getattr(batch, name)).to(self.device) for name in ("ms", "pan", "truth", "valid")}
+        arrays = ((name, getattr(batch, name)) for name in ("ms", "pan", "truth", "valid"))
+        return {name: torch.as_tensor(array).to(self.device) for name, array in arrays if array is not None}
 
     def _pairs(self, batch: dict[str, Tensor]) -> losses.Pairs:
         ms, truth = batch["ms"], batch["truth"]
         at_10m = ms.shape[2:] == truth.shape[2:]
-        mean, sigma = self.model(ms, batch["pan"] if at_10m or self.network.uses_pan else None)
+        mean, sigma = self.model(ms, batch.get("pan") if at_10m or self.network.uses_pan else None)
         if mean.shape != truth.shape:
             raise InputError(
                 f"the network answers {tuple(mean.shape)} where the truth is {tuple(truth.shape)}; see the contract in l8s2.models"

@@ -69,22 +69,22 @@ def train(
     SIGTERM it writes a checkpoint first.
     """
     deadline = time.monotonic() + 60 * max_minutes
-    prepared = prepared or prepare(config.data, config.seed)
-    source = prepared.training
-    steps = config.steps or (config.epochs or 1) * (source.epoch or 1)
     torch.manual_seed(config.seed)
     network, architecture, model_config = begin(config.model)
     learner = Learner(network, config)
     accelerator = learner.accelerator
     main, rank, world = accelerator.is_main_process, accelerator.process_index, accelerator.num_processes
     tell = report if main else _silent
+    prepared = prepared or prepare(config.data, config.seed, pan=bool(network.uses_pan), report=tell)
+    source = prepared.training
+    steps = config.steps or (config.epochs or 1) * (source.epoch or 1)
     shares = parts(source.size, world * config.accumulate)
     if shares[0].stop == 0:
         raise InputError(f"data.batch {source.size}: less than processes x accumulate, {len(shares)}; take more")
-    validating = bool(prepared.images) or prepared.patches is not None
+    validating = bool(prepared.images) or prepared.patches is not None or prepared.pairs is not None
     if not validating:
         tell(
-            "nothing is held out, so nothing is validated; data.simulated.split strips holds out a strip of every place"
+            "nothing is held out, so nothing is validated; give data.simulated.split strips or data.pairs.validation_side"
         )
 
     files, plain = RunFolder(folder), config.model_dump(mode="json")
@@ -94,6 +94,7 @@ def train(
         learner.restore(state)
         plateau, running, first = Plateau(**state["plateau"]), state["running"], state["step"]
         tell(f"resumed at step {first} of {steps}")
+    validation: dict[str, Any] | None = None
     accelerator.wait_for_everyone()  # the first process may write from here on
     if main:
         files.forget_after(first)
@@ -127,7 +128,6 @@ def train(
         if main:
             picture(learner.average, prepared, folder / "pictures" / f"step_{done:07d}.png", device=learner.device)
 
-    validation: dict[str, Any] | None = None
     done, interrupted, over, due, warm = first, False, False, False, 0.0
     mine = shares[rank * config.accumulate : (rank + 1) * config.accumulate]
     with Signals() as signals:

@@ -14,7 +14,10 @@ import torch
 from l8s2.errors import InputError
 from l8s2.whole_folder import fsync
 
-FREE = {"data.simulated.folder", "data.published.csv_path", "data.published.patch_path", "data.workers", "device"}
+FREE = {
+    *("data.simulated.folder", "data.pairs.folder", "data.published.csv_path", "data.published.patch_path"),
+    *("data.workers", "device"),
+}
 """Keys that may differ when a run goes on: where things are does not change what is learned (the data's fingerprint does)."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -14,10 +14,12 @@ from typing import Protocol
 
 import numpy as np
 
+from l8s2.data.dataset import Pairs
 from l8s2.data.published import Patch, Patches
 from l8s2.errors import InputError
 from l8s2.training.config import Data, Published, Simulated
 from l8s2.training.imagery import Batch, Crops, Image, load, load_folder
+from l8s2.training.pairs import PairCrops, open_sides, shuffled
 
 HELD_OUT = 0.25
 """Share of the rows of a place, the lowest ones, that ``strips`` holds out."""
@@ -68,13 +70,7 @@ class SimulatedCrops:
 
     def __call__(self, step: int, part: slice = slice(None)) -> Batch:
         """See Source."""
-        batch = self.crops(step, part)
-        if self.border:
-            inner = slice(self.border, -self.border)
-            counts = np.zeros_like(batch.valid)
-            counts[..., inner, inner] = batch.valid[..., inner, inner]
-            batch = replace(batch, valid=counts)
-        return batch
+        return self.crops(step, part).within(self.border)
 
 
 class ShuffledPatches:
@@ -87,9 +83,7 @@ class ShuffledPatches:
 
     def __call__(self, step: int, part: slice = slice(None)) -> Batch:
         """See Source. The last batch of an epoch is filled up from its beginning."""
-        epoch, position = divmod(step, self.epoch)
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.patches))
-        chosen = np.take(order, range(position * self.size, (position + 1) * self.size), mode="wrap")
+        chosen = shuffled(len(self.patches), self.size, self.seed, step)
         turns = np.random.default_rng((self.seed, step, 1)).integers(8, size=self.size)
         pairs = [
             turned(self.patches[int(i)], int(turn) if self.augment else 0)
@@ -117,14 +111,22 @@ class Prepared:
     images: list[Image]
     """Held out: images to simulate from ..."""
     patches: Patches | None
-    """... or patches."""
+    """... or published patches ..."""
+    pairs: Pairs | None = None
+    """... or real pairs."""
 
 
-def prepare(data: Data, seed: int) -> Prepared:
-    """Open the data. Raises InputError where there is nothing to train on."""
+def prepare(data: Data, seed: int, *, pan: bool = True, report: Callable[[str], None] = lambda line: None) -> Prepared:
+    """Open the data. Raises InputError where there is nothing to train on.
+
+    ``pan``: whether the network wants pan; real pairs without are then left out. ``report``: told how many, and why.
+    """
     if data.simulated is not None:
         training, held_out = split(data.simulated)
         return Prepared(SimulatedCrops(training, data.simulated, data.batch, seed), held_out, None)
+    if data.pairs is not None:
+        real, of_validation = open_sides(data.pairs, pan=pan, report=report)
+        return Prepared(PairCrops(real, data.pairs, data.batch, seed, pan=pan), [], None, of_validation)
     assert data.published is not None
     published: Published = data.published
     where = published.csv_path, published.patch_path

@@ -14,7 +14,7 @@ from torch import nn
 from l8s2.data.published import Patches
 from l8s2.evaluation.baselines import bicubic
 from l8s2.evaluation.metrics import rmse
-from l8s2.evaluation.places import PlaceScore, score_image, simulate_place, validation_conditions
+from l8s2.evaluation.places import PlaceScore, of_pair, score, score_image, simulate_place, validation_conditions
 from l8s2.sensors import BANDS
 from l8s2.tiling import Float, fill_missing
 from l8s2.training.sources import Prepared
@@ -60,9 +60,9 @@ def band_means(scores: Sequence[PlaceScore], of: Callable[[PlaceScore], Any]) ->
 def validate(
     network: nn.Module, prepared: Prepared, *, device: torch.device | str = "cpu", share: slice = slice(None)
 ) -> list[PlaceScore]:
-    """Scores of the held-out images or patches ``share``, images simulated with the nominal sensor and noise.
+    """Scores of the held-out images, pairs or patches ``share``, images simulated with the nominal sensor and noise.
 
-    The gain of images is over Keys bicubic of the Landsat bands, that of patches over their interpolated input.
+    The gain of images and pairs is over Keys bicubic of the Landsat bands, that of patches over their interpolated input.
     """
     trained = Trained(network, device)
     conditions = validation_conditions(disturbed=False, seed=0)
@@ -72,6 +72,8 @@ def validate(
     ]
     if prepared.patches is not None:
         found += [_score_patch(trained, prepared.patches, n) for n in range(len(prepared.patches))[share]]
+    if prepared.pairs is not None:
+        found += [score(trained, of_pair(prepared.pairs[n])) for n in range(len(prepared.pairs))[share]]
     return found
 
 
@@ -97,6 +99,10 @@ def picture(network: nn.Module, prepared: Prepared, path: Path, *, device: torch
         patch = prepared.patches[0]
         before, truth = patch.ms, patch.truth
         after, _ = trained.predict(patch.ms, patch.pan[0])
+    elif prepared.pairs is not None:
+        _, ms, pan, truth, _ = of_pair(prepared.pairs[0])
+        before = bicubic(fill_missing(ms))
+        after, _ = trained.predict(ms, pan)
     else:
         stack = prepared.images[0].stack[:, :PICTURE, :PICTURE]
         truth, ms, pan, _ = simulate_place(stack, validation_conditions(disturbed=False, seed=0), 0)
