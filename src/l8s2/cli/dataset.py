@@ -71,7 +71,10 @@ def _build(folder: Path, as_json: bool) -> None:
         left = (time.monotonic() - started) / max(done - first, 1) * (total - done)
         click.echo(f"[{done}/{total}, about {timedelta(seconds=round(left))} left] {line}", err=True)
 
-    found = build.resume(folder, report=report, bar=partial(ProgressBar, unit="B"))
+    try:
+        found = build.resume(folder, report=report, bar=partial(ProgressBar, unit="B"))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"go on with l8s2 dataset resume {folder}") from None
     if as_json:
         click.echo(json.dumps({"folder": str(folder), **asdict(found)}, indent=2))
     else:
@@ -86,7 +89,7 @@ def _build(folder: Path, as_json: bool) -> None:
             for line in lines:
                 click.echo(f"failed {unit}: {line}", err=True)
         raise InputError(
-            f"{folder}: {len(found.failed)} pairs failed; try them again with l8s2 dataset resume {folder}"
+            f"{len(found.failed)} of {found.pairs} pairs failed; try again with l8s2 dataset resume {folder}"
         )
 
 
