@@ -22,7 +22,6 @@ from l8s2.data.coregistration import (
     NEGLIGIBLE,
     Coregistration,
     WindowShift,
-    coregister,
     decide,
     measure_window,
 )
@@ -48,6 +47,17 @@ def ground(seed: int) -> np.ndarray:
 def drawn(shift: tuple[float, float], seed: int = 1, **how: float) -> Planted:
     truth = ground(seed)
     return plant(truth[:3], truth[3:], shift, seed, side=90, first=(8, 8), **how)  # type: ignore[arg-type]
+
+
+def measured_in(landsat: np.ndarray, box: GeoBox, sentinel2: list[Raster]) -> list[WindowShift]:
+    return [
+        measure_window(landsat[:, rows, columns], box[rows, columns], sentinel2)
+        for rows, columns in spread_windows(box)
+    ]
+
+
+def coregister(landsat: np.ndarray, box: GeoBox, sentinel2: list[Raster]) -> Coregistration:
+    return decide(measured_in(landsat, box, sentinel2))
 
 
 def aligned(planted: Planted, found: Coregistration) -> np.ndarray:
@@ -191,10 +201,7 @@ def test_what_does_not_fit_is_rejected(case: str) -> None:
 
 def test_windows_lie_side_by_side_and_cover_a_patch() -> None:
     planted = drawn((0, 0))
-    measured = [
-        measure_window(planted.ms[:, rows, columns], planted.box[rows, columns], planted.sentinel2)
-        for rows, columns in spread_windows(planted.box)
-    ]
+    measured = measured_in(planted.ms, planted.box, planted.sentinel2)
     assert len(measured) == 4
     centre = planted.box.affine * (45, 45)
     assert np.mean([(m.x, m.y) for m in measured], axis=0) == pytest.approx(centre)

@@ -51,8 +51,6 @@ _POINT = 1e-5
 """Degrees by which an area is widened, so that points and lines have one."""
 _PAUSE = 1.0
 """Seconds before another look at pairs that another process is at."""
-
-
 Bar = Callable[[str], AbstractContextManager[Any]]
 
 
@@ -94,10 +92,6 @@ class Summary:
     patches: int
 
 
-def _no_bar(_: str) -> AbstractContextManager[None]:
-    return nullcontext()
-
-
 def begin(recipe: Recipe, folder: Path, *, size: int = SIDE, products: Path | None = None) -> None:
     """Settle what is to be built in a folder; ``resume`` builds it.
 
@@ -133,7 +127,7 @@ def resume(
     folder: Path,
     fetch: Fetch | None = None,
     report: Callable[[int, int, str], None] | None = None,
-    bar: Bar = _no_bar,
+    bar: Bar = lambda _: nullcontext(),
 ) -> Summary:
     """Build what is not recorded yet, then write the CSV files; sides are dealt once every pair is recorded.
 

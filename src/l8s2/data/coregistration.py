@@ -98,26 +98,19 @@ class Coregistration:
         return self.down + down, self.right + right
 
 
-def coregister(landsat: Float, box: GeoBox, sentinel2: Sequence[Raster]) -> Coregistration:
-    """Measure and decide, for images that are in memory as a whole.
-
-    Args:
-        landsat: (6, h, w) reflectance at 30 m, NaN where missing, clouded or shaded. Gains and offsets do not matter.
-        box: its grid, on the Landsat lattice.
-        sentinel2: the six bands in the order of ``sensors.BANDS``, NaN likewise.
-    """
-    return decide(
-        [measure_window(landsat[:, rows, columns], box[rows, columns], sentinel2) for rows, columns in windows(box)]
-    )
-
-
 def windows(box: GeoBox) -> list[tuple[slice, slice]]:
     """Rows and columns of windows of one size, evenly spread over a patch or scene."""
     return [(rows, columns) for rows in _spread(box.shape[0]) for columns in _spread(box.shape[1])]
 
 
 def measure_window(landsat: Float, box: GeoBox, sentinel2: Sequence[Raster]) -> WindowShift:
-    """The shift in one window; arguments as for ``coregister``. Half a kilometre of Sentinel-2 around it is enough."""
+    """The shift in one window.
+
+    Args:
+        landsat: (6, h, w) reflectance at 30 m, NaN where missing, clouded or shaded. Gains and offsets do not matter.
+        box: its grid, on the Landsat lattice.
+        sentinel2: the six bands in the order of ``sensors.BANDS``, NaN likewise, with 400 m around the window.
+    """
     chosen = [BAND_NAMES.index(name) for name in MEASURED]
     shift = measure_shift(landsat[chosen], as_landsat(sentinel2, box, bands=chosen))
     x, y = grid.landsat_convention(box).affine * (box.shape[1] / 2, box.shape[0] / 2)
