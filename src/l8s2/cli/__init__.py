@@ -6,7 +6,9 @@ import click
 
 from l8s2 import __version__
 from l8s2.cli.dataset import dataset
+from l8s2.cli.doctor import doctor
 from l8s2.cli.evaluate import demo, evaluate
+from l8s2.cli.fetch import fetch
 from l8s2.cli.harmonize import harmonize, info
 from l8s2.cli.models import models
 from l8s2.cli.search import search
@@ -20,5 +22,5 @@ def main() -> None:
     """Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out."""
 
 
-for _verb in (harmonize, info, evaluate, demo, models, train, finetune, search, dataset):
+for _verb in (harmonize, info, evaluate, demo, models, train, finetune, search, fetch, dataset, doctor):
     main.add_command(_verb)

@@ -1,0 +1,86 @@
+"""From scenes found to files: fetch."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from l8s2.cli.shell import JSON, ProgressBar, warn
+from l8s2.errors import InputError
+
+if TYPE_CHECKING:
+    from l8s2.data.wanted import Wanted
+
+GOES_ON = "what was fetched stays; the same command goes on where it stopped"
+
+
+@click.command()
+@click.argument("what", nargs=-1, required=True, metavar="WHAT...")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder that gets the scenes.")
+@click.option("--bbox", nargs=4, type=float, metavar="W S E N", help="Only this area, WGS 84 degrees.")
+@click.option("--catalog-file", type=click.Path(path_type=Path), help="TOML file with catalogues of yours.")
+@JSON
+def fetch(
+    what: tuple[str, ...],
+    output: Path,
+    bbox: tuple[float, float, float, float] | None,
+    catalog_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Fetch the scenes that WHAT names, a folder for each, Landsat's with their pan bands.
+
+    WHAT is a file saved from l8s2 search --json, a recipe from l8s2 search --pairs -o, a STAC item as file or address
+    (https://...), or - for standard input. What is there already is not fetched again.
+    """
+    from l8s2.data.access import Access
+    from l8s2.data.endpoints import known_catalogs
+    from l8s2.data.fetch import fetch as fetch_scene
+    from l8s2.data.wanted import together, with_pans
+
+    known = known_catalogs(catalog_file)
+    wanted, without_pan = with_pans(together(_gathered(each, known) for each in what))
+    for line in without_pan:
+        warn(line)
+    access = Access(wanted.catalogs.values())
+    scenes: list[dict[str, Any]] = []
+    failures: list[str] = []
+    for item in wanted.files():
+        folder, status = output / item.product, "fetched"
+        whole = (folder / "scene.json").exists()
+        try:
+            with ProgressBar(item.id, unit="B") as progress:
+                folder = fetch_scene(item, output, access, bbox=bbox, progress=progress)
+            if whole or not (folder / "scene.json").exists():
+                status = "there already"
+        except InputError as error:
+            failures += [*getattr(error, "failures", ())] or [str(error)]
+            status = "failed"
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(GOES_ON) from None
+        scenes.append({"id": item.id, "folder": str(folder), "status": status})
+        click.echo(f"{item.id}: {status}", err=True)
+        if not as_json and status != "failed":
+            click.echo(str(folder))
+    if as_json:
+        click.echo(json.dumps({"scenes": scenes, "failures": failures}, indent=2))
+    for line in failures:
+        click.echo(f"failed: {line}", err=True)
+    if failures:
+        bad = sum(scene["status"] == "failed" for scene in scenes)
+        raise InputError(f"{bad} of {len(scenes)} scenes are not whole; {GOES_ON}")
+
+
+def _gathered(what: str, known: dict[str, Any]) -> Wanted:
+    from l8s2.data.wanted import gather
+
+    if what != "-":
+        return gather(what, known)
+    with tempfile.NamedTemporaryFile(prefix="l8s2-", suffix=".json") as piped:
+        piped.write(sys.stdin.buffer.read())
+        piped.flush()
+        return gather(piped.name, known)

@@ -1,0 +1,188 @@
+"""What works on this machine, and what to do where something does not. Never tells a secret, only whether there is one."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from l8s2 import __version__
+from l8s2.errors import InputError
+
+TIMEOUT = 5.0
+"""Seconds that a catalogue has for its answer."""
+ROOM = 5e9
+"""Bytes free in the cache from which nothing is said: a whole scene with pan takes 1 to 2 GB."""
+MEMORY = 4e9
+"""Bytes that a whole scene takes at most, about."""
+EXTRAS = {
+    "torch": ("torch", "onnx", "onnxscript", "safetensors", "huggingface_hub"),
+    "train": ("accelerate", "pydantic", "pyyaml", "h5py"),
+    "stac": ("pystac-client", "boto3"),
+}
+"""Extra -> its packages."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    status: Literal["ok", "missing", "problem"]
+    """``missing``: something optional is not there; ``problem``: what is there does not work."""
+    what: str
+    text: str
+    """What was found, and where it is not as it should be, what to do."""
+    core: bool = False
+    """Whether nothing works without it."""
+
+
+def examine(*, offline: bool = False, catalog_file: Path | None = None) -> Iterator[Finding]:
+    """Look at everything, one after the other; ``offline`` asks no server. Never raises for what it finds."""
+    yield from _packages()
+    yield from _gdal()
+    yield from _machine()
+    yield _cache()
+    yield from _access()
+    yield from _hub()
+    yield from _catalogs(offline, catalog_file)
+
+
+def _packages() -> Iterator[Finding]:
+    yield Finding(status="ok", what="l8s2", text=f"{__version__}, Python {platform.python_version()}, {sys.platform}")
+    absent = [name for name in ("numpy", "rasterio", "odc-geo", "openvino", "xarray", "pystac") if not _version(name)]
+    if absent:
+        yield Finding(
+            status="problem", what="packages", text=f"without {', '.join(absent)}; pip install l8s2", core=True
+        )
+    for extra, names in EXTRAS.items():
+        there = [f"{name} {_version(name)}" for name in names if _version(name)]
+        lacking = [name for name in names if not _version(name)]
+        if lacking:
+            text = f"without {', '.join(lacking)}; pip install 'l8s2[{extra}]'"
+            yield Finding(status="missing", what=f"extra {extra}", text=text)
+        else:
+            yield Finding(status="ok", what=f"extra {extra}", text=", ".join(there))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _gdal() -> Iterator[Finding]:
+    try:
+        import rasterio
+    except ImportError as error:
+        yield Finding(
+            status="problem", what="GDAL", text=f"{error}; install rasterio again: pip install -U rasterio", core=True
+        )
+        return
+    with rasterio.Env() as env:
+        drivers = env.drivers()
+    for name, use, core in (
+        ("GTiff", "reads Landsat", True),
+        ("COG", "writes products", True),
+        ("JP2OpenJPEG", "reads Sentinel-2 of the Copernicus Data Space", False),
+        ("HTTP", "reads parts of files over the network, by curl", False),
+    ):
+        if name in drivers:
+            text = f"{use} (GDAL {rasterio.__gdal_version__})"
+            yield Finding(status="ok", what=f"GDAL {name}", text=text, core=core)
+        else:
+            text = f"{use}, not in this GDAL {rasterio.__gdal_version__}; use rasterio's own wheel: pip install -U rasterio"
+            yield Finding(status="problem" if core else "missing", what=f"GDAL {name}", text=text, core=core)
+
+
+def _machine() -> Iterator[Finding]:
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    yield Finding(status="ok", what="processor", text=f"{threads} threads")
+    memory = _memory()
+    if memory is not None:
+        enough = memory >= MEMORY
+        hint = "" if enough else f"; a whole scene takes up to {MEMORY / 1e9:.0f} GB, take parts with --bbox"
+        yield Finding(status="ok" if enough else "problem", what="memory", text=f"{memory / 1e9:.1f} GB{hint}")
+    try:
+        from l8s2.engines import openvino_core
+        from l8s2.predictors import load_model
+
+        fast = "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        load_model("compact")
+    except Exception as error:  # whatever a broken installation may raise
+        text = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}; pip install -U openvino"
+        yield Finding(status="problem", what="engine", text=text, core=True)
+        return
+    yield Finding(
+        status="ok", what="engine", text="openvino, bf16 of the processor is used" if fast else "openvino, without bf16"
+    )
+
+
+def _memory() -> float | None:
+    """Bytes of the machine, None where it does not tell."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _cache() -> Finding:
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "l8s2"
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        text = f"{folder}: not writable; set XDG_CACHE_HOME to a folder that is"
+        return Finding(status="problem", what="cache", text=text)
+    free = shutil.disk_usage(there).free
+    if free < ROOM:
+        text = f"{folder}: {free / 1e9:.1f} GB free, a scene takes 1 to 2 GB; make room, or set XDG_CACHE_HOME"
+        return Finding(status="problem", what="cache", text=text)
+    return Finding(status="ok", what="cache", text=f"{folder}, {free / 1e9:.0f} GB free")
+
+
+def _access() -> Iterator[Finding]:
+    yield from ()
+
+
+def _hub() -> Iterator[Finding]:
+    if flag := next((name for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE") if _is_on(name)), None):
+        text = f"{flag} is set: only models in the cache; unset it to fetch others"
+        yield Finding(status="missing", what="Hugging Face Hub", text=text)
+    elif os.environ.get("HF_TOKEN"):
+        yield Finding(status="ok", what="Hugging Face Hub", text="HF_TOKEN is set")
+    else:
+        text = "no HF_TOKEN; public models need none, private ones and l8s2 models push do: set HF_TOKEN"
+        yield Finding(status="ok", what="Hugging Face Hub", text=text)
+
+
+def _is_on(name: str) -> bool:
+    return os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _catalogs(offline: bool, catalog_file: Path | None) -> Iterator[Finding]:
+    from l8s2.data.endpoints import known_catalogs
+
+    try:
+        known = known_catalogs(catalog_file)
+    except InputError as error:
+        yield Finding(status="problem", what="catalogues", text=str(error))
+        return
+    if offline or not _version("pystac-client"):
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    from l8s2.data.catalog import what_hinders
+
+    with ThreadPoolExecutor() as pool:
+        answers = pool.map(lambda catalog: what_hinders(catalog.url, TIMEOUT), known.values())
+        for catalog, trouble in zip(known.values(), answers, strict=True):
+            what = f"catalogue {catalog.name}"
+            if trouble is None:
+                yield Finding(status="ok", what=what, text=f"{catalog.url} answers")
+            else:
+                yield Finding(status="problem", what=what, text=trouble)
