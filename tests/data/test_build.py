@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,6 +48,7 @@ from l8s2.simulate import sentinel2_stack
 from l8s2.simulate.landscape import landscape
 from l8s2.simulate.product_folder import write_product
 from l8s2.simulate.sensor import Conditions, Observation
+from made_scenes import move, pan_of, part, rewrite
 from planted import filled, real_bands
 
 pytest.importorskip("h5py")
@@ -293,6 +295,26 @@ def test_products_at_hand_are_not_fetched(world: Any, tmp_path: Path) -> None:
     assert without.asked == []
     kept = {name: value for name, value in content(tmp_path).items() if name != "files"}
     assert kept == {name: content(whole)[name] for name in kept}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda product: part(product, "QA_PIXEL").unlink(), "no QA_PIXEL, so clouds are not known"),
+        (lambda product: move(pan_of(product), 4, 0), "not on the native Landsat lattice"),
+        (lambda product: rewrite(part(product, "SR_B4"), lambda x: x * np.float32(2.75e-5) - 0.2), "not digital numbers"),
+        (lambda product: [path.unlink() for path in product.parent.glob("*/*MTL*")], "sun's elevation"),
+    ],
+)  # fmt: skip
+def test_what_is_not_as_delivered_is_rejected(world: Any, tmp_path: Path, change: Any, said: str) -> None:
+    store, pairs, recipe, _ = world
+    pair = pairs["clean"]
+    for item in (pair.landsat, pair.pan, pair.sentinel2):
+        shutil.copytree(store / item.product, tmp_path / "products" / item.product)
+    change(tmp_path / "products" / pair.landsat.product)
+    begin(replace(recipe, pairs=(pair,)), tmp_path / "set", size=SIZE, products=tmp_path / "products")
+    (reason,) = resume(tmp_path / "set").rejected.values()
+    assert said in reason
 
 
 def test_only_what_was_searched_is_cut(world: Any, tmp_path: Path) -> None:
