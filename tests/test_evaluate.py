@@ -18,9 +18,14 @@ import pytest
 import rasterio
 from affine import Affine
 from click.testing import CliRunner, Result
+from made_pairs import write_ls2s2, write_oli2msi
+from made_patches import box_at, made_facts
 
 from l8s2 import grid, predictors
 from l8s2.cli import main
+from l8s2.data.adapters import ShardPairs
+from l8s2.data.patch import Patch
+from l8s2.data.patches import PatchSet
 from l8s2.evaluation import cases, catalogue, metrics, no_reference, similarity, tables, uncertainty
 from l8s2.evaluation.baselines import BASELINES, NEED_PAN, bicubic
 from l8s2.evaluation.cases import Case, gather, strata
@@ -491,6 +496,58 @@ def test_without_reference(stubs: dict[str, Any], tmp_path: Path, with_pan: bool
     assert len(page.addresses) == 2
 
 
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of real pairs of three places, one a side."""
+    pytest.importorskip("h5py")
+    folder = tmp_path_factory.mktemp("set")
+    patches = PatchSet(folder)
+    for number in range(3):
+        rng = np.random.default_rng(number)
+        box = box_at(187_001, 11_001 + 4000 * number, side=24)
+        shapes = {"ms": (6, 24, 24), "pan": (48, 48), "s2_10m": (3, 72, 72), "s2_20m": (3, 36, 36)}
+        pixels = {name: rng.integers(1000, 3000, shape).astype(np.uint16) for name, shape in shapes.items()}
+        facts = {"location": f"place{number}", "path_row": f"19{number}025", "landsat_sun_elevation": 40.0 + number}
+        facts |= dict.fromkeys(("ms_scale", "pan_scale", "s2_scale"), 1e-4)
+        clear = {"landsat_usable": np.ones((24, 24), bool), "s2_usable": np.ones((72, 72), bool)}
+        clear["landsat_usable"][12, 12] = clear["s2_usable"][30, 30] = False
+        patches.add(f"u{number}", [Patch(**pixels, **clear, box=box, facts=made_facts(**facts))])
+    patches.split({"Train": 1, "Validation": 1, "Test": 1})
+    return folder
+
+
+def test_a_set_of_real_pairs(pairs: Path, stubs: dict[str, Any], tmp_path: Path) -> None:
+    done = evaluate(pairs, "-o", tmp_path / "out", "--json")
+    assert done.exit_code == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["mode"], said["images"], said["places"]) == ("pair", 1, 1)
+    assert {p.name for p in (tmp_path / "out").iterdir()} == RESULTS | PUBLISHED
+    sample = ShardPairs(pairs, "Test")[0]
+    usable = np.zeros((72, 72), bool)
+    usable[BORDER:-BORDER, BORDER:-BORDER] = True
+    usable[36:39, 36:39] = usable[30, 30] = False  # what is hidden does not count, what lies beside it does
+    rows = {(r["bands"], r["metric"]): r for r in rows_of(tmp_path / "out") if r["model"] == "bicubic"}
+    expected = metrics.rmse(bicubic(sample.ms)[2], sample.truth[2], usable)
+    found = rows["red", "rmse"]
+    assert (float(found["value"]), int(found["n"])) == (pytest.approx(expected.value), usable.sum())
+    assert (found["place"], found["image"]) == (sample.place, sample.id)
+    (case,) = gathered(pairs, side="Train")
+    assert case.name == ShardPairs(pairs, "Train")[0].id
+    assert case.strata == {"season": "March-May"}
+    assert case.sun_elevation == ShardPairs(pairs, "Train")[0].sun_elevation
+
+
+def test_sets_of_others_are_pairs_too(stubs: dict[str, Any], tmp_path: Path) -> None:
+    write_oli2msi(tmp_path / "in", 1)
+    (case,) = gathered(tmp_path / "in")
+    assert case.usable[:3].any()
+    assert not case.usable[3:].any()
+    assert evaluate(tmp_path / "in", "-o", tmp_path / "out", "--side", "train").exit_code == 0
+    write_ls2s2(tmp_path / "ls2s2" / "31TAB_7")
+    assert {case.place for case in gathered(tmp_path / "ls2s2")} == {"31TAB_7"}
+    assert "LS2S2 has no sides" in one_line(evaluate(tmp_path / "ls2s2", "-o", tmp_path / "x", "--side", "Test"))
+
+
 def saved(path: Path, **arrays: Any) -> Path:
     np.savez(path, **arrays)
     return path
@@ -574,12 +631,18 @@ def test_bad_pairs_are_one_line_and_leave_nothing(
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
 
 
-def test_options_that_do_not_go_together(made: Path, product: Path, stubs: dict[str, Any], tmp_path: Path) -> None:
+def test_options_that_do_not_go_together(
+    made: Path, product: Path, pairs: Path, stubs: dict[str, Any], tmp_path: Path
+) -> None:
     for arguments, words in (
         ([made, product], "one after the other"),
         ([product, "--disturbed"], "belongs to simulated pairs"),
         ([product, product, "--sentinel2", made], "belong to one Landsat product"),
         ([made, "--pan", product], "are for Landsat products"),
+        ([made, "--side", "Test"], "belongs to a set of real pairs"),
+        ([pairs, made], "one after the other"),
+        ([pairs, "--disturbed"], "not for a set of real pairs"),
+        ([pairs, "--side", "Best"], "no patches on side Best; it has patches on Test, Train, Validation"),
     ):
         assert words in one_line(evaluate(*arguments, "-o", tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []

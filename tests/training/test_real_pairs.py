@@ -67,7 +67,7 @@ def made(folder: Path, count: int = 5, side: int = 20, pan: bool = True, **facts
             light = ground[np.ix_(centres, centres)] + 20 * rng.random((bands, n, n))
             return np.clip(np.rint(light * np.arange(1, bands + 1)[:, None, None]), 1, 20000).astype(np.uint16)
 
-        known = {"location": f"{number:02d}UVS", "path_row": f"{192 + number}025", "r": 0.5 + 0.1 * number, **facts}
+        known = {"location": f"place{number}", "path_row": f"{192 + number}025", "r": 0.5 + 0.1 * number, **facts}
         known |= {f"{name}_scale": 1e-4 for name in ("ms", "s2")} | {"pan_scale": 1e-4 if pan else float("nan")}
         patch = Patch(
             ms=seen(30, 6, 15, side), pan=seen(15, 1, 15, 2 * side)[0] if pan else None, s2_10m=seen(10, 3, 10, 3 * side),

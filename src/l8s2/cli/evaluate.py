@@ -29,6 +29,7 @@ from l8s2.cli.shell import JSON, PAN, ProgressBar, warn
 )
 @PAN
 @click.option("--bbox", nargs=4, type=float, metavar="W S E N", help="Only this area of a scene, WGS 84 degrees.")
+@click.option("--side", help="Of a set of real pairs.  [default: Test]")
 @click.option("--disturbed", is_flag=True, help="Simulate with radiometric disturbance as well.")
 @click.option("--as-published", is_flag=True, help="Data range 2, not 1, in published_bands.json.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing evaluation once the new one is whole.")
@@ -36,8 +37,8 @@ from l8s2.cli.shell import JSON, PAN, ProgressBar, warn
 def evaluate(imagery: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     """Score models and all baselines on IMAGERY.
 
-    Sentinel-2 archives (.npz, or folders of them) play the truth of simulated pairs. A Landsat product with --sentinel2 is
-    a real pair; alone it is scored without reference: consistency at 30 m, detail against pan, QNR.
+    Sentinel-2 archives (.npz, or folders of them) play the truth of simulated pairs. A set of real pairs (of l8s2, OLI2MSI,
+    LS2S2) is scored as it is, and so is a Landsat product with --sentinel2; alone it is scored without reference: consistency at 30 m, detail against pan, QNR.
     """
     from l8s2.evaluation.run import run_evaluation
 

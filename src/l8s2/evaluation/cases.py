@@ -1,9 +1,8 @@
-"""What a model is scored on: pairs simulated from Sentinel-2 archives, a real pair, or Landsat alone."""
+"""What a model is scored on: pairs simulated from Sentinel-2 archives, real pairs, or Landsat alone."""
 
 from __future__ import annotations
 
 import json
-import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -15,9 +14,11 @@ from typing import Any, Literal
 import numpy as np
 
 from l8s2 import masks
+from l8s2.data.dataset import Pairs, kind_of, open_pairs
 from l8s2.errors import InputError
 from l8s2.evaluation.pair import Truth
-from l8s2.evaluation.places import BORDER, simulate_place, validation_conditions
+from l8s2.evaluation.places import BORDER, of_pair, simulate_place, validation_conditions
+from l8s2.evaluation.strata import quarter, strata
 from l8s2.grid import BLOCK
 from l8s2.scene import Scene, open_scene
 from l8s2.sensors import BANDS
@@ -31,7 +32,6 @@ TILE = 256
 _MARGIN = BORDER // BLOCK
 _SMALLEST = 2 * BORDER + 12
 """10 m pixels to a side of an image in which something is left to score when its border is taken off."""
-_QUARTERS = ("December-February", "March-May", "June-August", "September-November")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,21 +73,35 @@ def gather(
     pan: Path | None = None,
     bbox: tuple[float, float, float, float] | None = None,
     disturbed: bool = False,
+    side: str | None = None,
     warn: Callable[[str], None],
 ) -> Imagery:
     """Find out what ``paths`` are and prepare them.
 
     Args:
-        paths: ``.npz`` archives of Sentinel-2 imagery (``training.imagery``) or folders of them, or Landsat products.
+        paths: ``.npz`` archives of Sentinel-2 imagery (``training.imagery``) or folders of them, a set of real pairs
+            (``data.dataset.open_pairs``), or Landsat products.
         stack: closes what is opened here.
         sentinel2: six-band raster of the same ground as the one Landsat product in ``paths``.
         pan: Level-1 product of that Landsat product.
         bbox: west, south, east, north in WGS 84 degrees: only this part of the Landsat products.
         disturbed: add radiometric disturbance to what is simulated.
+        side: of a set of real pairs; None: Test, or everything where a set has no sides.
         warn: told what is left out, and why.
 
     Raises InputError for what cannot be used.
     """
+    kinds = [kind_of(path) for path in paths]
+    if any(kinds):
+        if len(paths) > 1:
+            raise InputError("a set of real pairs beside other imagery; evaluate them one after the other")
+        if sentinel2 is not None or pan is not None or bbox is not None or disturbed:
+            raise InputError(
+                "--sentinel2, --pan, --bbox and --disturbed are not for a set of real pairs; leave them out"
+            )
+        return _real(open_pairs(paths[0], side if side or kinds == ["LS2S2"] else "Test"))
+    if side is not None:
+        raise InputError(f"--side {side}: belongs to a set of real pairs; leave it out")
     archives = [_archives(path) for path in paths]
     if all(archives):
         if sentinel2 is not None or pan is not None or bbox is not None:
@@ -115,6 +129,27 @@ def gather(
     pixels = sum(BLOCK**2 * (rows.stop - rows.start) * (columns.stop - columns.start) for _, rows, columns in plan)
     cases = (_of_scene(scene, rows, columns, truth) for scene, rows, columns in plan)
     return Imagery(mode="pair" if truth else "no-reference", pixels=pixels, cases=cases)
+
+
+def _real(pairs: Pairs) -> Imagery:
+    """Pairs as they are, brought onto the lattice."""
+
+    def cases() -> Iterator[Case]:
+        for sample in (pairs[n] for n in range(len(pairs))):
+            place, ms, pan, truth, usable = of_pair(sample)
+            month = sample.date[5:7]
+            yield Case(
+                place=place,
+                name=sample.id,
+                ms=ms,
+                pan=pan,
+                truth=truth,
+                usable=usable,
+                strata={"season": quarter(int(month))} if month else {},
+                sun_elevation=sample.sun_elevation,
+            )
+
+    return Imagery(mode="pair", pixels=len(pairs) * pairs[0].truth[0].size, cases=cases())
 
 
 def _area(scene: Scene, truth: Truth | None, bbox: tuple[float, float, float, float] | None) -> tuple[slice, slice]:
@@ -210,38 +245,6 @@ def _arrays(archive: Any) -> list[str]:
     return ["x"] if "x" in archive else ["x10", "x20"] if "x10" in archive and "x20" in archive else []
 
 
-def strata(meta: dict[str, Any], index: int, count: int) -> dict[str, str]:
-    """What the ``meta`` of an archive tells of image ``index`` of ``count``: level, season, continent, cover.
-
-    Dates, continent and cover may be one for all images or a list with one for each. Seasons are quarters of the year.
-    """
-    found: dict[str, str] = {}
-    level = re.search(r"L[12][AC]", str(meta.get("level", "")))
-    if level:
-        found["level"] = level[0]
-    dates = meta.get("dates", meta.get("date", ""))
-    words = re.split(r"[\s,;]+", " ".join(map(str, dates)) if isinstance(dates, list) else str(dates))
-    months = [re.fullmatch(r"\d{4}-?(0[1-9]|1[0-2])(-?\d\d)?", word) for word in words]
-    quarters = [_quarter(int(month[1])) for month in months if month]
-    if len(quarters) < len(words):  # a range, or words: nothing certain
-        quarters = []
-    if len(quarters) == count:
-        found["season"] = quarters[index]
-    elif len(set(quarters)) == 1:
-        found["season"] = quarters[0]
-    for key in ("continent", "cover"):
-        value = meta.get(key)
-        if isinstance(value, list) and len(value) == count:
-            value = value[index]
-        if isinstance(value, str):
-            found[key] = value
-    return found
-
-
-def _quarter(month: int) -> str:
-    return _QUARTERS[month % 12 // 3]
-
-
 def _pieces(span: slice) -> list[slice]:
     """``span`` cut into equal pieces of no more than TILE."""
     edges = np.linspace(span.start, span.stop, -(-(span.stop - span.start) // TILE) + 1).astype(int).tolist()
@@ -271,6 +274,6 @@ def _of_scene(scene: Scene, rows: slice, columns: slice, truth: Truth | None) ->
         pan=pixels.pan,
         truth=fine,
         usable=usable,
-        strata={"season": _quarter(scene.name.acquired.month)},
+        strata={"season": quarter(scene.name.acquired.month)},
         sun_elevation=scene.sun_elevation,
     )

@@ -30,6 +30,7 @@ def run_evaluation(
     pan: Path | None = None,
     bbox: tuple[float, float, float, float] | None = None,
     disturbed: bool = False,
+    side: str | None = None,
     as_published: bool = False,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -38,7 +39,7 @@ def run_evaluation(
     """Score models and all baselines and write the folder ``output``.
 
     Args:
-        paths, sentinel2, pan, bbox, disturbed: as ``cases.gather``.
+        paths, sentinel2, pan, bbox, disturbed, side: as ``cases.gather``.
         models: as ``load_model`` takes them; with commas between, an ensemble.
         as_published: see ``evaluate``.
         overwrite: replace an evaluation that is there, once the new one is whole.
@@ -58,7 +59,9 @@ def run_evaluation(
             warn(message)
 
     with ExitStack() as stack:
-        imagery = gather(paths, stack, sentinel2=sentinel2, pan=pan, bbox=bbox, disturbed=disturbed, warn=note)
+        imagery = gather(
+            paths, stack, sentinel2=sentinel2, pan=pan, bbox=bbox, disturbed=disturbed, side=side, warn=note
+        )
         loaded = _loaded(models)
         gallery = Gallery(list(loaded))
         scored = evaluate(imagery, loaded, as_published=as_published, progress=progress, look=gallery)
