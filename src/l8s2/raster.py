@@ -106,9 +106,9 @@ class Raster:
         )
         return Raster(self.name, self.path, geobox, self.dtype, 0 if self.nodata is None else self.nodata, dataset)
 
-    def check_complete(self) -> None:
-        """Refuse a file that ends before its last block, without decoding anything. Raises InputError."""
-        message = self._damage(decode=False)
+    def check_complete(self, *, decode: bool = False) -> None:
+        """Refuse a file that ends before its last block, and with ``decode`` one with a block that cannot be read. Raises InputError."""
+        message = self._damage(decode=decode)
         if message:
             raise InputError(message)
 

@@ -120,6 +120,16 @@ class WholeFolder:
                 path.rmdir()
 
 
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Whether nobody else has locked a folder, which is locked until the end of the ``with`` block then."""
+    if fcntl is None:
+        yield True
+        return
+    with _opened(folder) as handle:
+        yield _try_lock(handle)
+
+
 def fsync(path: Path) -> None:
     """Have the disk take a file, or the names in a folder."""
     if path.is_dir() and os.name == "nt":

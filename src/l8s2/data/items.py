@@ -35,6 +35,8 @@ class Asset:
     href: str
     alternate: dict[str, str] = field(default_factory=dict)
     """Other ways to it by name, such as ``s3`` for requester-pays."""
+    checksum: str | None = None
+    """Multihash in hexadecimal, STAC's ``file:checksum``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +122,7 @@ def _common(raw: Mapping[str, Any], catalog: str, collection: Collection) -> dic
         found = next((listed[name] for name in collection.names(ours) if name in listed), None)
         if found is not None:
             ways = {key: way["href"] for key, way in (found.get("alternate") or {}).items() if "href" in way}
-            assets[ours] = Asset(href=found["href"], alternate=ways)
+            assets[ours] = Asset(href=found["href"], alternate=ways, checksum=found.get("file:checksum"))
     zenith, cloud = _number(properties, "s2:mean_solar_zenith"), _number(properties, "eo:cloud_cover")
     elevation = _number(properties, "view:sun_elevation", "eo:sun_elevation")
     return {

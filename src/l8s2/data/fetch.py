@@ -1,0 +1,182 @@
+"""Scenes of catalogues as folders of files, whole or the window of an area, on their native grids."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from l8s2.data.access import Access
+from l8s2.data.download import Watch, download
+from l8s2.data.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2
+from l8s2.data.items import SceneItem
+from l8s2.data.recipe import item_text, write_whole
+from l8s2.data.remote import BBox, Window, download_window
+from l8s2.errors import InputError
+from l8s2.pipeline import Progress
+from l8s2.raster import open_raster
+from l8s2.usgs_layout import products_in
+from l8s2.whole_folder import locked
+
+MARGIN = 2000.0
+"""Metres around a window: what networks and registration look at beyond it."""
+THREADS = 4
+"""Files at a time."""
+SCENE, WINDOW = "scene.json", "window.json"
+"""Beside the files: the scene as its catalogue describes it, written last; and what is fetched of it, written first."""
+_NAMES = {"qa_pixel": "QA_PIXEL", "qa_radsat": "QA_RADSAT", "pan": "B8"}
+
+
+class FetchError(InputError):
+    """A scene that could not be had whole. What was fetched of it stays."""
+
+    def __init__(self, scene: str, failures: list[str]) -> None:
+        """``failures``: a line for each file."""
+        more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
+        super().__init__(f"{scene}: {failures[0]}{more}")
+        self.failures = tuple(failures)
+
+
+def fetch(
+    item: SceneItem,
+    directory: Path,
+    access: Access,
+    *,
+    bbox: BBox | None = None,
+    margin: float = MARGIN,
+    progress: Progress | None = None,
+) -> Path:
+    """Fetch a scene into ``directory/<product id>``, unless it is there; returns that folder.
+
+    Landsat's files have their USGS names. Sentinel-2's are ``B02.tif`` .. ``B12.tif`` and ``SCL.tif``, digital numbers. A product
+    of USGS that lies in ``directory`` already, as a folder or archive by its id, is taken as it is. What is there of a scene that
+    was interrupted is not fetched again.
+
+    Args:
+        item: Landsat Level 2 or Level 1 (its pan band), or Sentinel-2.
+        directory: in which the folder lies.
+        access: gives addresses.
+        bbox: only the pixels that touch this area: west, south, east, north, WGS 84 degrees; west > east crosses the
+            antimeridian. They are those of the whole files, on the same grid.
+        margin: metres around it.
+        progress: told of bytes.
+
+    Raises FetchError, an InputError with ``failures``, a line for each file that could not be had; InputError where the folder
+    holds another window or another process is at it.
+    """
+    folder, window = directory / item.product, None if bbox is None else Window(bbox, margin)
+    if item.kind != SENTINEL2 and (there := _delivered(item, directory)):
+        return there
+    if _is_whole(folder, window):
+        return folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); give another folder") from None
+    with locked(folder) as mine:
+        if not mine:
+            raise InputError(f"{folder}: another process is fetching it; wait for that, or give another folder")
+        write_whole(folder / WINDOW, json.dumps(window and window._asdict()) + "\n")
+        failures = _files(item, folder, access, window, progress)
+        if failures:
+            raise FetchError(item.id, failures)
+        write_whole(folder / SCENE, item_text(item))
+    return folder
+
+
+def _delivered(item: SceneItem, directory: Path) -> Path | None:
+    """A product as USGS delivers it, folder or archive, with all that is needed; None where there is none."""
+    folder = directory / item.product
+    for path in (folder, *(directory / f"{item.product}{ending}" for ending in (".tar", ".tar.gz", ".tgz"))):
+        if path.exists() and not (path / WINDOW).exists():
+            needed = {_usgs_part(name) for name in REQUIRED[item.kind]}
+            if any(needed <= set(product.parts) for product in products_in(path)):
+                return path
+    return None
+
+
+def _is_whole(folder: Path, window: Window | None) -> bool:
+    """Whether a folder has as much of a scene as is wanted. Raises InputError where it has another window of it."""
+    try:
+        stored = json.loads((folder / WINDOW).read_text(encoding="utf-8"))
+        has = None if stored is None else Window((*stored["bbox"],), stored["margin"])
+    except FileNotFoundError:
+        return False
+    except (ValueError, KeyError, TypeError, OSError):
+        raise InputError(f"{folder / WINDOW}: damaged; delete the folder and fetch the scene again") from None
+    whole = (folder / SCENE).exists()
+    if has != window and not (has is None and whole):
+        held = "the whole scene" if has is None else f"the window {' '.join(f'{v:g}' for v in has.bbox)}"
+        raise InputError(f"{folder}: holds {held}, or what is there of it; give another folder, or delete it")
+    return whole
+
+
+def _files(
+    item: SceneItem, folder: Path, access: Access, window: Window | None, progress: Progress | None
+) -> list[str]:
+    """Fetch every file that is not there; a line for each that cannot be had."""
+    watch = Watch(progress)
+    with ThreadPoolExecutor(THREADS) as pool:
+        tasks = [
+            pool.submit(_file, item, name, folder, access, window, watch) for name in item.assets if name != "metadata"
+        ]
+        try:
+            results = [task.result() for task in as_completed(tasks)]
+        except BaseException:
+            watch.stop()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return sorted(line for line in results if line)
+
+
+def _file(item: SceneItem, name: str, folder: Path, access: Access, window: Window | None, watch: Watch) -> str | None:
+    """Fetch one file; returns a line where that fails."""
+    path, asset = folder / file_name(item, name), item.assets[name]
+
+    def address(fresh: bool) -> str:
+        return access.address(item, name, fresh=fresh)
+
+    try:
+        if name == "mtl":
+            download(address, path, checksum=asset.checksum, watch=watch)
+        elif window is not None or _suffix(item, name) == ".jp2":
+            download_window(address, path, window, watch)
+        else:
+            download(address, path, checksum=asset.checksum, check=_decodes(path.name), watch=watch)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def file_name(item: SceneItem, name: str) -> str:
+    """What the file of an asset is called in the folder of its scene."""
+    if item.kind == SENTINEL2:
+        return "SCL.tif" if name == "scl" else f"{ASSETS[SENTINEL2][name][1]}.tif"
+    ending = _suffix(item, name) if name == "mtl" else ".TIF"
+    return f"{item.product}_{_usgs_part(name)}{ending}"
+
+
+def _usgs_part(name: str) -> str:
+    if name in ASSETS[LANDSAT_L2] and name not in (*_NAMES, "mtl"):
+        return ASSETS[LANDSAT_L2][name][1].removesuffix(".TIF")
+    return _NAMES.get(name, name.upper())
+
+
+def _suffix(item: SceneItem, name: str) -> str:
+    return os.path.splitext(urlsplit(item.assets[name].href).path)[1].lower()
+
+
+def _decodes(name: str) -> Callable[[Path], None]:
+    """A check that every block of a raster can be read."""
+
+    def check(path: Path) -> None:
+        raster = open_raster(str(path), name)
+        try:
+            raster.check_complete(decode=True)
+        finally:
+            raster.dataset.close()
+
+    return check

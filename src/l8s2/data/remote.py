@@ -1,0 +1,148 @@
+"""Rasters far away, by window: on their own grid, pixel for pixel, with the same patience as whole files."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l8s2.data.download import AGENT, Address, Transient, Watch, persistently, probe
+from l8s2.errors import InputError
+from l8s2.whole_folder import fsync
+
+BBox = tuple[float, float, float, float]
+"""West, south, east, north, WGS 84 degrees; west > east crosses the antimeridian."""
+Pixels = NDArray[np.generic]
+_DRIVERS = ["GTiff", "JP2OpenJPEG"]
+_GDAL = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_HTTP_CONNECTTIMEOUT": "10",
+    "GDAL_HTTP_TIMEOUT": "60",
+    "GDAL_HTTP_NETRC": "NO",
+    "GDAL_HTTP_USERAGENT": AGENT["User-Agent"],
+    "CPL_VSIL_CURL_USE_HEAD": "NO",  # an address is signed for GET alone
+    "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/",  # what failed may go well another time
+}
+_BLOCK = 256
+"""Pixels to a side of a block of what is written."""
+
+
+class Window(NamedTuple):
+    """What is wanted of a scene."""
+
+    bbox: BBox
+    margin: float
+    """Metres around it."""
+
+
+def download_window(address: Address, path: Path, window: Window | None, watch: Watch | None = None) -> None:
+    """Write what a window covers of a raster as a GeoTIFF on the raster's own grid, unless the file is there.
+
+    Args:
+        address: of a GeoTIFF or JPEG 2000, of one band.
+        path: that is to appear, once it is whole.
+        window: None takes all of it.
+        watch: told of bytes of pixels; may stop it.
+
+    Raises InputError where it cannot be had, is no raster with a position, or lies outside the window.
+    """
+    if path.exists():
+        return
+    watch = watch or Watch()
+    part = path.with_name(f".{path.name}.part")
+
+    def attempt(fresh: bool) -> tuple[Pixels, dict[str, Any]]:
+        import rasterio
+        from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+        place = address(fresh)
+        try:
+            with warnings.catch_warnings(), rasterio.Env(**_GDAL):
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                with rasterio.open(f"/vsicurl/{place}" if "://" in place else place, driver=_DRIVERS) as source:
+                    return _read(source, path.name, window, watch)
+        except RasterioError:
+            if "://" in place:
+                probe(place, path.name)
+            raise Transient("no raster, or damaged where it is from", once=True) from None
+
+    values, profile = persistently(path.name, attempt, watch)
+    try:
+        _write(part, values, profile)
+        part.replace(path)
+        fsync(path.parent)
+    except OSError as error:
+        raise InputError(
+            f"{path.name}: {error.strerror or error} ({path.parent}); mend that, then run it again"
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _read(source: Any, name: str, window: Window | None, watch: Watch) -> tuple[Pixels, dict[str, Any]]:
+    """The pixels of a window, and what rasterio is to be told of the file that gets them."""
+    from rasterio.errors import RasterioError
+    from rasterio.windows import Window as Part
+
+    if source.count != 1 or source.crs is None or source.transform.is_identity:
+        raise InputError(
+            f"{name}: {source.count} bands, {source.crs}; one band with a position on the ground is needed"
+        )
+    top, left, bottom, right = (0, 0, *source.shape) if window is None else _covered(source, name, window)
+    values = np.empty((bottom - top, right - left), source.dtypes[0])
+    watch.advance(0, values.nbytes)
+    high = source.block_shapes[0][0] * max(_BLOCK // source.block_shapes[0][0], 1)
+    done = 0
+    try:
+        for row in range(top - top % high, bottom, high):  # rows of blocks, each read once
+            first, end = max(row, top), min(row + high, bottom)
+            part = values[first - top : end - top]
+            source.read(1, window=Part(left, first, values.shape[1], end - first), out=part)
+            done += part.nbytes
+            watch.advance(part.nbytes)
+    except RasterioError:
+        watch.advance(-done, -values.nbytes)
+        raise
+    transform = source.window_transform(Part(left, top, *values.shape[::-1]))
+    return values, {"crs": source.crs, "transform": transform, "nodata": source.nodata}
+
+
+def _write(path: Path, values: Pixels, profile: dict[str, Any]) -> None:
+    """A tiled GeoTIFF. Raises OSError."""
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    height, width = values.shape
+    try:
+        with rasterio.open(
+            path, "w", driver="GTiff", count=1, height=height, width=width, dtype=values.dtype, tiled=True, blockxsize=_BLOCK,
+            blockysize=_BLOCK, compress="deflate", predictor=2 if values.dtype.kind in "iu" else 1, **profile,
+        ) as target:  # fmt: skip
+            target.write(values, 1)
+    except RasterioError:
+        raise OSError("cannot be written (disk full?)") from None
+    fsync(path)
+
+
+def _covered(source: Any, name: str, window: Window) -> tuple[int, int, int, int]:
+    """First row and column, end row and column, of the pixels that a window touches."""
+    from rasterio.warp import transform_bounds
+
+    west, south, east, north = window.bbox
+    left, bottom, right, top = transform_bounds(
+        "EPSG:4326", source.crs, west, south, east if west <= east else east + 360, north, densify_pts=21
+    )
+    inverse = ~source.transform
+    column, row = inverse * (left - window.margin, top + window.margin)
+    end_column, end_row = inverse * (right + window.margin, bottom - window.margin)
+    first = max(math.floor(row), 0), max(math.floor(column), 0)
+    end = min(math.ceil(end_row), source.height), min(math.ceil(end_column), source.width)
+    if first[0] >= end[0] or first[1] >= end[1]:
+        raise InputError(
+            f"{name}: has no pixel in {' '.join(f'{v:g}' for v in window.bbox)}; give a bbox inside the scene"
+        )
+    return *first, *end
