@@ -71,6 +71,23 @@ def pair_of(box: GeoBox, day: datetime = DAY, tile: str = "33UVS", baseline: str
     )  # fmt: skip
 
 
+def located(pair: Pair, store: Path) -> Pair:
+    """The pair with the files that lie in ``store`` as assets."""
+
+    def at(item: SceneItem, names: dict[str, str]) -> SceneItem:
+        paths = {ours: store / item.product / name.format(item.product) for ours, name in names.items()}
+        return replace(item, assets={ours: Asset(href=str(path)) for ours, path in paths.items()})
+
+    mtl = {"mtl": "{}_MTL.txt"}
+    sr = {band.name: f"{{}}_SR_{band.landsat}.TIF" for band in BANDS} | {"qa_pixel": "{}_QA_PIXEL.TIF"}
+    msi = {band.name: f"{band.sentinel2}.tif" for band in BANDS} | {"scl": "SCL.tif"}
+    assert pair.pan is not None
+    return replace(
+        pair, landsat=at(pair.landsat, sr | mtl), pan=at(pair.pan, {"pan": "{}_B8.TIF"} | mtl),
+        sentinel2=at(pair.sentinel2, msi),
+    )  # fmt: skip
+
+
 def recipe_of(pairs: list[Pair], boxes: list[GeoBox]) -> Recipe:
     """Searched in just what the boxes cover."""
     bounds = np.array([bbox_of(Footprint(_footprint(box)).plane) for box in boxes])

@@ -22,6 +22,7 @@ from made_patches import STEP, box_at, coded, s2_grids
 from made_products import (
     DAY,
     Copying,
+    located,
     pair_of,
     recipe_of,
     sentinel2_item,
@@ -315,6 +316,25 @@ def test_what_is_not_as_delivered_is_rejected(world: Any, tmp_path: Path, change
     begin(replace(recipe, pairs=(pair,)), tmp_path / "set", size=SIZE, products=tmp_path / "products")
     (reason,) = resume(tmp_path / "set").rejected.values()
     assert said in reason
+
+
+def test_fetched_windows_give_what_whole_files_give(world: Any, tmp_path: Path) -> None:
+    """The addresses of the recipe are those of files on this machine; only what was searched is read of them."""
+    pytest.importorskip("boto3")
+    store, pairs, recipe, _ = world
+    west, south, east, north = recipe.query.bbox  # type: ignore[misc]
+    middle = ((west + east) / 2, (south + north) / 2)
+    query = replace(recipe.query, bbox=(*(v - 0.0005 for v in middle), *(v + 0.0005 for v in middle)))
+    pair = located(pairs["moved"], store)
+    recipe = replace(recipe, query=query, pairs=(pair,))
+    size = 84  # one patch of it is enough to be measured
+    begin(recipe, tmp_path / "fetched", size=size)
+    begin(recipe, tmp_path / "local", size=size, products=store)
+    found = [resume(tmp_path / name) for name in ("fetched", "local")]
+    assert found[0] == found[1]
+    assert (found[0].corrected, found[0].patches) == (1, 1)
+    ours, theirs = (content(tmp_path / name) for name in ("fetched", "local"))
+    assert ours == theirs
 
 
 def test_only_what_was_searched_is_cut(world: Any, tmp_path: Path) -> None:
