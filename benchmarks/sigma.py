@@ -13,16 +13,14 @@ from pathlib import Path
 import click
 import numpy as np
 
-from l8s2.evaluation.calibration import factors
-from l8s2.evaluation.places import simulate_place
+from l8s2.evaluation.calibration import factors, simulated
 from l8s2.predictors import load_model
 from l8s2.sensors import BAND_NAMES
-from l8s2.simulate import Conditions
 from l8s2.tiling import Float, enlarge, fill_missing
 from l8s2.training.imagery import Image, load_folder
 from l8s2.trust import Z_90, local_mean
 
-DRAWS, SAMPLES, STRATA = 3, 60_000, 3
+SAMPLES, STRATA = 60_000, 3
 
 
 def ground(ms: Float) -> dict[str, Float]:
@@ -38,19 +36,13 @@ def samples(model: str, images: list[Image]) -> dict[str, list[dict[str, Float]]
     predictor = load_model(model)
     found: dict[str, list[list[Float]]] = {}
     names: list[str] = []
-    for i, image in enumerate(images):
-        for draw in range(DRAWS):
-            truth, ms, pan, usable = simulate_place(
-                image.stack, Conditions.random(np.random.default_rng((i, draw))), seed=draw
-            )
-            mean, sigma = predictor.predict(ms, pan)
-            values = {"error": np.abs(mean - truth), "sigma": sigma, **ground(ms)}
-            names = list(values)
-            for b in range(len(BAND_NAMES)):
-                ok = usable[b] & np.isfinite(mean[b]) & image.known_bands[b]
-                found.setdefault(image.place, [[] for _ in BAND_NAMES])[b].append(
-                    np.stack([v[b][ok] for v in values.values()])
-                )
+    for place, ms, pan, truth, usable in simulated(images):
+        mean, sigma = predictor.predict(ms, pan)
+        values = {"error": np.abs(mean - truth), "sigma": sigma, **ground(ms)}
+        names = list(values)
+        for b, band in enumerate(found.setdefault(place, [[] for _ in BAND_NAMES])):
+            ok = usable[b] & np.isfinite(mean[b])
+            band.append(np.stack([v[b][ok] for v in values.values()]))
     rng = np.random.default_rng(0)
     drawn: dict[str, list[dict[str, Float]]] = {}
     for place, bands in found.items():

@@ -17,7 +17,7 @@ from PIL import Image as Picture
 
 from l8s2 import load_model
 from l8s2.evaluation.baselines import bicubic
-from l8s2.evaluation.calibration import Ratios, error_ratios, validation_scores
+from l8s2.evaluation.calibration import Ratios, error_ratios, simulated, validation_scores
 from l8s2.evaluation.places import by_place, simulate_place, validation_conditions
 from l8s2.tiling import fill_missing
 from l8s2.training.imagery import Image, load_folder
@@ -65,7 +65,7 @@ def picture(path: Path, image: Image, size: int = 260) -> None:
 def main(patches: Path, pictures: Path | None) -> None:
     _, calibration, images = load_folder(patches)
     for model in ("compact", "compact-nopan"):
-        ratios = error_ratios(load_model(model), calibration + images)
+        ratios = error_ratios(load_model(model), simulated(calibration + images))
         for disturbed in (False, True):
             table(model, images, ratios, disturbed=disturbed)
     if pictures is not None:

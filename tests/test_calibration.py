@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from l8s2.evaluation.calibration import error_ratios, factors
+from l8s2.evaluation.calibration import error_ratios, factors, simulated
 from l8s2.evaluation.places import simulate_place
 from l8s2.simulate import Conditions
 
@@ -43,7 +43,7 @@ def test_ratios_are_errors_over_sigma_where_the_band_is_known() -> None:
     truth = simulate_place(stack, Conditions(), 0)[0]
     small = SimpleNamespace(place="small", stack=stack, known_bands=(True,) * 3 + (False,) * 3)
     large = SimpleNamespace(place="large", stack=stack, known_bands=(True,) * 6)
-    ratios = error_ratios(Known(truth, 0.03, 0.01), [small, large, large])
+    ratios = error_ratios(Known(truth, 0.03, 0.01), simulated([small, large, large]))
     assert list(ratios) == ["small", "large"]
     assert [len(band) for band in ratios["small"]] == [100_000] * 3 + [0] * 3
     assert [len(band) for band in ratios["large"]] == [100_000] * 6  # however many images it has

@@ -119,7 +119,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 def one_line(done: Result) -> str:
     assert done.exit_code == 1, done.stderr
     assert done.stdout == ""
-    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith(("warning: ", "evaluating: "))]
     assert line.startswith("l8s2: ")
     return line
 

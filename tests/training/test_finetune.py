@@ -125,3 +125,21 @@ def test_nothing_to_start_from_or_to_learn_from(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["finetune", str(tmp_path), "-o", str(tmp_path / "run")])
     assert done.exit_code == 1
     assert "holds an .npz that is no imagery" in done.output
+
+
+def test_finetune_on_real_pairs(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    from made_set import made
+
+    made(tmp_path / "set")
+    arguments = ["finetune", "--model", "compact-nopan", str(tmp_path / "set"), "-o", str(tmp_path / "run")]
+    done = CliRunner().invoke(main, [*arguments, "--steps", "2", "--json"])
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert (result["held_out"], result["held_out_images"], result["held_out_places"]) == ("real pairs", 1, 1)
+    assert np.isfinite([*result["psnr"]["start"], *result["psnr"]["finetuned"]]).all()
+    assert all(0 < share <= 1 for share in result["coverage"]["finetuned"])
+    (tmp_path / "set" / "split.csv").unlink()
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 1
+    assert "no patches on side Train; build some, and put them on sides" in done.output

@@ -85,7 +85,8 @@ def finetune(
     """Go on training a model on a region of your own, and hear whether that was any use.
 
     IMAGERY is a folder of .npz archives of Sentinel-2 (docs/training.md). A strip of each image, with a gap above, is held
-    out; bicubic, the starting and the new weights are compared on it.
+    out; bicubic, the starting and the new weights are compared on it. Or IMAGERY is a set of real pairs: then side Train is
+    learned from, and side Test held out.
     """
     with _extra():
         from l8s2.training.finetune import finetune as run

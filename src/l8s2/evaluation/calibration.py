@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from l8s2.evaluation.places import PlaceScore, score_image, simulate_place, validation_conditions
+from l8s2.evaluation.places import Observed, PlaceScore, score_image, simulate_place, validation_conditions
 from l8s2.sensors import BANDS
 from l8s2.simulate import Conditions
 from l8s2.trust import Z_90
@@ -20,23 +20,28 @@ Ratios = dict[str, list[NDArray[np.float32]]]
 """Place to |error| / sigma of each of the six bands, as many of every place."""
 
 
-def error_ratios(predictor: Any, images: Sequence[Any]) -> Ratios:
-    """Errors in units of sigma, on simulated observations under random conditions (noise, haze, optics, jitter).
+def simulated(images: Sequence[Any]) -> Iterator[Observed]:
+    """Each image three times under random conditions: noise, haze, optics, jitter.
 
-    Args:
-        predictor: keeps predictors.Predictor's contract.
-        images: with ``place``, ``stack`` (6, H, W) and ``known_bands``, as training.imagery.Image.
+    ``images``: with ``place``, ``stack`` (6, H, W) and ``known_bands``, as training.imagery.Image.
     """
-    found: dict[str, list[list[NDArray[np.float32]]]] = {}
     for i, image in enumerate(images):
         for draw in range(_DRAWS):
             conditions = Conditions.random(np.random.default_rng((i, draw)))
             truth, ms, pan, usable = simulate_place(image.stack, conditions, seed=draw)
-            mean, sigma = predictor.predict(ms, pan)
-            bands = found.setdefault(image.place, [[] for _ in BANDS])
-            for b, known in enumerate(image.known_bands):
-                ok = usable[b] & np.isfinite(mean[b]) & known
-                bands[b].append((np.abs(mean[b] - truth[b]) / sigma[b])[ok])
+            known = np.array(image.known_bands)[:, None, None]
+            yield Observed(image.place, ms, pan, truth, usable & known)
+
+
+def error_ratios(predictor: Any, observed: Iterable[Observed]) -> Ratios:
+    """Errors in units of sigma. ``predictor`` keeps predictors.Predictor's contract."""
+    found: dict[str, list[list[NDArray[np.float32]]]] = {}
+    for place, ms, pan, truth, usable in observed:
+        mean, sigma = predictor.predict(ms, pan)
+        bands = found.setdefault(place, [[] for _ in BANDS])
+        for b, band in enumerate(bands):
+            ok = usable[b] & np.isfinite(mean[b])
+            band.append((np.abs(mean[b] - truth[b]) / sigma[b])[ok])
     rng = np.random.default_rng(0)
     return {place: [_drawn(np.concatenate(parts), rng) for parts in bands] for place, bands in found.items()}
 

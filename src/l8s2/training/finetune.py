@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,23 @@ import numpy as np
 import torch
 
 from l8s2 import __version__
-from l8s2.evaluation.calibration import error_ratios
-from l8s2.evaluation.places import PlaceScore
+from l8s2.data.dataset import kind_of, open_pairs
+from l8s2.evaluation.calibration import error_ratios, simulated
+from l8s2.evaluation.places import Observed, PlaceScore, of_pair
 from l8s2.model_folder import save_model_folder
 from l8s2.models import Compact
 from l8s2.sensors import BAND_NAMES
 from l8s2.training.config import RunConfig, Simulated, parse
 from l8s2.training.loop import Report, train
+from l8s2.training.pairs import PairCrops
 from l8s2.training.run_folder import RunFolder, read_checkpoint
-from l8s2.training.sources import prepare, split
+from l8s2.training.sources import Prepared, prepare, split
 from l8s2.training.start import begin
 from l8s2.training.validation import Trained, band_means, validate
 from l8s2.trust import Z_90
 
+SIMULATED = "simulated with the nominal sensor"
+"""What is compared on, where it is not real pairs."""
 WORTH = 0.1
 """Decibels, mean of the bands, by which new weights must be better to be recommended; no band may lose as much."""
 IMAGES = 24
@@ -45,13 +50,14 @@ def finetune(
 ) -> dict[str, Any]:
     """Go on training ``model`` on a region, and compare it with bicubic and with what it was.
 
-    Pairs are simulated from ``imagery``. The lowest quarter of the rows of every image (of every place where images are
-    small) is neither trained on nor looked at before the end, and a gap above it is used for nothing. The sigma of a compact
-    network is scaled on the ground that was trained on.
+    Pairs are simulated from archives. The lowest quarter of the rows of every image (of every place where images are
+    small) is neither trained on nor looked at before the end, and a gap above it is used for nothing. Of real pairs side Train
+    is trained on, and side Test not looked at before the end. The sigma of a compact network is scaled on the ground that was
+    trained on.
 
     Args:
         model: as ``model.start`` in the configuration.
-        imagery: folder of .npz archives of Sentinel-2, see ``training.imagery``.
+        imagery: folder of .npz archives of Sentinel-2, see ``training.imagery``, or a set of real pairs, see ``data.dataset``.
         folder: of the run; the finished model is its ``model``.
         steps: of training. learning_rate: at its highest. batch: pairs to a step.
         resume, max_minutes, report: as ``loop.train``.
@@ -60,18 +66,19 @@ def finetune(
         ``verdict`` in words and ``use`` as a bool; ``psnr`` and ``coverage`` by bicubic, start, finetuned: a list of bands.
     """
     config = _config(model, imagery, steps, learning_rate, batch)
-    prepared = prepare(config.data, config.seed)
+    before, architecture, model_config = begin(config.model)
+    prepared = prepare(config.data, config.seed, pan=bool(before.uses_pan), report=report)
     outcome = train(config, folder, resume=resume, max_minutes=max_minutes, prepared=prepared, report=report)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    before, architecture, model_config = begin(config.model)
     after, _, _ = begin(config.model)
     state = read_checkpoint(RunFolder(folder).last)  # not the best: the held-out ground must have no say
     after.load_state_dict(state["average"])
     if isinstance(after, Compact):
         report("scaling sigma on the ground that was trained on")
-        _scale_sigma(after, config, device)
+        _scale_sigma(after, config, prepared, device)
     report("comparing with the starting weights on the held-out ground")
-    found = verdict(*(validate(network, prepared, device=device) for network in (before, after)))
+    first, then = (validate(network, prepared, device=device) for network in (before, after))
+    found = verdict(first, then, "real pairs" if config.data.pairs else SIMULATED)
     card = (
         f"# {folder.name}\n\n{architecture}, {state['step']} steps of fine-tuning from {model} with l8s2 {__version__}.\n\n"
         f"```\n{table(found)}\n```\n"
@@ -80,27 +87,37 @@ def finetune(
     return {"model": str(outcome.model), "start": model, "step": state["step"], **found}
 
 
-def _scale_sigma(network: Compact, config: RunConfig, device: str) -> None:
-    """Make +-1.645 sigma hold 90 % of the errors on (at most IMAGES of) the images trained on, each band by itself."""
-    assert config.data.simulated is not None
-    images, _ = split(config.data.simulated)
-    ratios = error_ratios(Trained(network, device), images[:IMAGES])
+def _scale_sigma(network: Compact, config: RunConfig, prepared: Prepared, device: str) -> None:
+    """Make +-1.645 sigma hold 90 % of the errors on (at most IMAGES of) what was trained on, each band by itself."""
+    if isinstance(prepared.training, PairCrops):
+        pairs = prepared.training.pairs
+        some = np.unique(np.linspace(0, len(pairs) - 1, IMAGES).astype(int))
+        observed: Iterable[Observed] = (of_pair(pairs[int(n)]) for n in some)
+    else:
+        assert config.data.simulated is not None
+        observed = simulated(split(config.data.simulated)[0][:IMAGES])
+    ratios = error_ratios(Trained(network, device), observed)
     bands = [np.concatenate(band) for band in zip(*ratios.values(), strict=True)]
     scale = [np.quantile(band, 0.9) / Z_90 if band.size else 1.0 for band in bands]
     network.calibration.mul_(torch.tensor(scale).to(network.calibration))
 
 
 def _config(model: str, imagery: Path, steps: int, rate: float, batch: int) -> RunConfig:
-    data = {"folder": imagery, "split": "strips"}
-    images, _ = split(Simulated.model_validate(data))
-    data["size"] = min(40, max(min(image.stack.shape[1:]) // 3 for image in images))
+    if kind_of(imagery):
+        kind, data = "pairs", {"folder": imagery, "validation_side": "Test"}
+        data["size"] = min(40, min(open_pairs(imagery, "Train")[0].ms.shape[1:]) - 1)
+    else:
+        kind, data = "simulated", {"folder": imagery, "split": "strips"}
+        images, _ = split(Simulated.model_validate(data))
+        data["size"] = min(40, max(min(image.stack.shape[1:]) // 3 for image in images))
     return parse(
         {
             "model": {"start": model},
-            "data": {"batch": batch, "simulated": data},
+            "data": {"batch": batch, kind: data},
             "optimizer": {"learning_rate": rate},
             "schedule": {"warmup": min(20, steps // 4)},
             "steps": steps,
+            "validate_every": steps,
             "ema": 0.99,
             "checkpoint_every": 50,
             "log_every": 50,
@@ -109,8 +126,8 @@ def _config(model: str, imagery: Path, steps: int, rate: float, batch: int) -> R
     )
 
 
-def verdict(before: list[PlaceScore], after: list[PlaceScore]) -> dict[str, Any]:
-    """Scores of the starting and of the new weights on the same held-out images, and what follows from them."""
+def verdict(before: list[PlaceScore], after: list[PlaceScore], kind: str = SIMULATED) -> dict[str, Any]:
+    """Scores of the starting and of the new weights on the same held-out images of ``kind``, and what follows from them."""
     baseline = band_means(before, lambda s: -20 * np.log10(s.bicubic_rmse))
     start, new = (band_means(scores, lambda s: -20 * np.log10(s.rmse)) for scores in (before, after))
     gain, worst = float(np.nanmean(new - start)), int(np.nanargmin(new - start))
@@ -142,6 +159,7 @@ def verdict(before: list[PlaceScore], after: list[PlaceScore]) -> dict[str, Any]
     return {
         "verdict": words,
         "use": use,
+        "held_out": kind,
         "held_out_images": len(before),
         "held_out_places": len({s.place for s in before}),
         "bands": list(BAND_NAMES),
@@ -164,7 +182,7 @@ def table(result: dict[str, Any]) -> str:
     lines += [f"{kind:12s}" + "".join(_cell(x, "9.3f") for x in row) for kind, row in result["coverage"].items()]
     images, places = result["held_out_images"], result["held_out_places"]
     lines += [
-        f"on {images} held-out image{'s'[: images != 1]} of {places} place{'s'[: places != 1]}, simulated with the nominal sensor",
+        f"on {images} held-out image{'s'[: images != 1]} of {places} place{'s'[: places != 1]}, {result['held_out']}",
         result["verdict"],
     ]
     return "\n".join(lines)

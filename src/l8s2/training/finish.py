@@ -15,7 +15,7 @@ import torch
 
 from l8s2 import __version__
 from l8s2.engines import TorchNetwork
-from l8s2.evaluation.calibration import Ratios, error_ratios, factors, validation_scores
+from l8s2.evaluation.calibration import Ratios, error_ratios, factors, simulated, validation_scores
 from l8s2.evaluation.places import by_place
 from l8s2.models import Compact, CompactConfig
 from l8s2.predictors import NetworkPredictor, Predictor, load_model
@@ -69,7 +69,7 @@ def main(run: Path, imagery: Path, output: Path) -> None:
     network.load_state_dict(state["average"])
     training, calibration, validation = load_folder(imagery)
     checkpoint = TorchNetwork(lambda: deepcopy(network))
-    ratios = error_ratios(NetworkPredictor("in training", "", checkpoint, None), calibration + validation)
+    ratios = error_ratios(NetworkPredictor("in training", "", checkpoint, None), simulated(calibration + validation))
     network.calibration.mul_(torch.tensor(factors(ratios)))
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
