@@ -6,6 +6,7 @@ import math
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,6 @@ from l8s2.whole_folder import fsync
 BBox = tuple[float, float, float, float]
 """West, south, east, north, WGS 84 degrees; west > east crosses the antimeridian."""
 Pixels = NDArray[np.generic]
-_DRIVERS = ["GTiff", "JP2OpenJPEG"]
 _GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_HTTP_CONNECTTIMEOUT": "10",
@@ -60,10 +60,13 @@ def download_window(address: Address, path: Path, window: Window | None, watch: 
         from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
         place = address(fresh)
+        driver = (
+            "JP2OpenJPEG" if urlsplit(place).path.lower().endswith(".jp2") else "GTiff"
+        )  # none that leads to other files
         try:
             with warnings.catch_warnings(), rasterio.Env(**_GDAL):
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                with rasterio.open(f"/vsicurl/{place}" if "://" in place else place, driver=_DRIVERS) as source:
+                with rasterio.open(f"/vsicurl/{place}" if "://" in place else place, driver=driver) as source:
                     return _read(source, path.name, window, watch)
         except RasterioError:
             if "://" in place:
