@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -8,6 +9,12 @@ from hypothesis import settings
 settings.register_profile("l8s2", deadline=None)  # a busy machine is no failure
 settings.load_profile("l8s2")
 sys.path.append(str(Path(__file__).parent / "data"))  # made_patches is for all
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """Ctrl-C arrives, even where the tests run in the background of a shell that keeps it from them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
