@@ -16,7 +16,7 @@ pytest.importorskip("safetensors")
 from l8s2 import load_model, models  # noqa: E402
 from l8s2.cli import main  # noqa: E402
 from l8s2.model_folder import open_model_folder, save_model_folder  # noqa: E402
-from l8s2.model_info import embedded  # noqa: E402
+from l8s2.predictors import located  # noqa: E402
 
 CONFIG = {"depth": 2, "growth_factor": 3, "gaussian": True, "ca_layer": True}
 
@@ -146,7 +146,7 @@ def test_an_onnx_file_that_answers_otherwise_is_not_kept(
 
 def test_what_is_already_onnx_is_copied(tmp_path: Path) -> None:
     assert run("export", "compact", "-o", tmp_path / "x.onnx").exit_code == 0
-    assert (tmp_path / "x.onnx").read_bytes() == embedded()["compact"].read_bytes()
+    assert (tmp_path / "x.onnx").read_bytes() == located("compact").read_bytes()
 
 
 def test_pickled_weights_become_safetensors(folder: Path, tmp_path: Path) -> None:
@@ -159,8 +159,8 @@ def test_pickled_weights_become_safetensors(folder: Path, tmp_path: Path) -> Non
 
 def test_what_cannot_be_used_is_one_line(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "rubbish.onnx").write_bytes(b"rubbish" * 99)
-    assert "no such model; give compact, compact-nopan, a folder" in refusal("info", "nonsense")
-    assert "no such model" in refusal("info", "no/such.safetensors")
+    assert "neither a name nor a file; give compact, compact-nopan" in refusal("info", "nonsense")
+    assert "neither a name nor a file" in refusal("info", "no/such.safetensors")
     assert "HF_HUB_OFFLINE" in refusal("info", "someone/nothing")
     for verb in ("info", "convert"):
         assert "rubbish.onnx" in refusal(

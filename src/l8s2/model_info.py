@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +13,16 @@ from l8s2 import hub
 from l8s2.engines import ModelFile, openvino_core
 from l8s2.errors import InputError
 from l8s2.model_folder import CARD, convert_model, import_torch, open_model_folder, save_model_folder
-from l8s2.predictors import PUBLISHED_ENSEMBLE
-
-
-def embedded() -> dict[str, Path]:
-    """ONNX files in the package, by name."""
-    folder = Path(str(files("l8s2") / "weights"))
-    return {path.stem: path for path in sorted(folder.glob("*.onnx"), key=lambda path: path.stem)}
+from l8s2.predictors import EMBEDDED, PUBLISHED_ENSEMBLE, located
 
 
 def available() -> list[dict[str, Any]]:
     """name, kind (embedded, alias, published, cached), path or None of every model that a name is known of."""
-    rows: list[dict[str, Any]] = [{"name": n, "kind": "embedded", "path": str(p)} for n, p in embedded().items()]
+    rows: list[dict[str, Any]] = [{"name": n, "kind": "embedded", "path": str(located(n))} for n in EMBEDDED]
     cached = {name: str(path) for name, path in hub.cached().items()}
     rows.append({"name": PUBLISHED_ENSEMBLE, "kind": "alias", "path": "all four of:", "members": list(hub.PUBLISHED)})
     rows += [{"name": name, "kind": "published", "path": cached.pop(name, None)} for name in hub.PUBLISHED]
     return rows + [{"name": name, "kind": "cached", "path": path} for name, path in cached.items()]
-
-
-def located(name: str) -> Path:
-    """The file or folder of an embedded model, of a path, or of owner/name on the Hub, fetched if need be."""
-    if name in embedded():
-        return embedded()[name]
-    if Path(name).exists():
-        return Path(name)
-    if hub.NAME.fullmatch(name) and Path(name).suffix not in (".onnx", ".safetensors", ".bin", ".pt", ".pth"):
-        return hub.fetch(name)
-    known = ", ".join(embedded())
-    raise InputError(f"{name}: no such model; give {known}, a folder, a file of weights, or owner/name on the Hub")
 
 
 def describe(name: str) -> dict[str, Any]:

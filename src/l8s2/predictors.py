@@ -26,6 +26,8 @@ POSSIBLE = (
     "Hugging Face Hub, or several of these with commas between"
 )
 """What ``load_model`` takes."""
+_FILES = (".onnx", ".safetensors", ".bin", ".pt", ".pth")
+"""Endings of what is a file, not a name on the Hub."""
 PAN_REACH = 3
 """MS pixels around missing pan that are left to the pan-less twin."""
 LARGEST_TILE = 512
@@ -271,10 +273,10 @@ def load_model(
 
 
 def _load_one(name: str, engine: Engine, threads: int | None, mc_dropout: int | None) -> NetworkPredictor:
-    path = Path(name)
+    path = located(name)
     network: OpenVinoNetwork | TorchNetwork
-    if name in EMBEDDED or path.suffix == ".onnx":
-        file = ModelFile(Path(str(files("l8s2") / "weights" / f"{name}.onnx")) if name in EMBEDDED else path)
+    if path.suffix == ".onnx":
+        file = ModelFile(path)
         network = (
             OpenVinoNetwork(file, threads) if engine == "openvino" else TorchNetwork(file.build, threads, file.domain)
         )
@@ -282,7 +284,7 @@ def _load_one(name: str, engine: Engine, threads: int | None, mc_dropout: int | 
     else:
         from l8s2.model_folder import open_model_folder
 
-        stored = open_model_folder(path if os.path.exists(name) else _fetched(name))
+        stored = open_model_folder(path)
         network = TorchNetwork(stored.build, threads)
         name, sha256 = stored.name, stored.sha256
     twin = None
@@ -295,10 +297,15 @@ def _load_one(name: str, engine: Engine, threads: int | None, mc_dropout: int | 
     return NetworkPredictor(name, sha256, MonteCarlo(network, mc_dropout, name=name), twin)
 
 
-def _fetched(name: str) -> Path:
-    """The folder of a model on the Hub."""
+def located(name: str) -> Path:
+    """The file or folder of an embedded model, of a path, or of owner/name on the Hub, fetched if need be."""
+    if name in EMBEDDED:
+        return Path(str(files("l8s2") / "weights" / f"{name}.onnx"))
+    path = Path(name)
+    if path.exists():
+        return path
     from l8s2.hub import NAME, fetch
 
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or path.suffix in _FILES:
         raise InputError(f"model {name}: neither a name nor a file; give {POSSIBLE}")
     return fetch(name)

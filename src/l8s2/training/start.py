@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, is_dataclass
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from l8s2.errors import InputError
 from l8s2.models import OnLattice, build
-from l8s2.predictors import EMBEDDED
+from l8s2.predictors import located
 from l8s2.training.config import Model
 from l8s2.training.run_folder import read_checkpoint
 
@@ -43,22 +41,18 @@ def begin(model: Model) -> tuple[nn.Module, str, dict[str, Any]]:
 
 
 def _stored(name: str) -> tuple[nn.Module, str, dict[str, Any]]:
-    path = Path(str(files("l8s2") / "weights" / f"{name}.onnx")) if name in EMBEDDED else Path(name)
+    path = located(name)
     if path.suffix == ".onnx":
         from l8s2.onnx_files import read_compact
 
         return read_compact(path), "Compact", {}
-    if path.suffix == ".pt" and path.is_file():
+    if path.suffix == ".pt":
         state = read_checkpoint(path)
         network = build(state["architecture"], state["model_config"])
         network.load_state_dict(state["average"])
         return network, state["architecture"], state["model_config"]
     from l8s2.model_folder import open_model_folder
 
-    if not path.exists():
-        from l8s2 import hub
-
-        path = hub.fetch(name)
     stored = open_model_folder(path)
     network = build(stored.architecture, stored.config)
     network.load_state_dict(stored.build().state_dict())  # a copy: what build() returns is mapped from the file
