@@ -111,7 +111,7 @@ class Access:
         """The Planetary Computer's for a collection, kept until it ends."""
         with self._lock:
             token, end = self._tokens.get(item.collection, ("", datetime.min.replace(tzinfo=UTC)))
-            if fresh or end - _EARLY < datetime.now(UTC):
+            if fresh or end < datetime.now(UTC) + _EARLY:
                 known = self._catalogs.get(item.catalog)
                 token, end = _new_token(known.url if known else item.catalog, item.collection)
                 self._tokens[item.collection] = token, end
