@@ -178,7 +178,7 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
     for extra in (qa_pixel, qa_radsat):
         if extra is not None and extra.geobox != bands[0].geobox:
             raise InputError(f"{extra.name}: its grid differs from that of the SR bands; use files of one product")
-    if metadata is not None:
+    if metadata is not None and not product.is_window:
         warnings += _disagreements(metadata.reflective_shape, metadata.corner_ul, bands[0])
 
     level1 = _level1(product, pan)
@@ -196,7 +196,7 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
                 PAN_ADD if level1_metadata.pan_add is None else level1_metadata.pan_add,
                 level1_metadata.sun_elevation,
             )
-            if level1_metadata is not metadata:
+            if level1_metadata is not metadata and not level1.is_window:
                 warnings += _disagreements(level1_metadata.panchromatic_shape, level1_metadata.corner_ul, pan_raster)
         metadata = metadata or level1_metadata
     is_dn = {raster.name: radiometry.is_dn(_sample(raster)) for raster in (*bands, pan_raster) if raster is not None}

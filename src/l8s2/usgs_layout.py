@@ -38,6 +38,14 @@ class ProductFiles:
     unpacked: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False, compare=False)
     """Keeps what was taken out of a compressed archive until the product is no longer used."""
 
+    @property
+    def is_window(self) -> bool:
+        """Whether l8s2 has fetched a part of the scene, whose MTL tells of the whole."""
+        try:
+            return Path(self.source, "window.json").read_text(encoding="utf-8").strip() != "null"
+        except OSError:
+            return False
+
     def read_bytes(self, part: str) -> bytes:
         """The content of a small part, such as the MTL."""
         path = self.parts[part]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,10 @@ from l8s2.cli.shell import JSON, PAN, PRODUCT, ProgressBar, show, warn
 
 
 @click.command()
-@PRODUCT
+@click.argument("product", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--stac", metavar="ITEM", help="Landsat Level-2 STAC item (address or file) to fetch, instead of PRODUCT."
+)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Folder that gets <L2SP id>_S2L. Required unless --dry-run."
 )
@@ -42,9 +48,23 @@ from l8s2.cli.shell import JSON, PAN, PRODUCT, ProgressBar, show, warn
 @click.option("--dry-run", is_flag=True, help="Check the input and tell size, time, memory and disk; write nothing.")
 @JSON
 def harmonize(
-    product: Path, output: Path | None, dry_run: bool, overwrite: bool, as_json: bool, **options: Any
+    product: Path | None,
+    stac: str | None,
+    output: Path | None,
+    dry_run: bool,
+    overwrite: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
-    """Make a 10 m product from a Landsat Level-2 PRODUCT (folder, .tar or .tar.gz)."""
+    """Make a 10 m product from a Landsat Level-2 PRODUCT (folder, .tar or .tar.gz).
+
+    Or from an item of a catalogue (--stac), with --bbox and --mgrs of only as much of it as is needed. What is fetched lies in
+    l8s2's cache until the product is whole.
+    """
+    if (product is None) == (stac is None):
+        raise click.UsageError("Give a PRODUCT, or --stac ITEM instead of one.")
+    if stac and dry_run:
+        raise click.UsageError("--dry-run wants the files; it goes with PRODUCT, not with --stac.")
     from l8s2.pipeline import harmonize_product
     from l8s2.plan import plan_product
 
@@ -52,6 +72,7 @@ def harmonize(
     if dry_run:
         from dataclasses import asdict
 
+        assert product is not None
         plan = asdict(plan_product(product, **options))
         if as_json:
             click.echo(json.dumps(plan, indent=2))
@@ -69,8 +90,10 @@ def harmonize(
     if output is None:
         raise click.UsageError("Missing option '-o' / '--output'.")
     started = time.monotonic()
-    with ProgressBar("harmonising") as progress:
-        folder = harmonize_product(product, output, overwrite=overwrite, progress=progress, warn=warn, **options)
+    with ExitStack() as stack:
+        source = product or stack.enter_context(_fetched(stac or "", output, overwrite, options))
+        with ProgressBar("harmonising") as progress:
+            folder = harmonize_product(source, output, overwrite=overwrite, progress=progress, warn=warn, **options)
     seconds = time.monotonic() - started
     if as_json:
         files = sorted(str(p) for p in folder.iterdir())
@@ -78,6 +101,25 @@ def harmonize(
     else:
         click.echo(str(folder))
         click.echo(f"done in {seconds:.1f} s", err=True)
+
+
+@contextmanager
+def _fetched(stac: str, output: Path, overwrite: bool, options: dict[str, Any]) -> Iterator[Path]:
+    """What is needed of an item, as a product on disk; first all that can be checked without it is."""
+    from l8s2.data.fetched import fetched, landsat_of
+    from l8s2.predictors import load_model
+    from l8s2.product import SUFFIX
+    from l8s2.sensors import MS_GSD
+    from l8s2.target import area_of
+    from l8s2.whole_folder import WholeFolder
+
+    wanted = landsat_of(stac)
+    WholeFolder(output / f"{wanted.landsat[0].product}{SUFFIX}", overwrite=overwrite)
+    model = load_model(options["model"], **{name: options[name] for name in ("engine", "threads", "mc_dropout")})
+    bbox = area_of(options["bbox"], options["mgrs"])
+    margin, bar = MS_GSD * (model.margin + 20), partial(ProgressBar, "fetching", unit="B")
+    with fetched(wanted, bbox=bbox, margin=margin, pan=options["pan"] is None, bar=bar, warn=warn) as product:
+        yield product
 
 
 @click.command()

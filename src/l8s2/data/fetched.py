@@ -1,0 +1,84 @@
+"""A Landsat product straight from a catalogue: fetched into l8s2's cache for as long as it is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from l8s2.data.access import Access
+from l8s2.data.endpoints import known_catalogs
+from l8s2.data.fetch import MARGIN, fetch
+from l8s2.data.wanted import Wanted, gather, with_pans
+from l8s2.errors import InputError
+from l8s2.pipeline import Progress
+
+BBox = tuple[float, float, float, float]
+
+
+def scene_cache() -> Path:
+    """Where scenes lie while they are worked on: $XDG_CACHE_HOME/l8s2/scenes, by default below ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "l8s2" / "scenes"
+
+
+def landsat_of(what: str) -> Wanted:
+    """The one Landsat Level-2 scene of an item (address or file). Raises InputError where it is none, or several."""
+    wanted = gather(what, known_catalogs())
+    if len(wanted.landsat) != 1:
+        raise InputError(f"{what}: holds {len(wanted.landsat)} Landsat Level-2 items; give one")
+    return wanted
+
+
+@contextlib.contextmanager
+def fetched(
+    wanted: Wanted,
+    *,
+    bbox: BBox | None = None,
+    margin: float = MARGIN,
+    pan: bool = True,
+    bar: Callable[[], AbstractContextManager[Progress | None]] = nullcontext,
+    warn: Callable[[str], None] = lambda line: None,
+) -> Iterator[Path]:
+    """The folder of the scene of ``landsat_of``, with pan beside it, for the time of a ``with`` block.
+
+    When the block ends well the files are removed. When anything fails they stay, and the next time what is there is not
+    fetched again.
+
+    Args:
+        bbox: only the window that covers this area, and ``margin`` metres around. None: the whole scene.
+        pan: False leaves the Level-1 item alone.
+        bar: gives a context manager that shows progress while files are fetched.
+        warn: told that there is no pan.
+
+    Raises InputError as ``fetch`` does.
+    """
+    (item,) = wanted.landsat
+    part = "whole" if bbox is None else "_".join(f"{value:g}" for value in (*bbox, margin))
+    folder = scene_cache() / item.product / part
+    if pan:
+        wanted, lines = with_pans(wanted)
+        for line in lines:
+            warn(line)
+    level1 = wanted.pans.get(item.scene) if pan else None
+    stays = f"what was fetched stays in {folder}; the same command goes on from there"
+    access = Access(wanted.catalogs.values())
+    try:
+        with bar() as progress:
+            product, *_ = [
+                fetch(each, folder, access, bbox=bbox, margin=margin, progress=progress)
+                for each in (item, level1)
+                if each
+            ]
+        yield product
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(stays) from None
+    except InputError as error:
+        if not folder.exists():
+            raise
+        raise InputError(f"{error}; {stays}") from error
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.parent.rmdir()
