@@ -10,7 +10,7 @@ import numpy as np
 from l8s2 import grid, masks
 from l8s2.registration import measure_shift
 from l8s2.scene import Scene, open_scene
-from l8s2.sensors import BANDS, MS_GSD, OUTPUT_GSD, PAN_WEIGHTS
+from l8s2.sensors import BANDS, MS_GSD, OUTPUT_GSD, PAN_BLUR, PAN_WEIGHTS
 from l8s2.simulate.optics import resample
 from l8s2.stac import footprint
 from l8s2.tiling import windows
@@ -20,8 +20,6 @@ _PATCH = 256
 _PATCHES = 4
 _BLOCK = 128
 """MS pixels to a side that are measured at a time, so that clouds nobody has flagged spoil few of them."""
-PAN_BLUR = 0.854
-"""Gaussian sigma that turns pan's sharpness into that of the MS bands, 15 m pixels."""
 
 
 def describe(path: str | Path, pan: str | Path | None = None) -> dict[str, Any]:

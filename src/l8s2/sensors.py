@@ -9,6 +9,7 @@ assessments (OLI signal-to-noise ratio).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -99,6 +100,8 @@ PAN_WEIGHTS: tuple[float, float, float] = (0.28, 0.37, 0.35)
 MS_GSD = 30
 PAN_GSD = 15
 OUTPUT_GSD = 10
+PAN_BLUR = math.sqrt(BANDS[1].oli_psf_sigma ** 2 - PAN_PSF_SIGMA**2) / PAN_GSD
+"""Gaussian sigma that turns pan's sharpness into that of the MS bands, 15 m pixels."""
 
 SR_SCALE, SR_OFFSET = 0.0000275, -0.2
 """Landsat Collection-2 Level-2 surface reflectance = DN * SR_SCALE + SR_OFFSET; DN 0 is fill."""

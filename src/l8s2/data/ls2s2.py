@@ -22,7 +22,7 @@ from l8s2.data.adapters import complete, lattice_of, read_tiff
 from l8s2.data.dataset import Lattice, Sample
 from l8s2.errors import InputError
 from l8s2.registration import Shift, measure_shift
-from l8s2.sensors import BANDS, MS_GSD, OUTPUT_GSD, PAN_GSD, PAN_PSF_SIGMA, PAN_WEIGHTS
+from l8s2.sensors import BANDS, MS_GSD, OUTPUT_GSD, PAN_BLUR, PAN_GSD, PAN_WEIGHTS
 from l8s2.simulate.optics import resample
 from l8s2.simulate.sensor import extra_blur
 from l8s2.tiling import Float, Mask, enlarge, fill_missing
@@ -141,8 +141,7 @@ class Ls2s2:
                 continue
             of_pan = (0.0, 0.0)
             if pan is not None:
-                sharper = np.sqrt(BANDS[1].oli_psf_sigma ** 2 - PAN_PSF_SIGMA**2) / PAN_GSD
-                seen = _at_centres(pan, slice(1), ms.values.shape[1:], stated.pan_off, PAN_GSD, sharper)
+                seen = _at_centres(pan, slice(1), ms.values.shape[1:], stated.pan_off, PAN_GSD, PAN_BLUR)
                 visible: Float = np.tensordot(np.array(PAN_WEIGHTS, np.float32), ms.values[:3], 1)
                 shift = measure_shift(visible, seen[0], ms.clear)
                 of_pan = _whole(shift, PAN_GSD / 2, f"{area}: pan")
