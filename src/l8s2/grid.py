@@ -13,7 +13,9 @@ from __future__ import annotations
 import math
 import re
 
+import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 from odc.geo import CRS
 from odc.geo.geobox import GeoBox
 
@@ -115,6 +117,23 @@ def pan_geobox(ms: GeoBox) -> GeoBox:
     x, y = a * (0.5, 0.5)
     transform = Affine(PAN_GSD, 0, x - PAN_GSD / 2, 0, -PAN_GSD, y + PAN_GSD / 2)
     return GeoBox((2 * ms.shape[0], 2 * ms.shape[1]), transform, ms.crs)
+
+
+def ring(box: GeoBox, to_a_side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(4 n + 1,) longitudes and latitudes around a grid, closed; longitudes continuous, so beyond 180 where need be.
+
+    Without a coordinate reference system its own coordinates.
+    """
+    height, width = box.shape
+    along = np.linspace(0, 1, to_a_side, endpoint=False)
+    zero, one = np.zeros_like(along), np.ones_like(along)
+    columns = width * np.concatenate([along, one, 1 - along, zero, [0]])
+    rows = height * np.concatenate([zero, along, one, 1 - along, [0]])
+    a = box.affine
+    x, y = a.a * columns + a.b * rows + a.c, a.d * columns + a.e * rows + a.f
+    if box.crs is not None:
+        x, y = box.crs.transformer_to_crs(CRS("EPSG:4326"))(x, y)
+    return np.unwrap(np.asarray(x), period=360), np.asarray(y)
 
 
 def mgrs_tile(name: str) -> GeoBox:

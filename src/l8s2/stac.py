@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from odc.geo.geobox import GeoBox
 
+from l8s2.grid import ring as ring_of
 from l8s2.sensors import BANDS, OUTPUT_GSD
 
 _SCHEMAS = (
@@ -196,19 +197,9 @@ def footprint(geobox: GeoBox) -> tuple[dict[str, Any], list[float]]:
 
     Cut in two where it crosses the antimeridian; then west > east in the bbox, as GeoJSON has it.
     """
-    from odc.geo import CRS
     from odc.geo.geom import box, polygon
 
-    height, width = geobox.shape
-    along = np.linspace(0, 1, _POINTS_A_SIDE, endpoint=False)
-    zero, one = np.zeros_like(along), np.ones_like(along)
-    columns = width * np.concatenate([along, one, 1 - along, zero, [0]])
-    rows = height * np.concatenate([zero, along, one, 1 - along, [0]])
-    a = geobox.affine
-    x, y = a.a * columns + a.b * rows + a.c, a.d * columns + a.e * rows + a.f
-    if geobox.crs is not None:
-        x, y = geobox.crs.transformer_to_crs(CRS("EPSG:4326"))(x, y)
-    x, y = np.unwrap(np.asarray(x), period=360), np.asarray(y)
+    x, y = ring_of(geobox, _POINTS_A_SIDE)
     round_a_pole = abs(x[-1] - x[0]) > 180
     if round_a_pole:
         pole = np.copysign(90, y.mean())

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo import CRS
 from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
@@ -191,11 +190,4 @@ def cells(box: GeoBox, side: int) -> Iterator[tuple[slice, slice]]:
 
 def outline(box: GeoBox, to_a_side: int = 1) -> NDArray[np.float64]:
     """(4 n + 1, 2) longitude and latitude around a grid, closed; longitudes continuous, so beyond 180 where need be."""
-    height, width = box.shape
-    along = np.linspace(0, 1, to_a_side, endpoint=False)
-    zero, one = np.zeros_like(along), np.ones_like(along)
-    columns = width * np.concatenate([along, one, 1 - along, zero, [0]])
-    rows = height * np.concatenate([zero, along, one, 1 - along, [0]])
-    a = box.affine
-    longitude, latitude = box.crs.transformer_to_crs(CRS("EPSG:4326"))(a.a * columns + a.c, a.e * rows + a.f)
-    return np.stack([np.unwrap(longitude, period=360), np.asarray(latitude)], axis=1)
+    return np.stack(grid.ring(box, to_a_side), axis=1)
