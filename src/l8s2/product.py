@@ -122,14 +122,14 @@ class ProductWriter:
 
         Raises InputError where the disk does not take it.
         """
-        samples = _encoded(mean)
+        samples = encoded(mean)
         known = samples != NODATA
         with self._disk():
             self._files["surface_reflectance"].write(rows, columns, samples)
             if self._sigma:
                 if sigma is None:
                     raise ValueError("sigma is None, but this product has a SIGMA file")
-                errors = np.where(known & ~np.isnan(sigma), np.maximum(_encoded(sigma), 1), np.int16(NODATA))
+                errors = np.where(known & ~np.isnan(sigma), np.maximum(encoded(sigma), 1), np.int16(NODATA))
                 self._files["sigma"].write(rows, columns, errors)
             self._files["qa"].write(rows, columns, qa[None])
         self._preview.add("after", rows, columns, samples[2::-1], known[:3].all(0))
@@ -143,7 +143,7 @@ class ProductWriter:
         height, width = rows.stop - rows.start, columns.stop - columns.start
         r = np.arange(height) * rgb.shape[1] // height
         c = np.arange(width) * rgb.shape[2] // width
-        samples = _encoded(rgb)[:, r[:, None], c]
+        samples = encoded(rgb)[:, r[:, None], c]
         self._preview.add("before", rows, columns, samples, (samples != NODATA).all(0))
 
     def finish(self, info: ItemInfo, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Path:
@@ -198,7 +198,7 @@ class ProductWriter:
             ) from error
 
 
-def _encoded(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
+def encoded(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
     """Reflectance as int16 steps; NODATA for NaN."""
     steps = np.clip(np.rint(reflectance * np.float32(1 / SCALE)), -_LIMIT, _LIMIT)
     return np.where(np.isnan(steps), np.float32(NODATA), steps).astype(np.int16)

@@ -15,13 +15,11 @@ from l8s2.data.adapters import ShardPairs, sample_of
 from l8s2.data.patch import Patch
 from l8s2.data.shard import hdf5
 from l8s2.errors import InputError
+from l8s2.product import NODATA, SCALE, encoded
 from l8s2.sensors import BAND_NAMES, SR_OFFSET, SR_SCALE
 from l8s2.simulate.optics import resample
 from l8s2.tiling import Float, enlarge, fill_missing
 from l8s2.whole_folder import WholeFolder, fsync
-
-_SCALE, _NODATA = 1e-4, -32768
-
 
 Progress = Callable[[int, int], None]
 """Told how many of how many 10 m pixels are written."""
@@ -61,13 +59,13 @@ def _published(patch: Patch) -> dict[str, Any]:
     light = np.sin(np.radians(facts.landsat_sun_elevation))
     if np.isnan(light):
         raise InputError(f"{patch.id}: no sun elevation, which the published pan is without; export geotiff instead")
-    truth = np.clip(np.rint(sample.truth * 1e4), _NODATA, 32767)
+    truth = encoded(sample.truth)
     truth[truth == 0] = 1  # 0 is fill
     h, w = patch.box.shape
     rows, columns = (np.arange(3 * n) / 3 - 1 / 6 for n in (h, w))
     zoomed = np.where(enlarge(np.isnan(sample.ms)), np.nan, resample(fill_missing(sample.ms), rows, columns, 0.0))
     return {
-        "s2_image": np.where(sample.valid[0], truth, 0).astype(np.int16),
+        "s2_image": np.where(sample.valid[0], truth, np.int16(0)),
         "l8_image": _landsat_dn(sample.ms),
         "l8_zoomed": _landsat_dn(zoomed),
         "l8_pan": np.nan_to_num(sample.pan * np.float32(light)),
@@ -113,11 +111,8 @@ def export_geotiff(
 def _write_tiff(path: Path, values: np.ndarray[Any, Any], box: GeoBox, names: tuple[str, ...]) -> None:
     import rasterio
 
-    if values.dtype == bool:
-        stored, nodata = values.astype(np.uint8), None
-    else:
-        dn = np.clip(np.rint(values / _SCALE), _NODATA + 1, 32767)
-        stored, nodata = np.where(np.isnan(values), _NODATA, dn).astype(np.int16), _NODATA
+    nodata = None if values.dtype == bool else NODATA
+    stored = values.astype(np.uint8) if nodata is None else encoded(values)
     with rasterio.open(
         path, "w", driver="GTiff", count=len(stored), height=stored.shape[1], width=stored.shape[2], dtype=stored.dtype,
         crs=str(box.crs), transform=box.affine, nodata=nodata, compress="deflate", predictor=2,
@@ -125,7 +120,7 @@ def _write_tiff(path: Path, values: np.ndarray[Any, Any], box: GeoBox, names: tu
         file.write(stored)
         file.descriptions = names
         if nodata is not None:
-            file.scales = (_SCALE,) * len(stored)
+            file.scales = (SCALE,) * len(stored)
     fsync(path)
 
 

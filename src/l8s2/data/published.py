@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from l8s2.errors import InputError
+from l8s2.sensors import SR_OFFSET, SR_SCALE
 from l8s2.tiling import Float, Mask, dilate, fill_missing
 
 FILL_RADIUS = 2
@@ -128,7 +129,7 @@ class Patches:
     def _pair(self, s2: np.ndarray, l8: np.ndarray, pan: Float) -> Patch:
         shape = (s2.shape[1], s2.shape[2])
         no_ms, no_pan = (l8 == 0).any(0), ~np.isfinite(pan) | (pan == 0)
-        reflectance = np.where(no_ms, np.nan, l8 * np.float32(2.75e-5) - np.float32(0.2)).astype(np.float32)
+        reflectance = np.where(no_ms, np.nan, l8 * np.float32(SR_SCALE) + np.float32(SR_OFFSET)).astype(np.float32)
         filled = fill_missing(reflectance), fill_missing(np.where(no_pan, np.nan, pan)[None].astype(np.float32))
         gone = [_nearest(dilate(mask, FILL_RADIUS), shape) for mask in (no_ms, no_pan)]
         valid = (s2 != 0) & ~(gone[0] | gone[1])
