@@ -14,6 +14,7 @@ from l8s2.engines import ModelFile, openvino_core
 from l8s2.errors import InputError
 from l8s2.model_folder import CARD, convert_model, import_torch, open_model_folder, save_model_folder
 from l8s2.predictors import EMBEDDED, PUBLISHED_ENSEMBLE, located
+from l8s2.whole_folder import whole_file
 
 
 def available() -> list[dict[str, Any]]:
@@ -122,9 +123,8 @@ def export(name: str, output: Path, *, overwrite: bool = False) -> Path:
         raise InputError(f"{output.parent}: no such folder; make it, or give another file")
     path = located(name)
     if path.suffix == ".onnx":
-        temporary = output.with_name(f".{output.name}.tmp")
-        shutil.copyfile(path, temporary)
-        temporary.replace(output)
+        with whole_file(output) as draft:
+            shutil.copyfile(path, draft)
         return output
     model = open_model_folder(path)
     import_torch()

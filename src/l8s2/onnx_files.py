@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from l8s2.engines import openvino_core
 from l8s2.errors import InputError
 from l8s2.model_tensors import fill
 from l8s2.models import Compact, OnLattice, build
+from l8s2.whole_folder import whole_file
 
 TOLERANCE = 1e-4
 """Largest difference between the file's answer and the network's: one step of the integers that a product stores."""
@@ -30,24 +30,20 @@ def export(network: nn.Module, config: Mapping[str, Any], name: str, path: Path)
     Inputs ``ms`` (B, 6, h, w) and, if used, ``pan`` (B, 1, 2h, 2w), h and w multiples of ``stride``; outputs ``mean`` and,
     if there is one, ``sigma`` (B, 6, 3h, 3w). The metadata say the rest. Raises InputError where the answers differ.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # torchvision is no concern of anybody's here
-    try:
+    with whole_file(path) as draft:
         with warnings.catch_warnings(action="ignore"):  # of the exporter about itself
             if isinstance(network, Compact):
                 from l8s2.training.export import export_onnx
 
-                export_onnx(network, temporary, {"name": name})
+                export_onnx(network, draft, {"name": name})
             else:
-                _export_plain(network, config, name, temporary)
-        difference = _difference(network, temporary)
+                _export_plain(network, config, name, draft)
+        difference = _difference(network, draft)
         if not difference < TOLERANCE:
             raise InputError(
                 f"{name}: the ONNX file differs from the network by {difference:.2g}; keep to the model folder"
             )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class _Outputs(nn.Module):

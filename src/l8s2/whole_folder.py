@@ -1,4 +1,4 @@
-"""A folder that appears under its name only when everything in it is written."""
+"""Folders and files that appear under their names only when everything in them is written."""
 
 from __future__ import annotations
 
@@ -118,6 +118,18 @@ class WholeFolder:
         with contextlib.suppress(OSError):
             for path in self._made:
                 path.rmdir()
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A draft beside ``path`` to write, which takes its name at the end of the ``with`` block; removed where that fails."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield draft
+        fsync(draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

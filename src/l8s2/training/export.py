@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from l8s2.models import Compact
 from l8s2.trust import Domain
+from l8s2.whole_folder import whole_file
 
 
 class _Stages(nn.Module):
@@ -74,6 +74,5 @@ def export_onnx(network: Compact, path: Path, card: dict[str, object], domain: D
     for key, text in metadata.items():
         proto.metadata_props.add(key=key, value=text)
     onnx.checker.check_model(proto)
-    temporary = path.with_suffix(".tmp")
-    onnx.save(proto, temporary)
-    os.replace(temporary, path)
+    with whole_file(path) as draft:
+        onnx.save(proto, draft)

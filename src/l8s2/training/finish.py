@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from copy import deepcopy
 from pathlib import Path
@@ -24,6 +23,7 @@ from l8s2.tiling import fill_missing
 from l8s2.training.export import export_onnx
 from l8s2.training.imagery import CALIBRATION, Image, load_folder
 from l8s2.trust import Domain, local_mean
+from l8s2.whole_folder import whole_file
 
 
 def colours(images: list[Image], each: int = 800) -> np.ndarray:
@@ -83,10 +83,8 @@ def main(run: Path, imagery: Path, output: Path) -> None:
     tables = {
         kind: validate(predictor, validation, ratios, disturbed=kind == "disturbed") for kind in ("clean", "disturbed")
     }
-    text = model_card(network, card, tables)
-    temporary = output.with_suffix(".md.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, output.with_suffix(".md"))
+    with whole_file(output.with_suffix(".md")) as draft:
+        draft.write_text(model_card(network, card, tables), encoding="utf-8")
     click.echo(json.dumps(tables["clean"]["mean"]))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 
 from l8s2.errors import InputError
-from l8s2.whole_folder import fsync
+from l8s2.whole_folder import whole_file
 
 FREE = {
     *("data.simulated.folder", "data.pairs.folder", "data.published.csv_path", "data.published.patch_path"),
@@ -76,10 +75,8 @@ class RunFolder:
     def save(self, path: Path, state: dict[str, Any]) -> None:
         """Write a checkpoint; it is there under its name only when it is whole."""
         self.path.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        fsync(temporary)
-        os.replace(temporary, path)
+        with whole_file(path) as draft:
+            torch.save(state, draft)
 
     def forget_after(self, step: int) -> None:
         """Take what was logged after ``step``, only in part, or because a run stopped, out of the log."""
@@ -93,9 +90,8 @@ class RunFolder:
                     kept.append(line + "\n")
             except ValueError:  # cut off in the middle
                 continue
-        temporary = self.metrics.with_suffix(".tmp")
-        temporary.write_text("".join(kept), encoding="utf-8")
-        os.replace(temporary, self.metrics)
+        with whole_file(self.metrics) as draft:
+            draft.write_text("".join(kept), encoding="utf-8")
 
     def log(self, line: Mapping[str, Any]) -> None:
         """Add a line."""
