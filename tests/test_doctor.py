@@ -74,7 +74,16 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch, no_sockets: None
         done = run("--offline", *more)
         assert done.exit_code == 0
         assert SECRET not in done.output
-    assert told("--offline")["Hugging Face Hub"] == ("ok", "HF_TOKEN is set")
+    found = told("--offline")
+    assert found["Hugging Face Hub"] == ("ok", "HF_TOKEN is set")
+    assert {found[way][0] for way in ("s3-requester-pays", "cdse-s3-keys", "planetary-computer-token")} == {"ok"}
+
+
+def test_ways_that_are_not_open(no_sockets: None) -> None:
+    found = told("--offline")
+    assert found["s3-requester-pays"][0] == found["cdse-s3-keys"][0] == found["usgs-login"][0] == "missing"
+    assert "AWS_ACCESS_KEY_ID" in found["s3-requester-pays"][1]
+    assert "EarthExplorer" in found["usgs-login"][1]
 
 
 def test_a_hub_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ def doctor(context: click.Context, offline: bool, catalog_file: Path | None, as_
     for finding in examine(offline=offline, catalog_file=catalog_file):
         findings.append(finding)
         if not as_json:
-            click.echo(f"{finding.status:8s} {finding.what:22s} {finding.text}")
+            click.echo(f"{finding.status:8s} {finding.what:24s} {finding.text}")
     broken = any(finding.core and finding.status != "ok" for finding in findings)
     if as_json:
         click.echo(json.dumps({"healthy": not broken, "findings": [asdict(f) for f in findings]}, indent=2))

@@ -51,7 +51,7 @@ def fetched(
         bbox: only the window that covers this area, and ``margin`` metres around. None: the whole scene.
         pan: False leaves the Level-1 item alone.
         bar: gives a context manager that shows progress while files are fetched.
-        warn: told that there is no pan.
+        warn: told that there is no pan, and of all failures but the first, which is in the error.
 
     Raises InputError as ``fetch`` does.
     """
@@ -78,6 +78,8 @@ def fetched(
     except InputError as error:
         if not folder.exists():
             raise
+        for line in getattr(error, "failures", ())[1:]:
+            warn(line)
         raise InputError(f"{error}; {stays}") from error
     shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
