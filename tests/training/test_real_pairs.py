@@ -131,7 +131,7 @@ def test_patches_without_pan_are_for_networks_without(tmp_path: Path) -> None:
     blind, said = opened(of_pairs(tmp_path, {"train_side": None}), pan=False)
     assert said == []
     assert blind.training.epoch == 5
-    assert blind.training(0).pan is None
+    assert all(blind.training(step).pan is None for step in range(5))
     model = {"architecture": "Compact", "config": {"width": 8, "blocks": 1, "pan": False}}
     outcome = train(parse(of_pairs(tmp_path, model=model, steps=2), "test"), tmp_path / "run", report=lambda line: None)
     assert outcome.validation is not None
@@ -150,5 +150,5 @@ def test_bands_that_a_source_does_not_have_never_count(tmp_path: Path) -> None:
     np.testing.assert_allclose(batch.ms[:, 5], batch.ms[:, :3].mean(1), rtol=1e-5)
     with pytest.raises(InputError, match="no side Validation; give Train or Test"):
         opened(of_pairs(tmp_path), pan=False)
-    with pytest.raises(InputError, match="limits of r need the index"):
+    with pytest.raises(InputError, match="at_least r: needs the index"):
         opened(of_pairs(tmp_path, {"validation_side": None, "at_least": {"r": 0.5}}), pan=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,10 @@ class PairCrops:
         return batch.within(3 * self.settings.border)
 
     def _pair(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
-        sample = filled(on_lattice(self.pairs[index]))
+        sample = self.pairs[index]
+        if not self.pan:
+            sample = replace(sample, pan=None)
+        sample = filled(on_lattice(sample))
         if self.pan and sample.pan is None:
             raise InputError(
                 f"{sample.id}: has no pan; train a network without, such as compact-nopan, or leave it out"
@@ -122,15 +126,16 @@ def open_sides(settings: config.Pairs, *, pan: bool, report: Callable[[str], Non
     for pairs in (training, held_out):
         if pan and isinstance(pairs, ShardPairs):
             _leave_out(pairs, np.isfinite(pairs.column("pan_scale")), "without pan", report)
-    limits = [(settings.at_least, np.greater_equal), (settings.at_most, np.less_equal)]
-    for limit, within in limits:
-        for name, value in limit.items():
+    for kind, limits, within in (
+        ("at_least", settings.at_least, np.greater_equal),
+        ("at_most", settings.at_most, np.less_equal),
+    ):
+        for name, limit in limits.items():
             if not isinstance(training, ShardPairs):
                 raise InputError(
-                    f"data.pairs: limits of {name} need the index of a set that l8s2 has built; leave them out"
+                    f"data.pairs.{kind} {name}: needs the index of a set that l8s2 has built; leave the limit out"
                 )
-            kind = "at_least" if limit is settings.at_least else "at_most"
-            _leave_out(training, within(training.column(name), value), f"outside {kind} {name} {value:g}", report)
+            _leave_out(training, within(training.column(name), limit), f"outside {kind} {name} {limit:g}", report)
     return training, held_out
 
 
