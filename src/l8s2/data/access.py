@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
+from l8s2.data.download import read
 from l8s2.data.endpoints import Catalog, Collection, known_catalogs
 from l8s2.data.items import Asset, SceneItem
 from l8s2.errors import InputError
@@ -18,14 +20,14 @@ SIGNED_FOR = 3600
 """Seconds that an address signed for S3 lives; less where the credentials end before."""
 _EARLY = timedelta(seconds=60)
 """A token is renewed so long before its end."""
-_TIMEOUT = (10.0, 30.0)
+_TOKEN = "planetary-computer-token"
 _REGIONS = {"usgs-landsat": "us-west-2"}
 """Buckets whose place is known."""
 _CDSE_ENDPOINT = "https://eodata.dataspace.copernicus.eu"
 _S3 = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+)")
 _NEEDS_BOTO3 = "needs boto3; install it with: pip install 'l8s2[stac]'"
 _AWS = "no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE (who reads pays)"
-_UNUSABLE, _MEND = "AWS credentials cannot be used", "log in again, mend the profile, or set AWS_PROFILE"
+_UNUSABLE = "AWS credentials cannot be used ({}); log in again, mend the profile, or set AWS_PROFILE"
 _CDSE = "no keys; make some at the Copernicus Data Space and set CDSE_S3_ACCESS_KEY and CDSE_S3_SECRET_KEY"
 _LOGINS = {
     "usgs-login": "files behind the USGS login cannot be fetched; order the .tar at EarthExplorer and put it in the folder",
@@ -52,7 +54,7 @@ class Access:
         self._catalogs = {catalog.name: catalog for catalog in (tuple(catalogs) or known_catalogs().values())}
         self._lock = threading.Lock()
         self._tokens: dict[str, tuple[str, datetime]] = {}
-        self._signers: dict[tuple[str, str], _Signer] = {}
+        self._signers: dict[tuple[str, str], _Signer | InputError] = {}
 
     def address(self, item: SceneItem, name: str, *, fresh: bool = False) -> str:
         """Where a file can be read now: an address, or the path of a local file.
@@ -62,7 +64,7 @@ class Access:
             name: our name of one of its assets.
             fresh: sign anew, the last address having been refused.
 
-        Raises InputError, one line, where no way to it is open.
+        Raises InputError, one line, where no way to it is open; ``download.Transient`` where a token may be had another time.
         """
         asset, shut = item.assets[name], []
         for way in self._collection(item).access:
@@ -79,11 +81,14 @@ class Access:
         raise InputError(f"{item.id} {name}: no way to it is open ({reasons})")
 
     def _collection(self, item: SceneItem) -> Collection:
-        """Where an item is from. What nobody knows is taken to be open to all."""
+        """Where an item is from. Of an unknown catalogue: as the others reach a collection of that name; else open to all."""
         known = self._catalogs.get(item.catalog)
-        every = [known] if known and known.collections else self._catalogs.values()
-        rows = [row for catalog in every for row in catalog.collections if row.id == item.collection]
-        return rows[0] if rows else Collection(id=item.collection, kind=item.kind)
+        if known and known.collections:
+            rows = [row for row in known.collections if row.id == item.collection]
+            return rows[0] if rows else Collection(id=item.collection, kind=item.kind)
+        every = [row for catalog in self._catalogs.values() for row in catalog.collections if row.id == item.collection]
+        ways = dict.fromkeys(way for row in every for way in row.access if way != _TOKEN)
+        return Collection(id=item.collection, kind=item.kind, access=tuple(ways) or ("https",))
 
     def _by(self, way: str, asset: Asset, item: SceneItem, fresh: bool) -> str | None:
         """The address by one way; None where the file has none of the kind."""
@@ -95,7 +100,7 @@ class Access:
             return None if where is None else self._signed(way, where["bucket"], where["key"], fresh)
         if not re.match(r"https?://", asset.href):
             return None
-        if way == "https":
+        if way != _TOKEN:
             return asset.href
         return f"{asset.href}{'&' if urlsplit(asset.href).query else '?'}{self._token(item, fresh)}"
 
@@ -103,8 +108,13 @@ class Access:
         """An address of S3 with the user's signature in it."""
         with self._lock:
             if fresh or (way, bucket) not in self._signers:
-                self._signers[way, bucket] = _Signer(way, bucket)
+                try:
+                    self._signers[way, bucket] = _Signer(way, bucket)
+                except InputError as error:  # looking for credentials takes seconds where there are none
+                    self._signers[way, bucket] = error
             signer = self._signers[way, bucket]
+        if isinstance(signer, InputError):
+            raise signer
         return signer.address(key)
 
     def _token(self, item: SceneItem, fresh: bool) -> str:
@@ -112,14 +122,13 @@ class Access:
         with self._lock:
             token, end = self._tokens.get(item.collection, ("", datetime.min.replace(tzinfo=UTC)))
             if fresh or end < datetime.now(UTC) + _EARLY:
-                known = self._catalogs.get(item.catalog)
-                token, end = _new_token(known.url if known else item.catalog, item.collection)
+                token, end = _new_token(self._catalogs[item.catalog].url, item.collection)
                 self._tokens[item.collection] = token, end
             return token
 
 
 def ways() -> list[Way]:
-    """Every way, open on this machine or not. Nothing goes online, and nothing secret is told."""
+    """Every way, open on this machine or not. No server is asked, but for the role of a machine of AWS; no secret is told."""
     found = [Way(name="https", open=True, about="open to all")]
     for name in ("s3-requester-pays", "cdse-s3-keys"):
         try:
@@ -128,7 +137,7 @@ def ways() -> list[Way]:
         except InputError as error:
             found.append(Way(name=name, open=False, about=str(error)))
     key = "with PC_SDK_SUBSCRIPTION_KEY" if os.environ.get("PC_SDK_SUBSCRIPTION_KEY") else "without a key"
-    found.append(Way(name="planetary-computer-token", open=True, about=f"tokens are given to all, asked for {key}"))
+    found.append(Way(name=_TOKEN, open=True, about=f"tokens are given to all, asked for {key}"))
     return found + [Way(name=name, open=False, about=about) for name, about in _LOGINS.items()]
 
 
@@ -140,7 +149,7 @@ class _Signer:
         try:
             import boto3
             from botocore.credentials import Credentials
-            from botocore.exceptions import BotoCoreError
+            from botocore.exceptions import BotoCoreError, ClientError
         except ImportError:
             raise InputError(_NEEDS_BOTO3) from None
         self._bucket, self._requester_pays = bucket, way == "s3-requester-pays"
@@ -154,10 +163,8 @@ class _Signer:
                 keys = [os.environ.get(f"CDSE_S3_{kind}_KEY") for kind in ("ACCESS", "SECRET")]
                 self._region, self._endpoint = "default", _CDSE_ENDPOINT
                 self._credentials, missing = Credentials(*keys) if all(keys) else None, _CDSE
-        except BotoCoreError as error:
-            raise InputError(
-                f"AWS credentials cannot be used ({error}); mend the profile, or set AWS_PROFILE"
-            ) from None
+        except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: AWS_ENDPOINT_URL is no address
+            raise InputError(_UNUSABLE.format(error)) from None
         if self._credentials is None:
             raise InputError(missing)
 
@@ -165,29 +172,26 @@ class _Signer:
         """Of an object. That the reader pays is said in the address, and signed, so that it needs no header."""
         from botocore.auth import S3SigV4QueryAuth
         from botocore.awsrequest import AWSRequest
-        from botocore.exceptions import BotoCoreError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         place = f"{self._endpoint}/{self._bucket}/{quote(key, safe='/~')}"
         params = {"x-amz-request-payer": "requester"} if self._requester_pays else {}
         request = AWSRequest("GET", place, params=params)
         try:
             S3SigV4QueryAuth(self._credentials, "s3", self._region, expires=SIGNED_FOR).add_auth(request)
-        except BotoCoreError as error:  # credentials that are fetched, and cannot be
-            raise InputError(f"{_UNUSABLE} ({error}); {_MEND}") from None
+        except (BotoCoreError, ClientError) as error:  # credentials that are fetched, and cannot be
+            raise InputError(_UNUSABLE.format(error)) from None
         signed: str = request.prepare().url
         return signed
 
 
 def _new_token(api: str, collection: str) -> tuple[str, datetime]:
     """(what is to be appended to addresses, when it ends), from the Planetary Computer's own host."""
-    import requests
-
     address = f"{api.partition('/stac')[0]}/sas/v1/token/{collection}"
     key = os.environ.get("PC_SDK_SUBSCRIPTION_KEY")
     try:
-        answer = requests.get(address, headers={"Ocp-Apim-Subscription-Key": key} if key else None, timeout=_TIMEOUT)
-        answer.raise_for_status()
-        content = answer.json()
-        return str(content["token"]), datetime.fromisoformat(content["msft:expiry"])
-    except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+        content = json.loads(read(address, {"Ocp-Apim-Subscription-Key": key} if key else {}))
+        end = datetime.fromisoformat(content["msft:expiry"])
+        return str(content["token"]), end if end.tzinfo else end.replace(tzinfo=UTC)
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{address}: gives no token ({type(error).__name__}); try again later") from None

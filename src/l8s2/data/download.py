@@ -21,12 +21,15 @@ BACKOFF, LONGEST_WAIT = 1.0, 60.0
 """Seconds after the first failure, doubled each time; no longer than this, whatever a server asks for."""
 TIMEOUT = (10.0, 60.0)
 """Seconds to connect, seconds between two bytes."""
-CHUNK = 1 << 20
+CHUNK = 1 << 16
+"""Bytes; as many may be lost when a connection ends."""
 AGENT = {"User-Agent": f"l8s2/{__version__}"}
 
 Address = Callable[[bool], str]
 """Gives where something can be read now; True: signed anew."""
 T = TypeVar("T")
+
+_REFUSED = "check the credentials (l8s2 doctor), and that their owner may read it"
 
 _HASHES = {"12": hashlib.sha256, "13": hashlib.sha512, "d501": hashlib.md5}
 """By the code of a multihash (https://multiformats.io/multihash/)."""
@@ -74,7 +77,7 @@ class Transient(Exception):
             why: in a few words.
             wait: seconds that the server asks for.
             refused: the address is no longer good.
-            moved_on: more is there than before, so attempts count anew.
+            moved_on: more is there than before, so all counts anew.
             once: another attempt, but no more.
         """
         super().__init__(why)
@@ -96,10 +99,13 @@ def persistently(name: str, attempt: Callable[[bool], T], watch: Watch) -> T:
         try:
             return attempt(refused)
         except Transient as error:
-            failed = 1 if error.moved_on else failed + 1
+            if error.moved_on:
+                failed, refused, once = 0, False, False
+            failed += 1
             if failed >= ATTEMPTS or (error.refused and refused) or (error.once and once):
                 tried = f" after {failed} attempts" if failed > 1 else ""
-                raise InputError(f"{name}: {error}{tried}; try again later, what is there is kept") from None
+                remedy = _REFUSED if error.refused else "try again later, what is there is kept"
+                raise InputError(f"{name}: {error}{tried}; {remedy}") from None
             wait = 0.0 if error.refused else error.wait or BACKOFF * 2 ** (failed - 1)
             refused, once = error.refused, once or error.once
             watch.pause(min(wait, LONGEST_WAIT))
@@ -137,6 +143,9 @@ def download(
             else:
                 shutil.copyfile(place, part)
             damage = _damage(part, path.name, checksum, check)
+            if not damage:
+                fsync(part)
+                part.replace(path)
         except OSError as error:
             raise InputError(
                 f"{path.name}: {error.strerror or error} ({path.parent}); mend that, then run it again"
@@ -146,8 +155,6 @@ def download(
             raise Transient(damage, once=True)
 
     persistently(path.name, attempt, watch)
-    fsync(part)
-    part.replace(path)
     tag.unlink(missing_ok=True)
     fsync(path.parent)
 
@@ -158,8 +165,20 @@ def probe(place: str, name: str) -> None:
         pass
 
 
+def read(place: str, headers: dict[str, str]) -> bytes:
+    """A small answer; raises as ``answer_of`` does."""
+    import requests
+
+    try:
+        with answer_of(place, place, headers) as answer:
+            content: bytes = answer.content
+            return content
+    except requests.RequestException as error:
+        raise Transient(_plain(error)) from None
+
+
 def answer_of(place: str, name: str, headers: dict[str, str]) -> Any:
-    """A server's answer with a file, or a part of it, still to be read.
+    """A server's answer with a file, or a part of it (206; 416: there is no such part), still to be read.
 
     Raises Transient for what may go well another time, InputError for what will not.
     """
@@ -172,18 +191,16 @@ def answer_of(place: str, name: str, headers: dict[str, str]) -> Any:
     except requests.RequestException as error:
         raise Transient(_plain(error)) from None
     status, page = answer.status_code, answer.headers.get("Content-Type", "").startswith("text/html")
-    if status < 400 and not page:
+    if status in (200, 206, 416) and not page:
         return answer
     answer.close()
-    if status < 400:
+    if page and status < 400:
         raise Transient("a web page instead of the file (a login?)", refused=True)
     if status in (400, 401, 403):  # 400: so S3 says that a session has ended
         raise Transient(f"access refused ({status})", refused=True)
-    if status in (408, 425, 429) or status >= 500:
+    if status in (408, 425, 429) or status >= 500 or status < 400:
         asked = answer.headers.get("Retry-After", "")
         raise Transient(f"the server fails ({status})", wait=float(asked) if asked.isdigit() else None)
-    if status == 416:
-        raise Transient("there is less of it than before")
     raise InputError(f"{name}: not there ({status}); search again, it may have been replaced")
 
 
@@ -191,29 +208,32 @@ def _get(place: str, part: Path, tag: Path, name: str, watch: Watch) -> None:
     """Append to a part what is missing; from the beginning where the file is another one by now."""
     import requests
 
-    have = part.stat().st_size if part.exists() and tag.exists() else 0
-    headers = {"Range": f"bytes={have}-", "If-Range": tag.read_text("ascii")} if have else {}
-    try:
-        answer = answer_of(place, name, headers)
-    except Transient as error:
-        if have and "less of it" in str(error):
-            part.unlink()
-        raise
-    with answer:
-        appending = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        if not appending:
+    have = (
+        max(part.stat().st_size - 1, 0) if part.exists() and tag.exists() else 0
+    )  # a byte is left even of a whole one
+    known = tag.read_text("ascii") if have else ""
+    with answer_of(place, name, {"Range": f"bytes={have}-", "If-Range": known} if have else {}) as answer:
+        etag, encoded = answer.headers.get("ETag", ""), "Content-Encoding" in answer.headers
+        if answer.status_code != 200:  # not every server knows If-Range
+            start = answer.headers.get("Content-Range", "")
+            if not have or etag != known or encoded or not start.startswith(f"bytes {have}-"):
+                tag.unlink(missing_ok=True)
+                raise Transient("it has changed on the server")
+        else:
             have = 0
-            tag.unlink(missing_ok=True)
         length = answer.headers.get("Content-Length", "")
-        total = have + int(length) if length.isdigit() else None
+        total = have + int(length) if length.isdigit() and not encoded else None
         watch.advance(have, total or have)
         done = have
         try:
-            with part.open("ab" if appending else "wb") as file:
-                etag = answer.headers.get("ETag", "")
-                if not appending and re.fullmatch(r'"[!-~]*"', etag):
-                    tag.write_text(etag, "ascii")
+            with part.open("r+b" if have else "wb") as file:
+                file.seek(have)
+                if not have:
+                    tag.unlink(missing_ok=True)
+                    if re.fullmatch(r'"[!-~]*"', etag) and not encoded:
+                        tag.write_text(etag, "ascii")
                 for chunk in answer.iter_content(CHUNK):
+                    watch.pause(0)
                     file.write(chunk)
                     done += len(chunk)
                     watch.advance(len(chunk))

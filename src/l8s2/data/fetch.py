@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
 from l8s2.data.access import Access
@@ -25,6 +27,8 @@ MARGIN = 2000.0
 """Metres around a window: what networks and registration look at beyond it."""
 THREADS = 4
 """Files at a time."""
+PATIENCE = 1.0
+"""Seconds that these have to end once they are stopped; nothing that comes later is written."""
 SCENE, WINDOW = "scene.json", "window.json"
 """Beside the files: the scene as its catalogue describes it, written last; and what is fetched of it, written first."""
 _NAMES = {"qa_pixel": "QA_PIXEL", "qa_radsat": "QA_RADSAT", "pan": "B8"}
@@ -67,7 +71,9 @@ def fetch(
     Raises FetchError, an InputError with ``failures``, a line for each file that could not be had; InputError where the folder
     holds another window or another process is at it.
     """
-    folder, window = directory / item.product, None if bbox is None else Window(bbox, margin)
+    folder, window = directory / item.product, None if bbox is None else Window((*bbox,), margin)
+    if Path(item.product).name != item.product or item.product.startswith("."):
+        raise InputError(f"{item.product!r}: no name for a folder; the item is not as catalogues write it")
     if item.kind != SENTINEL2 and (there := _delivered(item, directory)):
         return there
     if _is_whole(folder, window):
@@ -79,6 +85,8 @@ def fetch(
     with locked(folder) as mine:
         if not mine:
             raise InputError(f"{folder}: another process is fetching it; wait for that, or give another folder")
+        if _is_whole(folder, window):  # another process was faster
+            return folder
         write_whole(folder / WINDOW, json.dumps(window and window._asdict()) + "\n")
         failures = _files(item, folder, access, window, progress)
         if failures:
@@ -118,18 +126,37 @@ def _files(
     item: SceneItem, folder: Path, access: Access, window: Window | None, progress: Progress | None
 ) -> list[str]:
     """Fetch every file that is not there; a line for each that cannot be had."""
-    watch = Watch(progress)
-    with ThreadPoolExecutor(THREADS) as pool:
-        tasks = [
-            pool.submit(_file, item, name, folder, access, window, watch) for name in item.assets if name != "metadata"
-        ]
-        try:
-            results = [task.result() for task in as_completed(tasks)]
-        except BaseException:
-            watch.stop()
-            pool.shutdown(cancel_futures=True)
-            raise
-    return sorted(line for line in results if line)
+    watch, names = Watch(progress), [name for name in item.assets if name != "metadata"]
+    todo: SimpleQueue[str] = SimpleQueue()
+    ended: SimpleQueue[str | BaseException | None] = SimpleQueue()
+
+    def work() -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                name = todo.get_nowait()
+                try:
+                    ended.put(_file(item, name, folder, access, window, watch))
+                except BaseException as error:
+                    ended.put(error)
+
+    for name in names:
+        todo.put(name)
+    # no pool: Python waits for its threads at the end, as long as a server that says nothing may take
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    lines = []
+    try:
+        for result in (ended.get() for _ in names):
+            if isinstance(result, BaseException):
+                raise result
+            lines.append(result)
+    except BaseException:
+        watch.stop()
+        for thread in threads:
+            thread.join(PATIENCE / THREADS)
+        raise
+    return sorted(line for line in lines if line)
 
 
 def _file(item: SceneItem, name: str, folder: Path, access: Access, window: Window | None, watch: Watch) -> str | None:

@@ -21,7 +21,8 @@ Pixels = NDArray[np.generic]
 _GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_HTTP_CONNECTTIMEOUT": "10",
-    "GDAL_HTTP_TIMEOUT": "60",
+    "GDAL_HTTP_LOW_SPEED_TIME": "60",
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "1",  # bytes per second: a slow line is no failure
     "GDAL_HTTP_NETRC": "NO",
     "GDAL_HTTP_USERAGENT": AGENT["User-Agent"],
     "CPL_VSIL_CURL_USE_HEAD": "NO",  # an address is signed for GET alone
@@ -52,30 +53,28 @@ def download_window(address: Address, path: Path, window: Window | None, watch: 
     """
     if path.exists():
         return
+    from rasterio.errors import RasterioError
+
     watch = watch or Watch()
-    part = path.with_name(f".{path.name}.part")
+    part, reader = path.with_name(f".{path.name}.part"), _Reader(path.name, window, watch)
 
-    def attempt(fresh: bool) -> tuple[Pixels, dict[str, Any]]:
-        import rasterio
-        from rasterio.errors import NotGeoreferencedWarning, RasterioError
-
-        place = address(fresh)
-        driver = (
-            "JP2OpenJPEG" if urlsplit(place).path.lower().endswith(".jp2") else "GTiff"
-        )  # none that leads to other files
+    def attempt(fresh: bool) -> None:
+        place, before = address(fresh), reader.done
         try:
-            with warnings.catch_warnings(), rasterio.Env(**_GDAL):
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                with rasterio.open(f"/vsicurl/{place}" if "://" in place else place, driver=driver) as source:
-                    return _read(source, path.name, window, watch)
+            reader.go_on(place)
         except RasterioError:
-            if "://" in place:
-                probe(place, path.name)
-            raise Transient("no raster, or damaged where it is from", once=True) from None
+            why = Transient("no raster, or damaged where it is from", once=True)
+            try:
+                if "://" in place:
+                    probe(place, path.name)
+            except Transient as error:
+                why = error
+            why.moved_on = reader.done > before
+            raise why from None
 
-    values, profile = persistently(path.name, attempt, watch)
+    persistently(path.name, attempt, watch)
     try:
-        _write(part, values, profile)
+        _write(part, reader.values, reader.profile)
         part.replace(path)
         fsync(path.parent)
     except OSError as error:
@@ -86,32 +85,50 @@ def download_window(address: Address, path: Path, window: Window | None, watch: 
         part.unlink(missing_ok=True)
 
 
-def _read(source: Any, name: str, window: Window | None, watch: Watch) -> tuple[Pixels, dict[str, Any]]:
-    """The pixels of a window, and what rasterio is to be told of the file that gets them."""
-    from rasterio.errors import RasterioError
-    from rasterio.windows import Window as Part
+class _Reader:
+    """Reads a window, row of blocks by row of blocks, and goes on there after a failure."""
 
-    if source.count != 1 or source.crs is None or source.transform.is_identity:
-        raise InputError(
-            f"{name}: {source.count} bands, {source.crs}; one band with a position on the ground is needed"
-        )
-    top, left, bottom, right = (0, 0, *source.shape) if window is None else _covered(source, name, window)
-    values = np.empty((bottom - top, right - left), source.dtypes[0])
-    watch.advance(0, values.nbytes)
-    high = source.block_shapes[0][0] * max(_BLOCK // source.block_shapes[0][0], 1)
-    done = 0
-    try:
-        for row in range(top - top % high, bottom, high):  # rows of blocks, each read once
-            first, end = max(row, top), min(row + high, bottom)
-            part = values[first - top : end - top]
-            source.read(1, window=Part(left, first, values.shape[1], end - first), out=part)
-            done += part.nbytes
-            watch.advance(part.nbytes)
-    except RasterioError:
-        watch.advance(-done, -values.nbytes)
-        raise
-    transform = source.window_transform(Part(left, top, *values.shape[::-1]))
-    return values, {"crs": source.crs, "transform": transform, "nodata": source.nodata}
+    def __init__(self, name: str, window: Window | None, watch: Watch) -> None:
+        self._name, self._window, self._watch = name, window, watch
+        self.values: Pixels = np.empty((0, 0))
+        self.profile: dict[str, Any] = {}
+        """What rasterio is to be told of the file that gets them."""
+        self.done = 0
+        """Rows."""
+
+    def go_on(self, place: str) -> None:
+        """Read what is not there yet. Raises RasterioError."""
+        import rasterio
+        from rasterio.errors import NotGeoreferencedWarning
+
+        # no driver that leads to other files
+        driver = "JP2OpenJPEG" if urlsplit(place).path.lower().endswith(".jp2") else "GTiff"
+        with warnings.catch_warnings(), rasterio.Env(**_GDAL):
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(f"/vsicurl/{place}" if "://" in place else place, driver=driver) as source:
+                self._read(source)
+
+    def _read(self, source: Any) -> None:
+        from rasterio.windows import Window as Part
+
+        if source.count != 1 or source.crs is None or source.transform.is_identity:
+            raise InputError(
+                f"{self._name}: {source.count} bands, {source.crs}; one band with a position on the ground is needed"
+            )
+        whole = (0, 0, *source.shape)
+        top, left, bottom, right = whole if self._window is None else _covered(source, self._name, self._window)
+        if not self.profile:
+            self.values = np.empty((bottom - top, right - left), source.dtypes[0])
+            self._watch.advance(0, self.values.nbytes)
+            transform = source.window_transform(Part(left, top, *self.values.shape[::-1]))
+            self.profile = {"crs": source.crs, "transform": transform, "nodata": source.nodata}
+        high = source.block_shapes[0][0] * max(_BLOCK // source.block_shapes[0][0], 1)
+        while (first := top + self.done) < bottom:
+            end = min(first - first % high + high, bottom)
+            part = self.values[self.done : end - top]
+            source.read(1, window=Part(left, first, right - left, end - first), out=part)
+            self.done = end - top
+            self._watch.advance(part.nbytes)
 
 
 def _write(path: Path, values: Pixels, profile: dict[str, Any]) -> None:
