@@ -41,6 +41,8 @@ class AssetServer:
         """Bytes, by file."""
         self.signature: int | None = None
         """Addresses below /signed/ need ``sig=`` this; None: no addresses there are good."""
+        self.hidden: tuple[str, ...] = ()
+        """Headers that nobody gets to see, of requests and of answers."""
         self.tokens = 0
         """How many were given away."""
 
@@ -57,6 +59,7 @@ class AssetServer:
 
         if scope["type"] != "http":
             return
+        scope = scope | {"headers": self._seen(scope["headers"])}
         path, query = scope["path"], parse_qs(scope["query_string"].decode())
         if "/sas/v1/token/" in path:
             self.tokens += 1
@@ -84,6 +87,8 @@ class AssetServer:
 
         async def counted(message: Any) -> None:
             nonlocal left
+            if message["type"] == "http.response.start":
+                message = message | {"headers": self._seen(message["headers"])}
             if message["type"] == "http.response.body":
                 body = message.get("body", b"")
                 if left is not None and len(body) >= left:
@@ -96,6 +101,9 @@ class AssetServer:
             await send(message)
 
         await answer(scope, receive, counted)
+
+    def _seen(self, headers: Any) -> Any:
+        return [header for header in headers if header[0].decode().lower() not in self.hidden]
 
 
 @contextmanager
