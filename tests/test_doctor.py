@@ -134,6 +134,14 @@ def test_an_engine_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("--offline").exit_code == 1
 
 
+def test_what_interrupted_commands_left(tmp_path: Path) -> None:
+    assert "of interrupted" not in told("--offline")["cache"][1]
+    scenes = tmp_path / "cache" / "l8s2" / "scenes"
+    scenes.mkdir(parents=True)
+    (scenes / "x").write_text("x")
+    assert f"of interrupted commands in {scenes}" in told("--offline")["cache"][1]
+
+
 def test_no_room_and_no_place_for_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(doctor, "ROOM", 1e18)
     assert told("--offline")["cache"][0] == "problem"

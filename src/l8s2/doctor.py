@@ -142,7 +142,11 @@ def _cache() -> Finding:
     if free < ROOM:
         text = f"{folder}: {free / 1e9:.1f} GB free, a scene takes 1 to 2 GB; make room, or set XDG_CACHE_HOME"
         return Finding(status="problem", what="cache", text=text)
-    return Finding(status="ok", what="cache", text=f"{folder}, {free / 1e9:.0f} GB free")
+    left = sum(path.stat().st_size for path in (folder / "scenes").rglob("*") if path.is_file())
+    text = (
+        f"; {left / 1e9:.1f} GB of interrupted commands in {folder / 'scenes'}, to be deleted at will" if left else ""
+    )
+    return Finding(status="ok", what="cache", text=f"{folder}, {free / 1e9:.0f} GB free{text}")
 
 
 def _access() -> Iterator[Finding]:

@@ -370,6 +370,17 @@ def test_what_is_no_item(tmp_path: Path, content: Any, said: str) -> None:
     assert said in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("bbox", "said"),
+    [((15, 52, 16, 51), "south < north"), ((80, 8, 81, 9), "has no pixel in 80 8 81 9; give a bbox inside the scene")],
+)
+def test_a_bbox_elsewhere(world: World, user: Path, tmp_path: Path, bbox: tuple[float, ...], said: str) -> None:
+    for arguments in (("fetch", world.item()), ("harmonize", "--stac", world.item())):
+        result = run(*arguments, "-o", tmp_path / "out", "--bbox", *bbox)
+        assert result.exit_code == 1
+        assert said in result.stderr
+
+
 def test_an_item_that_is_not_there(world: World, tmp_path: Path) -> None:
     result = run("fetch", world.item("none"), "-o", tmp_path / "out")
     assert result.exit_code == 1

@@ -122,7 +122,8 @@ def test_pan_is_looked_for_where_nobody_has(monkeypatch: pytest.MonkeyPatch) -> 
         (sentinel2(), "no link tells which"),
         (landsat() | {"collection": "other"}, "none that is known"),
         (linked(landsat() | {"collection": "other"}, root="https://stac.example.org"), "what the collection other of"),
-        (landsat(satellite=5, sensor="T"), "l8s2 reads LC08"),
+        (landsat(satellite=5, sensor="T"), "l8s2 reads LC08 and LC09 of Collection 2; take it out of"),
+        (sentinel2() | {"links": [3, None]}, "no link tells which"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, content: Any, said: str) -> None:

@@ -41,7 +41,9 @@ def fetch(
     from l8s2.data.endpoints import known_catalogs
     from l8s2.data.fetch import fetch as fetch_scene
     from l8s2.data.wanted import together, with_pans
+    from l8s2.target import area_of
 
+    area_of(bbox, None)
     known = known_catalogs(catalog_file)
     wanted, without_pan = with_pans(together(_gathered(each, known) for each in what))
     for line in without_pan:
@@ -49,12 +51,15 @@ def fetch(
     access = Access(wanted.catalogs.values())
     scenes: list[dict[str, Any]] = []
     failures: list[str] = []
-    for item in wanted.files():
+    items = wanted.files()
+    for i, item in enumerate(items, 1):
         folder, status = output / item.product, "fetched"
         whole = (folder / "scene.json").exists()
         try:
-            with ProgressBar(item.id, unit="B") as progress:
-                folder = fetch_scene(item, output, access, bbox=bbox, progress=progress)
+            with ProgressBar(f"[{i}/{len(items)}] {item.id}", unit="B") as bar:
+                folder = fetch_scene(
+                    item, output, access, bbox=bbox, progress=lambda done, total, _, bar=bar: bar(done, total)
+                )
             if whole or not (folder / "scene.json").exists():
                 status = "there already"
         except InputError as error:

@@ -7,16 +7,16 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 
 from l8s2.data.access import Access
 from l8s2.data.endpoints import known_catalogs
 from l8s2.data.fetch import MARGIN, fetch
+from l8s2.data.remote import BBox
 from l8s2.data.wanted import Wanted, gather, with_pans
 from l8s2.errors import InputError
 from l8s2.pipeline import Progress
-
-BBox = tuple[float, float, float, float]
 
 
 def scene_cache() -> Path:
@@ -56,7 +56,7 @@ def fetched(
     Raises InputError as ``fetch`` does.
     """
     (item,) = wanted.landsat
-    part = "whole" if bbox is None else "_".join(f"{value:g}" for value in (*bbox, margin))
+    part = "whole" if bbox is None else "_".join(map(str, (*bbox, margin)))
     folder = scene_cache() / item.product / part
     if pan:
         wanted, lines = with_pans(wanted)
@@ -67,11 +67,10 @@ def fetched(
     access = Access(wanted.catalogs.values())
     try:
         with bar() as progress:
-            product, *_ = [
-                fetch(each, folder, access, bbox=bbox, margin=margin, progress=progress)
-                for each in (item, level1)
-                if each
-            ]
+            get = partial(fetch, directory=folder, access=access, bbox=bbox, margin=margin, progress=progress)
+            product = get(item)
+            if level1:
+                get(level1)
         yield product
     except KeyboardInterrupt:
         raise KeyboardInterrupt(stays) from None

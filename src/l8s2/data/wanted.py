@@ -97,7 +97,10 @@ def from_json(content: Any, known: Mapping[str, Catalog], source: str) -> Wanted
     catalogs = dict(known)
     for raw in features:
         name, collection = _origin(raw, source, catalogs)
-        item = scene_item(raw, name, collection)
+        try:
+            item = scene_item(raw, name, collection)
+        except InputError as error:
+            raise InputError(str(error).replace("it is left out", f"take it out of {source}")) from None
         scenes.append(item)
         if item.kind == LANDSAT_L2 and PAN in raw["properties"]:
             pans[item.scene] = _pan(raw, catalogs)
@@ -125,7 +128,7 @@ def _origin(raw: dict[str, Any], source: str, catalogs: dict[str, Catalog]) -> t
     told = raw["properties"].get(CATALOG)
     if told is not None:
         return _in_catalog(str(told), raw, catalogs)
-    told_of = {link.get("rel"): str(link.get("href")) for link in raw.get("links") or ()}
+    told_of = {link.get("rel"): str(link.get("href")) for link in raw.get("links") or () if isinstance(link, dict)}
     links = [source, *(told_of[rel] for rel in ("self", "root", "parent", "collection") if rel in told_of)]
     holding = [c for c in catalogs.values() if any(x.id == raw.get("collection") for x in c.collections)]
     linked = [c for c in holding if any(link.startswith(c.url) for link in links)]
