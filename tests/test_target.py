@@ -21,7 +21,7 @@ from l8s2.errors import InputError
 from l8s2.pipeline import harmonize_product
 from l8s2.product import NODATA
 from l8s2.simulate.sensor import Conditions, Observation
-from l8s2.target import Target, choose_target
+from l8s2.target import Target, area_of, choose_target
 from l8s2.tiling import enlarge
 from made_scenes import Copying, centres, make, ms_grid, rewrite
 
@@ -496,3 +496,28 @@ def test_the_network_moves_nothing(tmp_path: Path, centre: tuple[int, int]) -> N
             weight = np.maximum(band * 1e-4 - 0.14, 0)  # the upper part of the hill
             found = (weight * x).sum() / weight.sum(), (weight * y).sum() / weight.sum()
             assert found == pytest.approx(top, abs=1)
+
+
+@pytest.mark.parametrize("tile", ["33UVS", "43PHQ", "22MBU", "60WWT"])
+def test_the_area_of_a_tile_holds_every_corner(tile: str) -> None:
+    area = area_of(None, tile)
+    assert area is not None
+    west, south, east, north = area
+    box = grid.mgrs_tile(tile)
+    to_degrees = Transformer.from_crs(str(box.crs), "EPSG:4326", always_xy=True)
+    for c, r in ((0, 0), (0, 10980), (10980, 0), (10980, 10980), (0, 5490), (5490, 0)):
+        lon, lat = to_degrees.transform(*(box.affine * (c, r)))
+        assert west - 1e-3 <= lon <= east + 1e-3
+        assert south - 1e-3 <= lat <= north + 1e-3
+
+
+def test_an_area_that_is_none() -> None:
+    assert area_of(None, None) is None
+    assert area_of((15.0, 51.0, 16.0, 52.0), None) == (15.0, 51.0, 16.0, 52.0)
+    for bbox, mgrs, said in (
+        ((15.0, 51.0, 16.0, 52.0), "33UVS", "exclude each other"),
+        ((15.0, 52.0, 16.0, 51.0), None, "south < north"),
+        (None, "99ZZZ", "not an MGRS"),
+    ):
+        with pytest.raises(InputError, match=said):
+            area_of(bbox, mgrs)

@@ -370,6 +370,12 @@ def test_what_is_no_item(tmp_path: Path, content: Any, said: str) -> None:
     assert said in result.stderr
 
 
+def test_a_pipe_with_nothing_in_it(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["fetch", "-", "-o", str(tmp_path / "out")], input="")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("l8s2: standard input: no STAC item; give one")
+
+
 @pytest.mark.parametrize(
     ("bbox", "said"),
     [((15, 52, 16, 51), "south < north"), ((80, 8, 81, 9), "has no pixel in 80 8 81 9; give a bbox inside the scene")],

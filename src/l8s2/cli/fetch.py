@@ -88,4 +88,7 @@ def _gathered(what: str, known: dict[str, Any]) -> Wanted:
     with tempfile.NamedTemporaryFile(prefix="l8s2-", suffix=".json") as piped:
         piped.write(sys.stdin.buffer.read())
         piped.flush()
-        return gather(piped.name, known)
+        try:
+            return gather(piped.name, known)
+        except InputError as error:
+            raise InputError(str(error).replace(piped.name, "standard input")) from None

@@ -115,9 +115,9 @@ def _fetched(stac: str, output: Path, overwrite: bool, options: dict[str, Any]) 
 
     wanted = landsat_of(stac)
     WholeFolder(output / f"{wanted.landsat[0].product}{SUFFIX}", overwrite=overwrite)
-    model = load_model(options["model"], **{name: options[name] for name in ("engine", "threads", "mc_dropout")})
-    bbox = area_of(options["bbox"], options["mgrs"])
-    margin, bar = MS_GSD * (model.margin + 20), partial(ProgressBar, "fetching", unit="B")
+    how = {name: options[name] for name in ("engine", "threads", "mc_dropout")}
+    margin = MS_GSD * (load_model(options["model"], **how).margin + 20)
+    bbox, bar = area_of(options["bbox"], options["mgrs"]), partial(ProgressBar, "fetching", unit="B")
     with fetched(wanted, bbox=bbox, margin=margin, pan=options["pan"] is None, bar=bar, warn=warn) as product:
         yield product
 
