@@ -3,6 +3,8 @@ import signal
 import sys
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy, as the command line has it
+
 import pytest
 from hypothesis import settings
 

@@ -121,10 +121,9 @@ def _say(line: str) -> None:
 
 @contextmanager
 def _extra() -> Iterator[None]:
-    """Training needs more than the core; say what in one line. The simulator leaves the cores to the network."""
+    """Training needs more than the core; say what in one line."""
     from l8s2.errors import InputError
 
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         yield
     except ModuleNotFoundError as error:
