@@ -31,7 +31,7 @@ class Commands(click.Group):
             with _libraries_silenced():
                 return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            click.echo(f"l8s2: interrupted; {error or 'nothing half-written is left'}", err=True)
+            click.echo(f"l8s2: interrupted; {str(error) or 'nothing half-written is left'}", err=True)
             ctx.exit(130)
         except (click.exceptions.Exit, click.ClickException, BrokenPipeError):
             raise
