@@ -169,14 +169,9 @@ def _pan(raw: dict[str, Any], catalogs: dict[str, Catalog]) -> SceneItem | None:
         assets = {name: Asset(**asset) for name, asset in about["assets"].items()}
         (catalog,) = choose([about["catalog"]], catalogs)
         catalogs.setdefault(catalog.name, catalog)
-        level1 = {key: raw[key] for key in ("geometry", "bbox", "properties") if key in raw} | {
-            "id": about["id"],
-            "assets": {
-                name: {"href": asset.href, "alternate": {way: {"href": href} for way, href in asset.alternate.items()}}
-                for name, asset in assets.items()
-            },
-        }
+        level1 = raw | {"id": about["id"], "assets": {name: {"href": asset.href} for name, asset in assets.items()}}
         names = {name: (name,) for name in assets}
-        return scene_item(level1, catalog.name, Collection(id=about["collection"], kind=LANDSAT_L1, assets=names))
+        collection = Collection(id=about["collection"], kind=LANDSAT_L1, assets=names)
+        return replace(scene_item(level1, catalog.name, collection), assets=assets)
     except (KeyError, TypeError, AttributeError):
         raise InputError(f"{raw.get('id')}: {PAN} is not as l8s2 search --json writes it; search again") from None
