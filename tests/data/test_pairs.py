@@ -12,6 +12,7 @@ from made_patches import box_at, coordinates, of_unit
 
 from l8s2 import grid
 from l8s2.data import adapters
+from l8s2.data.brdf import c_factor
 from l8s2.data.dataset import Lattice, Sample, TorchView, inner, on_lattice, open_pairs
 from l8s2.data.ls2s2 import Ls2s2
 from l8s2.data.patches import PatchSet
@@ -183,6 +184,28 @@ def test_sides(tmp_path: Path) -> None:
     assert before.count(b",Train,") + before.count(b",Test,") == 4
     patches.split({"Train": 1, "Test": 9})  # what is on a side stays there
     assert (tmp_path / "index.csv").read_bytes() == before
+
+
+def test_both_images_from_nadir_under_one_sun(tmp_path: Path) -> None:
+    angles = {
+        "landsat_sun_elevation": 50.0, "landsat_sun_azimuth": 150.0, "landsat_view_zenith": 0.0,
+        "sentinel2_sun_elevation": 53.0, "sentinel2_sun_azimuth": 155.0, "sentinel2_view_zenith": 8.0,
+    }  # fmt: skip
+    box = box_at(187_001, 15_001)
+    PatchSet(tmp_path / "set").add("a", [coordinates(box, **angles, sentinel2_view_azimuth=105.0)])
+    PatchSet(tmp_path / "less").add("a", [coordinates(box, **angles)])
+    pairs = adapters.ShardPairs(tmp_path / "set")
+    plain = pairs[0]
+    pairs.nbar = True
+    sample = pairs[0]
+    np.testing.assert_allclose(sample.ms, plain.ms, rtol=1e-6)  # Landsat looks down, and its sun is kept
+    factor = c_factor(37.0, 8.0, 50.0, 40.0)
+    assert np.abs(factor - 1).max() > 0.01
+    np.testing.assert_allclose(sample.truth, plain.truth * factor[:, None, None], rtol=1e-5)
+    less = adapters.ShardPairs(tmp_path / "less")
+    less.nbar = True
+    with pytest.raises(InputError, match="does not say where sentinel2 looked from"):
+        less[0]
 
 
 def test_simulated_pairs() -> None:

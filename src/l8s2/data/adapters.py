@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,8 +14,9 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from l8s2.data.brdf import c_factor, nbar
 from l8s2.data.dataset import Lattice, Sample, inner, moved
-from l8s2.data.patch import Patch, reflectance
+from l8s2.data.patch import Facts, Patch, reflectance
 from l8s2.data.patches import PatchSet
 from l8s2.errors import InputError
 from l8s2.grid import landsat_convention
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 class ShardPairs:
     """Patches of a set that l8s2 has built, all of them or those on one side, in the order of their ids."""
+
+    nbar = False
+    """Whether both images are given as seen from nadir, see ``seen_from_nadir``."""
 
     def __init__(self, folder: Path, side: str | None = None) -> None:
         """Raises InputError where there is no set, or nothing in it or on that side."""
@@ -69,7 +74,9 @@ class ShardPairs:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Sample:
-        return sample_of(self.patches.read(int(self.indices[index])))
+        patch = self.patches.read(int(self.indices[index]))
+        sample = sample_of(patch)
+        return seen_from_nadir(sample, patch.facts) if self.nbar else sample
 
 
 def sample_of(patch: Patch) -> Sample:
@@ -101,6 +108,26 @@ def sample_of(patch: Patch) -> Sample:
         date=facts.landsat_time,
         sun_elevation=facts.landsat_sun_elevation if np.isfinite(facts.landsat_sun_elevation) else None,
     )
+
+
+def seen_from_nadir(sample: Sample, facts: Facts) -> Sample:
+    """Both images as seen from nadir under Landsat's sun, by the c-factors of ``brdf`` for the scenes' mean directions.
+
+    Raises InputError where a direction is not known.
+    """
+    factors = []
+    for name in ("landsat", "sentinel2"):
+        elevation, sun, zenith, view = (
+            float(getattr(facts, f"{name}_{angle}"))
+            for angle in ("sun_elevation", "sun_azimuth", "view_zenith", "view_azimuth")
+        )
+        apart = 0.0 if zenith == 0 else sun - view
+        if not np.isfinite([elevation, zenith, apart]).all():
+            raise InputError(
+                f"{sample.id}: its catalogue does not say where {name} looked from; leave nbar out, or build from another"
+            )
+        factors.append(c_factor(90 - elevation, zenith, apart, 90 - facts.landsat_sun_elevation))
+    return replace(sample, ms=nbar(sample.ms, factors[0]), truth=nbar(sample.truth, factors[1]))
 
 
 def complete(image: Float) -> Mask:

@@ -80,6 +80,8 @@ class Pairs(Crops):
     are never left out."""
     at_most: dict[str, float] = {}
     """The same for the highest value, such as landsat_cloud: 0.2."""
+    nbar: bool = False
+    """Bring both images to a view from nadir, by the c-factor (``data.brdf``); of sets that l8s2 has built."""
     augment: bool = True
     """Turn and mirror; a patch must then have one MS pixel more than ``size``."""
 

@@ -124,6 +124,10 @@ def open_sides(settings: config.Pairs, *, pan: bool, report: Callable[[str], Non
     training = open_pairs(settings.folder, settings.train_side)
     held_out = None if settings.validation_side is None else open_pairs(settings.folder, settings.validation_side)
     for pairs in (training, held_out):
+        if settings.nbar and pairs is not None:
+            if not isinstance(pairs, ShardPairs):
+                raise InputError("data.pairs.nbar: needs the directions of a set that l8s2 has built; leave it out")
+            pairs.nbar = True
         if pan and isinstance(pairs, ShardPairs):
             _leave_out(pairs, np.isfinite(pairs.column("pan_scale")), "without pan", report)
     for kind, limits, within in (
