@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from urllib.request import Request, urlopen
 
 
 @dataclass
@@ -148,6 +149,7 @@ def s3(root: Path, bucket: str = "usgs-landsat") -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}"
+    urlopen(Request(f"{url}/moto-api/reset", method="POST")).close()  # what it holds is the process's
     client = boto3.client(
         "s3", endpoint_url=url, region_name="us-west-2", aws_access_key_id="any", aws_secret_access_key="any"
     )

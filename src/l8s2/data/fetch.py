@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
@@ -16,10 +16,9 @@ from l8s2.data.download import Watch, download
 from l8s2.data.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2
 from l8s2.data.items import SceneItem
 from l8s2.data.recipe import item_text, write_whole
-from l8s2.data.remote import BBox, Window, download_window
+from l8s2.data.remote import BBox, Window, check_decodes, download_window
 from l8s2.errors import InputError
 from l8s2.pipeline import Progress
-from l8s2.raster import open_raster
 from l8s2.usgs_layout import products_in
 from l8s2.whole_folder import locked
 
@@ -72,7 +71,7 @@ def fetch(
     holds another window or another process is at it.
     """
     folder, window = directory / item.product, None if bbox is None else Window((*bbox,), margin)
-    if Path(item.product).name != item.product or item.product.startswith("."):
+    if Path(item.product).name != item.product or item.product[:1] in ("", "."):
         raise InputError(f"{item.product!r}: no name for a folder; the item is not as catalogues write it")
     if item.kind != SENTINEL2 and (there := _delivered(item, directory)):
         return there
@@ -85,6 +84,8 @@ def fetch(
     with locked(folder) as mine:
         if not mine:
             raise InputError(f"{folder}: another process is fetching it; wait for that, or give another folder")
+        if window and not (folder / WINDOW).exists() and any(folder.glob("[!.]*")):
+            raise InputError(f"{folder}: holds files that are not of this window; give another folder")
         if _is_whole(folder, window):  # another process was faster
             return folder
         write_whole(folder / WINDOW, json.dumps(window and window._asdict()) + "\n")
@@ -111,7 +112,7 @@ def _is_whole(folder: Path, window: Window | None) -> bool:
     try:
         stored = json.loads((folder / WINDOW).read_text(encoding="utf-8"))
         has = None if stored is None else Window((*stored["bbox"],), stored["margin"])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except (ValueError, KeyError, TypeError, OSError):
         raise InputError(f"{folder / WINDOW}: damaged; delete the folder and fetch the scene again") from None
@@ -172,7 +173,7 @@ def _file(item: SceneItem, name: str, folder: Path, access: Access, window: Wind
         elif window is not None or _suffix(item, name) == ".jp2":
             download_window(address, path, window, watch)
         else:
-            download(address, path, checksum=asset.checksum, check=_decodes(path.name), watch=watch)
+            download(address, path, checksum=asset.checksum, check=partial(check_decodes, name=path.name), watch=watch)
     except InputError as error:
         return str(error)
     return None
@@ -194,16 +195,3 @@ def _usgs_part(name: str) -> str:
 
 def _suffix(item: SceneItem, name: str) -> str:
     return os.path.splitext(urlsplit(item.assets[name].href).path)[1].lower()
-
-
-def _decodes(name: str) -> Callable[[Path], None]:
-    """A check that every block of a raster can be read."""
-
-    def check(path: Path) -> None:
-        raster = open_raster(str(path), name)
-        try:
-            raster.check_complete(decode=True)
-        finally:
-            raster.dataset.close()
-
-    return check

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from l8s2.data.download import AGENT, Address, Transient, Watch, persistently, probe
 from l8s2.errors import InputError
+from l8s2.raster import open_raster
 from l8s2.whole_folder import fsync
 
 BBox = tuple[float, float, float, float]
@@ -20,9 +21,12 @@ BBox = tuple[float, float, float, float]
 Pixels = NDArray[np.generic]
 _GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_NUM_THREADS": "1",  # with more, JP2OpenJPEG passes over blocks that cannot be read
     "GDAL_HTTP_CONNECTTIMEOUT": "10",
     "GDAL_HTTP_LOW_SPEED_TIME": "60",
     "GDAL_HTTP_LOW_SPEED_LIMIT": "1",  # bytes per second: a slow line is no failure
+    "GDAL_HTTP_MAX_RETRY": "2",
+    "GDAL_HTTP_RETRY_DELAY": "0.2",
     "GDAL_HTTP_NETRC": "NO",
     "GDAL_HTTP_USERAGENT": AGENT["User-Agent"],
     "CPL_VSIL_CURL_USE_HEAD": "NO",  # an address is signed for GET alone
@@ -63,7 +67,7 @@ def download_window(address: Address, path: Path, window: Window | None, watch: 
         try:
             reader.go_on(place)
         except RasterioError:
-            why = Transient("no raster, or damaged where it is from", once=True)
+            why = Transient("no raster, or damaged where it is from", once="://" not in place)
             try:
                 if "://" in place:
                     probe(place, path.name)
@@ -143,9 +147,19 @@ def _write(path: Path, values: Pixels, profile: dict[str, Any]) -> None:
             blockysize=_BLOCK, compress="deflate", predictor=2 if values.dtype.kind in "iu" else 1, **profile,
         ) as target:  # fmt: skip
             target.write(values, 1)
-    except RasterioError:
+        check_decodes(path, path.name)  # GDAL does not tell of all that fails
+    except (RasterioError, InputError):
         raise OSError("cannot be written (disk full?)") from None
     fsync(path)
+
+
+def check_decodes(path: Path, name: str) -> None:
+    """Refuse a raster with a block that cannot be read; ``name`` is for messages. Raises InputError."""
+    raster = open_raster(str(path), name)
+    try:
+        raster.check_complete(decode=True)
+    finally:
+        raster.dataset.close()
 
 
 def _covered(source: Any, name: str, window: Window) -> tuple[int, int, int, int]:
@@ -153,6 +167,11 @@ def _covered(source: Any, name: str, window: Window) -> tuple[int, int, int, int
     from rasterio.warp import transform_bounds
 
     west, south, east, north = window.bbox
+    outside = InputError(
+        f"{name}: has no pixel in {' '.join(f'{v:g}' for v in window.bbox)}; give a bbox inside the scene"
+    )
+    if south > north:
+        raise outside
     left, bottom, right, top = transform_bounds(
         "EPSG:4326", source.crs, west, south, east if west <= east else east + 360, north, densify_pts=21
     )
@@ -162,7 +181,5 @@ def _covered(source: Any, name: str, window: Window) -> tuple[int, int, int, int
     first = max(math.floor(row), 0), max(math.floor(column), 0)
     end = min(math.ceil(end_row), source.height), min(math.ceil(end_column), source.width)
     if first[0] >= end[0] or first[1] >= end[1]:
-        raise InputError(
-            f"{name}: has no pixel in {' '.join(f'{v:g}' for v in window.bbox)}; give a bbox inside the scene"
-        )
+        raise outside
     return *first, *end
