@@ -101,6 +101,10 @@ def test_offset_by_the_product_name(baseline: str, offset: float | None) -> None
     assert item.baseline == (None if offset is None else baseline)
 
 
+NAMELESS = sentinel2()
+del NAMELESS["properties"]["s2:product_uri"]
+
+
 @pytest.mark.parametrize(
     ("raw", "name", "said"),
     [
@@ -118,6 +122,7 @@ def test_offset_by_the_product_name(baseline: str, offset: float | None) -> None
             "no Sentinel-2A, B or C",
         ),
         ({**landsat(), "id": "x", "assets": {}}, "usgs", "no Landsat"),
+        ({**NAMELESS, "id": "../../x"}, "earth-search", "'../../x': an id consists of"),
     ],
 )
 def test_what_is_of_no_use_is_named(raw: Item, name: str, said: str) -> None:

@@ -25,6 +25,7 @@ _SENTINEL2 = re.compile(
     r"(?P<satellite>S2[A-C])_MSIL2A_(?P<datatake>\d{8}T\d{6})(_N(?P<baseline>\d{4}))?_R\d{3}_T(?P<tile>\d\d[A-Z]{3})"
     r"_(?P<processed>\d{8}T\d{6})"
 )
+_PRODUCT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _STRIP = re.compile(r"_DS_.*_S(\d{8}T\d{6})_|/L2A_T\w{5}_A\d{6}_(\d{8}T\d{6})/")
 
 
@@ -93,6 +94,11 @@ class SceneItem:
     """By our names: bands, ``qa_pixel``, ``qa_radsat``, ``mtl``, ``pan``, ``scl``, ``metadata``."""
     raw: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """The item as it came; empty in what was read from a recipe."""
+
+    def __post_init__(self) -> None:
+        """Raises InputError for a product that could not be the name of a folder: whatever a catalogue sends becomes one."""
+        if not _PRODUCT.fullmatch(self.product):
+            raise InputError(f"product {self.product[:80]!r}: an id consists of letters, digits and . _ -")
 
 
 def scene_item(raw: Mapping[str, Any], catalog: str, collection: Collection) -> SceneItem:
