@@ -309,12 +309,6 @@ def test_another_process_was_faster(
     assert "holds the window" in told(item, tmp_path, access(server.url))
 
 
-def test_a_name_that_leads_elsewhere(item: SceneItem, server: AssetServer, tmp_path: Path) -> None:
-    for name in ("../x", "/x", "a/b", "..", ""):
-        assert "no name for a folder" in told(replace(item, product=name), tmp_path, access(server.url))
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_folder_that_cannot_be_made(item: SceneItem, server: AssetServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert "cannot be made (Not a directory)" in told(item, tmp_path / "file", access(server.url))
@@ -323,14 +317,14 @@ def test_a_folder_that_cannot_be_made(item: SceneItem, server: AssetServer, tmp_
 def test_a_full_disk(server: AssetServer, item: SceneItem, bbox: BBox, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, hard))
     try:
         whole = failures(item, tmp_path, access(server.url))
         part = failures(item, tmp_path / "part", access(server.url), bbox=bbox, margin=1000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert all("mend that, then run it again" in line for line in whole + part)
-    assert len(whole) == len(part) == 6  # the bands; QA and MTL are small
+    assert len(whole) == len(part) == 7  # bands and MTL; QA is small
     assert not list((tmp_path / "part" / ID).glob("*_SR_*"))
 
 
@@ -436,7 +430,7 @@ def jpeg(tmp_path: Path, noise: Path) -> Path:
 def test_windows_over_a_network_that_fails(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     original = request.getfixturevalue(kind)
     bad = [Fault(500), Fault(drop_after=100), Fault(429), Fault(503), Fault(drop_after=9000), Fault(body=b"short")]
-    for first in range(0, 5):  # healthy requests before the first that fails
+    for first in (0, 2, 4):  # healthy requests before the first that fails
         with assets(original.parent) as server:
             server.fault(original.name, *[Fault(drop_after=1 << 30)] * first, *bad)
             part = tmp_path / f"{first}.tif"
@@ -477,7 +471,10 @@ def test_what_is_no_band_on_the_ground(tmp_path: Path) -> None:
     (tmp_path / "x.tif").write_bytes(b"no raster")
     with pytest.raises(InputError, match="no raster, or damaged"):
         download_window(lambda fresh: str(tmp_path / "x.tif"), tmp_path / "part.tif", None)
-    with rasterio.open(tmp_path / "two.tif", "w", driver="GTiff", count=2, height=9, width=9, dtype="uint8"):
+    with (
+        pytest.warns(),
+        rasterio.open(tmp_path / "two.tif", "w", driver="GTiff", count=2, height=9, width=9, dtype="uint8"),
+    ):
         pass
     with pytest.raises(InputError, match="2 bands, None; one band with a position"):
         download_window(lambda fresh: str(tmp_path / "two.tif"), tmp_path / "part.tif", None)

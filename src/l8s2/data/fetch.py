@@ -71,8 +71,6 @@ def fetch(
     holds another window or another process is at it.
     """
     folder, window = directory / item.product, None if bbox is None else Window((*bbox,), margin)
-    if Path(item.product).name != item.product or item.product[:1] in ("", "."):
-        raise InputError(f"{item.product!r}: no name for a folder; the item is not as catalogues write it")
     if item.kind != SENTINEL2 and (there := _delivered(item, directory)):
         return there
     if _is_whole(folder, window):
