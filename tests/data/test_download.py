@@ -352,3 +352,26 @@ def test_a_long_pause_ends_when_it_is_stopped(tmp_path: Path) -> None:
         with pytest.raises(Stopped):
             download(at(server), tmp_path / NAME, watch=watch)
         assert 0.2 < time.monotonic() - begun < 2
+
+
+def test_what_comes_after_the_stop_is_not_written(path: Path) -> None:
+    part, watch, ended = path.with_name(f".{NAME}.part"), Watch(), []
+
+    def fetch() -> None:
+        with pytest.raises(Stopped):
+            download(lambda fresh: f"http://127.0.0.1:{port}/x", path, watch=watch)
+        ended.append(part.stat().st_size)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        thread = threading.Thread(target=fetch)
+        thread.start()
+        connection = server.accept()[0]
+        with connection:
+            connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\nETag: "a"\r\n\r\n' + bytes(CHUNK))
+            while watch._done < CHUNK:
+                time.sleep(0.01)
+            watch.stop()
+            connection.sendall(bytes(CHUNK))
+            thread.join()
+    assert ended == [CHUNK]

@@ -172,9 +172,7 @@ def _covered(source: Any, name: str, window: Window) -> tuple[int, int, int, int
     )
     if south > north:
         raise outside
-    left, bottom, right, top = transform_bounds(
-        "EPSG:4326", source.crs, west, south, east if west <= east else east + 360, north, densify_pts=21
-    )
+    left, bottom, right, top = transform_bounds("EPSG:4326", source.crs, west, south, east, north, densify_pts=21)
     inverse = ~source.transform
     column, row = inverse * (left - window.margin, top + window.margin)
     end_column, end_row = inverse * (right + window.margin, bottom - window.margin)
