@@ -16,7 +16,7 @@ pytest.importorskip("safetensors")
 from l8s2 import load_model, models  # noqa: E402
 from l8s2.cli import main  # noqa: E402
 from l8s2.model_folder import open_model_folder, save_model_folder  # noqa: E402
-from l8s2.predictors import located  # noqa: E402
+from l8s2.model_names import located  # noqa: E402
 
 CONFIG = {"depth": 2, "growth_factor": 3, "gaussian": True, "ca_layer": True}
 

@@ -13,7 +13,7 @@ from l8s2 import hub
 from l8s2.engines import ModelFile, openvino_core
 from l8s2.errors import InputError
 from l8s2.model_folder import CARD, convert_model, import_torch, open_model_folder, save_model_folder
-from l8s2.predictors import EMBEDDED, PUBLISHED_ENSEMBLE, located
+from l8s2.model_names import EMBEDDED, PUBLISHED_ENSEMBLE, located
 from l8s2.whole_folder import whole_file
 
 

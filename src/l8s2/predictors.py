@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,21 +12,12 @@ from numpy.typing import NDArray
 
 from l8s2.engines import Engine, ModelFile, Network, OpenVinoNetwork, TorchNetwork
 from l8s2.errors import InputError
+from l8s2.model_names import PUBLISHED_ENSEMBLE, located
 from l8s2.tiling import FILL_REACH, Float, Mask, dilate, enlarge, fill_missing, windows
 
 if TYPE_CHECKING:
     from torch import nn
 
-EMBEDDED = {"compact": "compact-nopan", "compact-nopan": None}
-"""Models in the package, and the twin each hands pixels without pan to."""
-PUBLISHED_ENSEMBLE = "published-ensemble"
-POSSIBLE = (
-    f"{', '.join(EMBEDDED)}, {PUBLISHED_ENSEMBLE}, an ONNX file, a model folder, its .safetensors or .bin, owner/name on the "
-    "Hugging Face Hub, or several of these with commas between"
-)
-"""What ``load_model`` takes."""
-_FILES = (".onnx", ".safetensors", ".bin", ".pt", ".pth")
-"""Endings of what is a file, not a name on the Hub."""
 PAN_REACH = 3
 """MS pixels around missing pan that are left to the pan-less twin."""
 LARGEST_TILE = 512
@@ -249,7 +239,7 @@ def load_model(
     """A predictor by name, from disk or from the Hub.
 
     Args:
-        name: what ``POSSIBLE`` says; several of them make an ensemble. Compact models hand pixels without pan to
+        name: what ``model_names.POSSIBLE`` says; several of them make an ensemble. Compact models hand pixels without pan to
             ``compact-nopan``.
         engine: of ONNX files: ``openvino``, or ``torch`` with the extra of that name; everything else runs in PyTorch.
         threads: processor threads; None leaves it to the engine.
@@ -295,17 +285,3 @@ def _load_one(name: str, engine: Engine, threads: int | None, mc_dropout: int | 
     from l8s2.ensemble import MonteCarlo
 
     return NetworkPredictor(name, sha256, MonteCarlo(network, mc_dropout, name=name), twin)
-
-
-def located(name: str) -> Path:
-    """The file or folder of an embedded model, of a path, or of owner/name on the Hub, fetched if need be."""
-    if name in EMBEDDED:
-        return Path(str(files("l8s2") / "weights" / f"{name}.onnx"))
-    path = Path(name)
-    if path.exists():
-        return path
-    from l8s2.hub import NAME, fetch
-
-    if not NAME.fullmatch(name) or path.suffix in _FILES:
-        raise InputError(f"model {name}: neither a name nor a file; give {POSSIBLE}")
-    return fetch(name)

@@ -16,7 +16,7 @@ from l8s2.cli import main  # noqa: E402
 from l8s2.engines import ModelFile  # noqa: E402
 from l8s2.errors import InputError  # noqa: E402
 from l8s2.evaluation.places import PlaceScore  # noqa: E402
-from l8s2.predictors import EMBEDDED  # noqa: E402
+from l8s2.model_names import EMBEDDED  # noqa: E402
 from l8s2.training.config import Model  # noqa: E402
 from l8s2.training.finetune import table, verdict  # noqa: E402
 from l8s2.training.imagery import Image  # noqa: E402

@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from l8s2.errors import InputError
+from l8s2.model_names import located
 from l8s2.models import OnLattice, build
-from l8s2.predictors import located
 from l8s2.training.config import Model
 from l8s2.training.run_folder import read_checkpoint
 
