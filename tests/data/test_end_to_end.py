@@ -234,7 +234,9 @@ def test_straight_from_the_catalogue_with_a_failure(world: World, user: Path, ex
     assert set(world.server.requests) == {f"{PAN_ID}_B8.TIF"}
 
 
-@pytest.mark.parametrize("options", [(), ("--crs", "EPSG:3035")], ids=["lattice", "warp"])
+@pytest.mark.parametrize(
+    "options", [(), ("--crs", "EPSG:3035"), ("--model", "compact-nopan")], ids=["lattice", "warp", "compact-nopan"]
+)
 def test_straight_from_the_catalogue_only_a_part(
     world: World, user: Path, bbox: Any, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
