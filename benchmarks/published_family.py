@@ -1,6 +1,6 @@
-"""Time and memory of the published networks on a real scene, from the command line.
+"""Time and memory of the published networks on real scenes with pan, from the command line.
 
-    python benchmarks/published_family.py ../shared/scenes/LC08_L2SP_143054_20230520_20230524_02_T1      (needs the extra torch)
+    python benchmarks/published_family.py ../shared/scenes/LC08_L2SP_{143054,204023,017051}*      (needs the extra torch)
 
 Speed does not depend on the weights, so these are random ones. Each network runs in a process of its own; the ensemble of all four
 holds one of them in memory at a time.
@@ -49,25 +49,29 @@ def measured(product: Path, model: str, folder: Path) -> tuple[float, float, flo
 
 
 @click.command()
-@click.argument("product", type=click.Path(exists=True, path_type=Path))
-def main(product: Path) -> None:
-    print("| model | parameters | output, Mpx | seconds | memory, GB |\n|---|---|---|---|---|")
+@click.argument("products", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+def main(products: tuple[Path, ...]) -> None:
+    print("| scene | output, Mpx | model | parameters | seconds | memory, GB |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
-        folder, made, total = Path(name), [], 0
+        folder, made, sizes = Path(name), [], []
         for kind, config in FAMILY.items():
             torch.manual_seed(0)
             network = build("UNet", config)
-            parameters = sum(p.numel() for p in network.parameters())
+            sizes.append(sum(p.numel() for p in network.parameters()))
             save_model_folder(network, "UNet", config, folder / kind, f"# {kind}, random weights\n")
-            del network
             made.append(str(folder / kind))
-            total += parameters
-            pixels, seconds, memory = measured(product, made[-1], folder)
-            print(f"| {kind} | {parameters:,} | {pixels:.2f} | {seconds:.0f} | {memory:.1f} |", flush=True)
-        pixels, seconds, memory = measured(product, ",".join(made), folder)
-        print(f"| all four, an ensemble | {total:,} | {pixels:.2f} | {seconds:.0f} | {memory:.1f} |", flush=True)
-        pixels, seconds, memory = measured(product, "compact", folder)
-        print(f"| compact | | {pixels:.2f} | {seconds:.1f} | {memory:.1f} |")
+            del network
+        rows = [
+            ("compact", None, "compact"),
+            *zip(FAMILY, sizes, made, strict=True),
+            ("all four, an ensemble", sum(sizes), ",".join(made)),
+        ]
+        for product in products:
+            for label, parameters, model in rows:
+                pixels, seconds, memory = measured(product, model, folder)
+                scene = "_".join(product.name.split("_")[2:4])
+                count = "" if parameters is None else f"{parameters:,}"
+                print(f"| {scene} | {pixels:.2f} | {label} | {count} | {seconds:.0f} | {memory:.1f} |", flush=True)
 
 
 if __name__ == "__main__":
