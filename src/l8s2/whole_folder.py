@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import platform
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -122,14 +123,34 @@ class WholeFolder:
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A draft beside ``path`` to write, which takes its name at the end of the ``with`` block; removed where that fails."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    """A draft beside ``path`` to write, which takes its name at the end of the ``with`` block; removed where that fails.
+
+    Drafts that writers on this machine left when they were killed are removed.
+    """
+    ours = f".{path.name}.{platform.node()}-"
+    for left in path.parent.glob(f"{glob.escape(ours)}*"):
+        if _is_dead(left.name.removeprefix(ours)):
+            left.unlink(missing_ok=True)
+    draft = path.with_name(f"{ours}{os.getpid()}")
     try:
         yield draft
         fsync(draft)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _is_dead(pid: str) -> bool:
+    """Whether no process of this machine has a number; False on Windows, where asking would end it."""
+    if os.name == "nt" or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @contextlib.contextmanager

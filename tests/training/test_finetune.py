@@ -18,7 +18,7 @@ from l8s2.errors import InputError  # noqa: E402
 from l8s2.evaluation.places import PlaceScore  # noqa: E402
 from l8s2.model_names import EMBEDDED  # noqa: E402
 from l8s2.training.config import Model  # noqa: E402
-from l8s2.training.finetune import table, verdict  # noqa: E402
+from l8s2.training.finetune import finetune, table, verdict  # noqa: E402
 from l8s2.training.imagery import Image  # noqa: E402
 from l8s2.training.sources import GAP_PIXELS, strips  # noqa: E402
 from l8s2.training.start import begin  # noqa: E402
@@ -143,3 +143,13 @@ def test_finetune_on_real_pairs(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 1
     assert "no patches on side Train; build some, and put them on sides" in done.output
+
+
+def test_held_out_ground_of_which_nothing_counts_is_told_before_training(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    from made_set import made
+
+    made(tmp_path / "set", side=12)  # the border takes all of a patch
+    with pytest.raises(InputError, match="no pixel of the ground held out counts"):
+        finetune("compact", tmp_path / "set", tmp_path / "run", steps=2, learning_rate=1e-5, report=lambda line: None)
+    assert not (tmp_path / "run").exists()

@@ -115,6 +115,8 @@ def test_what_is_left_out_of_training_and_never_of_validation(tmp_path: Path) ->
         ({"at_least": {"likeness": 2}}, "no column likeness of numbers; it has"),
         ({"at_most": {"ce90_m": 0.1, "slope": 1}}, "every patch is outside at_most ce90_m 0.1"),
         ({"train_side": "train"}, "no patches on side train; it has patches on Test, Train, Validation"),
+        ({"train_side": None}, "train_side null holds patches of validation_side Validation"),
+        ({"train_side": "Validation"}, "train_side Validation holds patches of"),
         ({"size": 20}, "20 x 20 MS pixels; set data.pairs.size to 19 or less"),
     ):
         with pytest.raises(InputError, match=words) as caught:
@@ -128,7 +130,7 @@ def test_patches_without_pan_are_for_networks_without(tmp_path: Path) -> None:
     prepared, said = opened(of_pairs(tmp_path, {"train_side": None, "validation_side": None}))
     assert said == ["5 of 9 patches without pan: left out"]
     assert all(prepared.training(step).pan is not None for step in range(2))
-    blind, said = opened(of_pairs(tmp_path, {"train_side": None}), pan=False)
+    blind, said = opened(of_pairs(tmp_path, {"train_side": None, "validation_side": None}), pan=False)
     assert said == []
     assert blind.training.epoch == 5
     assert all(blind.training(step).pan is None for step in range(5))

@@ -12,6 +12,7 @@ import torch
 
 from l8s2 import __version__
 from l8s2.data.dataset import kind_of, open_pairs
+from l8s2.errors import InputError
 from l8s2.evaluation.calibration import error_ratios, simulated
 from l8s2.evaluation.places import Observed, PlaceScore, of_pair
 from l8s2.model_folder import save_model_folder
@@ -51,8 +52,8 @@ def finetune(
     """Go on training ``model`` on a region, and compare it with bicubic and with what it was.
 
     Pairs are simulated from archives. The lowest quarter of the rows of every image (of every place where images are
-    small) is neither trained on nor looked at before the end, and a gap above it is used for nothing. Of real pairs side Train
-    is trained on, and side Test not looked at before the end. The sigma of a compact network is scaled on the ground that was
+    small) is not trained on, and a gap above it is used for nothing. Of real pairs side Train is trained on, and held against
+    side Test. The sigma of a compact network is scaled on the ground that was
     trained on.
 
     Args:
@@ -68,8 +69,13 @@ def finetune(
     config = _config(model, imagery, steps, learning_rate, batch)
     before, architecture, model_config = begin(config.model)
     prepared = prepare(config.data, config.seed, pan=bool(before.uses_pan), report=report)
-    outcome = train(config, folder, resume=resume, max_minutes=max_minutes, prepared=prepared, report=report)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    first = validate(before, prepared, device=device)
+    if not any(np.isfinite(score.rmse).any() for score in first):
+        raise InputError(
+            f"{imagery}: no pixel of the ground held out counts (clouds, or patches too small); give more of the region"
+        )
+    outcome = train(config, folder, resume=resume, max_minutes=max_minutes, prepared=prepared, report=report)
     after, _, _ = begin(config.model)
     state = read_checkpoint(RunFolder(folder).last)  # not the best: the held-out ground must have no say
     after.load_state_dict(state["average"])
@@ -77,8 +83,7 @@ def finetune(
         report("scaling sigma on the ground that was trained on")
         _scale_sigma(after, config, prepared, device)
     report("comparing with the starting weights on the held-out ground")
-    first, then = (validate(network, prepared, device=device) for network in (before, after))
-    found = verdict(first, then, "real pairs" if config.data.pairs else SIMULATED)
+    found = verdict(first, validate(after, prepared, device=device), "real pairs" if config.data.pairs else SIMULATED)
     card = (
         f"# {folder.name}\n\n{architecture}, {state['step']} steps of fine-tuning from {model} with l8s2 {__version__}.\n\n"
         f"```\n{table(found)}\n```\n"

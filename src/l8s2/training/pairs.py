@@ -123,6 +123,11 @@ def open_sides(settings: config.Pairs, *, pan: bool, report: Callable[[str], Non
     """
     training = open_pairs(settings.folder, settings.train_side)
     held_out = None if settings.validation_side is None else open_pairs(settings.folder, settings.validation_side)
+    if held_out is not None and _common(training, held_out, settings):
+        raise InputError(
+            f"data.pairs: train_side {settings.train_side or 'null'} holds patches of validation_side {settings.validation_side};"
+            " give sides that have none in common, or validation_side null"
+        )
     for pairs in (training, held_out):
         if settings.nbar and pairs is not None:
             if not isinstance(pairs, ShardPairs):
@@ -141,6 +146,13 @@ def open_sides(settings: config.Pairs, *, pan: bool, report: Callable[[str], Non
                 )
             _leave_out(training, within(training.column(name), limit), f"outside {kind} {name} {limit:g}", report)
     return training, held_out
+
+
+def _common(training: Pairs, held_out: Pairs, settings: config.Pairs) -> bool:
+    """Whether a pair is on both sides."""
+    if isinstance(training, ShardPairs) and isinstance(held_out, ShardPairs):
+        return bool(np.isin(training.indices, held_out.indices).any())
+    return settings.train_side in (None, settings.validation_side)
 
 
 def _leave_out(pairs: ShardPairs, kept: NDArray[np.bool_], why: str, report: Callable[[str], None]) -> None:
