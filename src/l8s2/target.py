@@ -69,6 +69,8 @@ def area_of(
 ) -> tuple[float, float, float, float] | None:
     """West, south, east, north that hold what ``bbox`` or ``mgrs`` asks for, WGS 84 degrees; None: the whole scene.
 
+    West > east where it crosses the antimeridian.
+
     Raises InputError as ``choose_target`` does.
     """
     if bbox is not None and mgrs is not None:
@@ -77,8 +79,9 @@ def area_of(
         _bbox_geometry(bbox)
     if mgrs is None:
         return bbox
-    west, south, east, north = grid.mgrs_tile(mgrs).geographic_extent.boundingbox
-    return west, south, east, north
+    longitude, latitude = grid.ring(grid.mgrs_tile(mgrs), 64)
+    west, east = ((float(x) + 180) % 360 - 180 for x in (longitude.min(), longitude.max()))
+    return west, float(latitude.min()), east, float(latitude.max())
 
 
 def _bbox_geometry(bbox: tuple[float, float, float, float]) -> Geometry:

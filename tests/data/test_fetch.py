@@ -363,6 +363,14 @@ def test_a_window_over_the_border_ends_there(tmp_path: Path) -> None:
     assert_part(part, whole, bbox, 50)
 
 
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_a_window_that_is_the_whole_world(grid: tuple[int, float, float, float], tmp_path: Path) -> None:
+    whole, part = raster(tmp_path / "whole.tif", *grid), tmp_path / "part.tif"
+    download_window(lambda fresh: str(whole), part, Window((-180, -90, 180, 90), 0))
+    with rasterio.open(whole) as theirs, rasterio.open(part) as ours:
+        assert (ours.shape, ours.transform) == (theirs.shape, theirs.transform)
+
+
 @pytest.mark.parametrize("bbox", [(14.0, 40.0, 14.1, 40.1), (-100.0, 51.0, -99.0, 52.0), (14.3, 52, 14.4, 50)])
 def test_a_window_outside(server: AssetServer, item: SceneItem, bbox: BBox, tmp_path: Path) -> None:
     lines = failures(item, tmp_path, access(server.url), bbox=bbox, margin=0)

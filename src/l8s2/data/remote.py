@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
 
+from l8s2 import grid
 from l8s2.data.download import AGENT, Address, Transient, Watch, persistently, probe
 from l8s2.errors import InputError
 from l8s2.raster import open_raster
@@ -170,9 +172,16 @@ def _covered(source: Any, name: str, window: Window) -> tuple[int, int, int, int
     outside = InputError(
         f"{name}: has no pixel in {' '.join(f'{v:g}' for v in window.bbox)}; give a bbox inside the scene"
     )
-    if south > north:
+    longitude, latitude = grid.ring(GeoBox(source.shape, source.transform, str(source.crs)), 16)
+    width = (east - west) % 360 or 360.0
+    turns = [west + 360 * turn for turn in (-1, 0, 1)]
+    left, right = max(
+        ((max(w, longitude.min()), min(w + width, longitude.max())) for w in turns), key=lambda ends: ends[1] - ends[0]
+    )
+    bottom, top = max(south, latitude.min()), min(north, latitude.max())
+    if left > right or bottom > top:
         raise outside
-    left, bottom, right, top = transform_bounds("EPSG:4326", source.crs, west, south, east, north, densify_pts=21)
+    left, bottom, right, top = transform_bounds("EPSG:4326", source.crs, left, bottom, right, top, densify_pts=21)
     inverse = ~source.transform
     column, row = inverse * (left - window.margin, top + window.margin)
     end_column, end_row = inverse * (right + window.margin, bottom - window.margin)
