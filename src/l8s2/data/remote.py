@@ -174,7 +174,7 @@ def _covered(source: Any, name: str, window: Window) -> tuple[int, int, int, int
     )
     longitude, latitude = grid.ring(GeoBox(source.shape, source.transform, str(source.crs)), 16)
     width = (east - west) % 360 or 360.0
-    turns = [west + 360 * turn for turn in (-1, 0, 1)]
+    turns = [longitude.min()] if width == 360 else [west + 360 * turn for turn in (-1, 0, 1)]
     left, right = max(
         ((max(w, longitude.min()), min(w + width, longitude.max())) for w in turns), key=lambda ends: ends[1] - ends[0]
     )
