@@ -155,12 +155,20 @@ def _is_dead(pid: str) -> bool:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[bool]:
-    """Whether nobody else has locked a folder, which is locked until the end of the ``with`` block then."""
+    """Whether nobody else has locked a folder, which is locked until the end of the ``with`` block then.
+
+    Always so where the file system has no locks.
+    """
     if fcntl is None:
         yield True
         return
     with _opened(folder) as handle:
-        yield _try_lock(handle)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mine = True
+        except OSError as error:
+            mine = not isinstance(error, BlockingIOError)
+        yield mine
 
 
 def fsync(path: Path) -> None:

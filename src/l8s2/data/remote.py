@@ -123,11 +123,12 @@ class _Reader:
             )
         whole = (0, 0, *source.shape)
         top, left, bottom, right = whole if self._window is None else _covered(source, self._name, self._window)
-        if not self.profile:
-            self.values = np.empty((bottom - top, right - left), source.dtypes[0])
+        shape = bottom - top, right - left
+        transform = source.window_transform(Part(left, top, *shape[::-1]))
+        if (self.profile.get("transform"), self.values.shape) != (transform, shape):  # or it is another file by now
+            self.done, self.profile = 0, {"crs": source.crs, "transform": transform, "nodata": source.nodata}
+            self.values = np.empty(shape, source.dtypes[0])
             self._watch.advance(0, self.values.nbytes)
-            transform = source.window_transform(Part(left, top, *self.values.shape[::-1]))
-            self.profile = {"crs": source.crs, "transform": transform, "nodata": source.nodata}
         high = source.block_shapes[0][0] * max(_BLOCK // source.block_shapes[0][0], 1)
         while (first := top + self.done) < bottom:
             end = min(first - first % high + high, bottom)
