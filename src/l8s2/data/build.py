@@ -160,6 +160,7 @@ def resume(
             try:
                 if patches.add(unit, _drawn(pairs[unit], plan, folder / "cache" / unit, get, record), record):
                     alone = False
+                    shutil.rmtree(folder / "cache" / unit, ignore_errors=True)
                     tell(f"{unit}: {record['decision']}, {record['reason']}")
             except InputError as error:
                 failed[unit] = getattr(error, "failures", ()) or (str(error),)

@@ -89,11 +89,16 @@ class Coregistration:
     """x, y in Landsat's convention, metres."""
     slopes: tuple[tuple[float, ...], tuple[float, ...]] = _LEVEL
     """Growth of (down, right) in metres per kilometre (east, north)."""
+    reach: tuple[float, float] = (0.0, 0.0)
+    """Metres east or west, north or south of ``centre`` in which there were windows; beyond, the shift is as at the edge."""
 
     def at(self, box: GeoBox) -> tuple[float, float]:
         """The shift (down, right) at the centre of a grid, metres, whatever the decision."""
         x, y = grid.landsat_convention(box).affine * (box.shape[1] / 2, box.shape[0] / 2)
-        offset = (x - self.centre[0]) / 1000, (y - self.centre[1]) / 1000
+        offset = [
+            min(max(at - middle, -reach), reach) / 1000
+            for at, middle, reach in zip((x, y), self.centre, self.reach, strict=True)
+        ]
         down, right = (float(np.dot(slope, offset)) for slope in self.slopes)
         return self.down + down, self.right + right
 
@@ -158,6 +163,7 @@ def decide(measured: Sequence[WindowShift]) -> Coregistration:
     error = float(fit.error.max())
     ce90 = float(np.percentile(np.hypot(*fit.residual.T), 90))
     decision, reason = _verdict(longest, error, ce90)
+    reach = np.abs(places - centre).max(0).tolist()
     (down, *down_slopes), (right, *right_slopes) = fit.coefficients.T.tolist()
     return Coregistration(
         decision=decision,
@@ -171,6 +177,7 @@ def decide(measured: Sequence[WindowShift]) -> Coregistration:
         ce90=ce90,
         centre=(float(centre[0]), float(centre[1])),
         slopes=(tuple(down_slopes), tuple(right_slopes)) if model == "affine" else _LEVEL,
+        reach=(reach[0], reach[1]),
     )
 
 

@@ -20,7 +20,7 @@ from l8s2.data import offset
 from l8s2.data.bands import Raster, as_landsat
 from l8s2.data.coregistration import Coregistration, decide, measure_window, windows
 from l8s2.data.footprints import bbox_of, common, on_plane
-from l8s2.data.items import S2_SCALE, SceneItem
+from l8s2.data.items import S2_SCALE
 from l8s2.data.landsat import Landsat, read_landsat, read_qa_pixel, unfit
 from l8s2.data.pairing import Pair, clear_share, seen
 from l8s2.data.patch import Facts, Patch, cells, outline, reflectance
@@ -91,7 +91,7 @@ def patches_of(
     if not places:
         raise Rejected(f"no whole patch of {side} MS pixels in what both scenes and the searched area have in common")
     rows, columns = (slice(min(s.start for s in way), max(s.stop for s in way)) for way in zip(*places, strict=True))
-    measured = measure(pair.sentinel2, scene, sentinel2, rows, columns, record)
+    measured = measure(scene, sentinel2, rows, columns, record)
     facts = _facts(pair, scene, measured)
     record |= {"decision": measured.found.decision, "reason": measured.found.reason}
     record |= {"cells": len(places), "without_data": 0}
@@ -128,9 +128,7 @@ def places_in(ms: GeoBox, area: Any, side: int) -> list[_Place]:
     return found
 
 
-def measure(
-    item: SceneItem, scene: Scene, sentinel2: Sentinel2Scene, rows: slice, columns: slice, record: dict[str, Any]
-) -> Measured:
+def measure(scene: Scene, sentinel2: Sentinel2Scene, rows: slice, columns: slice, record: dict[str, Any]) -> Measured:
     """Clear shares, co-registration, offset and regression of a part of the scene. Raises Rejected."""
     box = scene.geobox[rows, columns]
     clear = clear_share(read_qa_pixel(scene, rows, columns), box, *sentinel2.classification(box))
@@ -152,7 +150,7 @@ def measure(
     ours, theirs = np.concatenate([view.ms for view in views], axis=1), np.concatenate(looks, axis=1)
     try:
         evidence = [offset.from_dark_objects(dark_sample(sentinel2, box)), offset.from_landsat(theirs, ours)]
-        settled = offset.settle(offset.claimed(item), evidence)
+        settled = offset.settle(offset.claimed(sentinel2.item), evidence)
     except InputError as error:
         raise Rejected(str(error)) from None
     assert settled.offset is not None
