@@ -442,3 +442,26 @@ def test_a_pair_of_real_imagery(data: Path, tmp_path: Path, name: str) -> None:
     row, column = np.subtract(position(sample.lattice.ms), (ROW, 15_001))
     there = stack[:, 3 * row : 3 * row + 3 * SIZE, 3 * column : 3 * column + 3 * SIZE]
     assert np.abs(sample.truth - there)[sample.valid].mean() < 0.003
+
+
+def test_the_cache_of_a_pair_goes_with_it(world: Any, tmp_path: Path) -> None:
+    store, pairs, _, _ = world
+    begin(recipe_of([pairs["clean"], pairs["moved"]], [box_at(ROW, 15_001, 130)]), tmp_path, size=SIZE)
+    copying, at_once = Copying(store), []
+
+    def watched(*args: Any, **how: Any) -> Path:
+        folder = copying(*args, **how)
+        at_once.append(len(list((tmp_path / "cache").iterdir())))
+        return folder
+
+    assert resume(tmp_path, watched).patches > 0
+    assert max(at_once) == 1
+
+
+def test_the_offset_is_claimed_by_what_is_read(world: Any, tmp_path: Path) -> None:
+    store, pairs, _, whole = world
+    pair = pairs["clean"]
+    wrong = replace(pair, sentinel2=replace(pair.sentinel2, offset=0.0, offset_removed=True))  # of another archive
+    begin(recipe_of([wrong], [box_at(ROW, 15_001, 130)]), tmp_path, size=SIZE)
+    assert resume(tmp_path, Copying(store)).accepted == 1
+    assert units(tmp_path)[unit_id(wrong)]["offset"] == units(whole)[unit_id(pair)]["offset"] == "-0.1"

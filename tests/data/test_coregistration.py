@@ -267,6 +267,12 @@ def test_affine_only_where_it_is_clearly_so() -> None:
     assert np.array(found.slopes) == pytest.approx(np.array([[0.6, 0], [0.2, -0.5]]), abs=0.05)
     here = GeoBox((2, 2), Affine(30, 0, LEFT + 3_000 - 30, 0, -30, TOP + 5_000 + 30), "EPSG:32633")
     assert found.at(here) == pytest.approx(turned(3, 5), abs=0.2)
+    east, north = found.reach
+    far, edge = (
+        GeoBox((2, 2), Affine(30, 0, found.centre[0] + x - 30, 0, -30, found.centre[1] + y + 30), "EPSG:32633")
+        for x, y in ((100_000, -90_000), (east, -north))
+    )
+    assert found.at(far) == pytest.approx(found.at(edge))  # nobody has measured there
     plain = [decided(n, constant(2.0, -1.0), scatter=0.5, seed=s) for n in (AFFINE_WINDOWS, 25) for s in range(40)]
     assert sum(f.model == "affine" for f in plain) <= 1
 
