@@ -288,6 +288,19 @@ def test_another_window_needs_another_folder(server: AssetServer, item: SceneIte
     assert "damaged; delete the folder" in told(item, tmp_path, by)
 
 
+def test_sentinel_2_of_two_archives_is_not_mixed(tmp_path: Path) -> None:
+    names = ("B02", "B03", "B04", "B8A", "B11", "B12", "SCL")
+    for name in names:
+        raster(tmp_path / f"{name}.tif", 32644, 600_000, 900_000, 20, (64, 64))
+    with assets(tmp_path) as server:
+        item = sentinel2_item(tmp_path, lambda path: f"{server.url}/{path.name}")
+        server.fault("B11.tif", Fault(404))
+        failures(item, tmp_path / "out", access(server.url))
+        other = replace(item, collection="sentinel-2-c1-l2a", offset=0.0, offset_removed=True)
+        assert "holds the scene as made sentinel-2-l2a has it" in told(other, tmp_path / "out", access(server.url))
+        assert read_item(fetch(item, tmp_path / "out", access(server.url)) / SCENE).offset == item.offset
+
+
 def test_two_processes_at_one_folder(server: AssetServer, item: SceneItem, bbox: BBox, tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     (tmp_path / ID).mkdir()

@@ -73,7 +73,7 @@ def fetch(
     folder, window = directory / item.product, None if bbox is None else Window((*bbox,), margin)
     if item.kind != SENTINEL2 and (there := _delivered(item, directory)):
         return there
-    if _is_whole(folder, window):
+    if _is_whole(folder, item, window):
         return folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,9 +84,9 @@ def fetch(
             raise InputError(f"{folder}: another process is fetching it; wait for that, or give another folder")
         if window and not (folder / WINDOW).exists() and any(folder.glob("[!.]*")):
             raise InputError(f"{folder}: holds files that are not of this window; give another folder")
-        if _is_whole(folder, window):  # another process was faster
+        if _is_whole(folder, item, window):  # another process was faster
             return folder
-        write_whole(folder / WINDOW, json.dumps(window and window._asdict()) + "\n")
+        write_whole(folder / WINDOW, json.dumps({**_source(item), "window": window and window._asdict()}) + "\n")
         failures = _files(item, folder, access, window, progress)
         if failures:
             raise FetchError(item.id, failures)
@@ -105,19 +105,30 @@ def _delivered(item: SceneItem, directory: Path) -> Path | None:
     return None
 
 
-def _is_whole(folder: Path, window: Window | None) -> bool:
-    """Whether a folder has as much of a scene as is wanted. Raises InputError where it has another window of it."""
+def _source(item: SceneItem) -> dict[str, str]:
+    """Where files are from: the archives of two catalogues differ, such as in the offset of Sentinel-2."""
+    return {"catalog": item.catalog, "collection": item.collection, "id": item.id}
+
+
+def _is_whole(folder: Path, item: SceneItem, window: Window | None) -> bool:
+    """Whether a folder has as much of a scene as is wanted.
+
+    Raises InputError where it has another window of it, or is from another catalogue.
+    """
     try:
         stored = json.loads((folder / WINDOW).read_text(encoding="utf-8"))
-        has = None if stored is None else Window((*stored["bbox"],), stored["margin"])
+        source = {name: stored[name] for name in _source(item)}
+        has = stored["window"] and Window((*stored["window"]["bbox"],), stored["window"]["margin"])
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (ValueError, KeyError, TypeError, OSError):
         raise InputError(f"{folder / WINDOW}: damaged; delete the folder and fetch the scene again") from None
-    whole = (folder / SCENE).exists()
+    whole, remedy = (folder / SCENE).exists(), "or what is there of it; give another folder, or delete it"
+    if item.kind == SENTINEL2 and source != _source(item):  # Landsat's files are the same everywhere
+        raise InputError(f"{folder}: holds the scene as {source['catalog']} {source['collection']} has it, {remedy}")
     if has != window and not (has is None and whole):
         held = "the whole scene" if has is None else f"the window {' '.join(f'{v:g}' for v in has.bbox)}"
-        raise InputError(f"{folder}: holds {held}, or what is there of it; give another folder, or delete it")
+        raise InputError(f"{folder}: holds {held}, {remedy}")
     return whole
 
 
