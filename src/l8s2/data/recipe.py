@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import types
 import typing
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from l8s2.data.items import SceneItem
 from l8s2.data.pairing import Pair, PairRules
 from l8s2.data.query import Query
 from l8s2.errors import InputError
+from l8s2.whole_folder import whole_file
 
 SCHEMA, SCENE_SCHEMA = "l8s2-pairs/1", "l8s2-scene/1"
 
@@ -58,14 +58,11 @@ def save_recipe(recipe: Recipe, path: Path, *, overwrite: bool = False) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file, which appears when it is whole. Raises InputError."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        with whole_file(path) as draft:
+            draft.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); give another name") from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def load_recipe(path: Path) -> Recipe:
