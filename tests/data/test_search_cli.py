@@ -93,6 +93,30 @@ def test_pairs_a_recipe_and_the_same_again(server: str, tmp_path: Path) -> None:
     assert len(run("--catalog", server, *HERE, "--pairs", "--max-days", 1, "--limit", 1).stdout.splitlines()) == 2
 
 
+def test_pan_that_was_not_looked_for(server: str, tmp_path: Path) -> None:
+    path, recipe = tmp_path / "mine.toml", tmp_path / "recipe.json"
+    path.write_text(f'[mine]\nurl = "{server}"\npan_from = "off"\n' + "".join(
+        f'collections.{name} = {{ kind = "{kind}" }}\n'
+        for name, kind in (("landsat-c2l2-sr", "landsat-l2"), ("sentinel-2-l2a", "sentinel-2-l2a"))
+    ) + '[off]\nurl = "http://127.0.0.1:9"\ncollections.landsat-c2l1 = { kind = "landsat-l1" }\n')  # fmt: skip
+    mine = ("--catalog", "mine", "--catalog-file", path, *HERE)
+    for more, warned in (((), True), (("--no-pan",), False)):
+        done = run(*mine, *more, "--json")
+        assert done.exit_code == 0, done.stderr
+        assert not any("l8s2:pan" in feature["properties"] for feature in json.loads(done.stdout)["features"])
+        assert ("pan was not looked for" in done.stderr) == warned
+        assert "without pan" not in done.stderr
+    failed = run(*mine, "--pairs", "--max-days", 1, "-o", recipe)
+    assert failed.exit_code == 1
+    assert failed.stderr.startswith(
+        f"l8s2: {recipe}: not saved, pan was not looked for: http://127.0.0.1:9: cannot be reached"
+    )
+    assert failed.stderr.count("\n") == 1
+    assert not recipe.exists()
+    assert run(*mine, "--pairs", "--max-days", 1, "--no-pan", "-o", recipe).exit_code == 0
+    assert recipe.exists()
+
+
 def test_nothing_found_is_no_failure(server: str) -> None:
     done = run("--catalog", server, "--bbox", 0, 0, 1, 1, "--datetime", "2023", "--pairs")
     assert done.exit_code == 0

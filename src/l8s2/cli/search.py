@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from l8s2.cli.shell import JSON, warn
+from l8s2.errors import InputError
 
 if TYPE_CHECKING:
     from l8s2.data.catalog import Found
@@ -62,7 +63,7 @@ def search(
         query = _query(options)
         found = catalog.search(query, known_catalogs(options["catalog_file"]))
         click.echo(json.dumps(feature_collection(found), indent=2) if as_json else _scene_table(found))
-        _remarks(found, query.pan)
+        _remarks(found)
         return
     if output:
         check_free(output, overwrite=overwrite)
@@ -71,21 +72,23 @@ def search(
     else:
         query, rules = _query(options), _rules(options)
         recipe, found = catalog.search_pairs(query, rules, known_catalogs(options["catalog_file"]))
+    if output and options["pan"] and recipe.query.pan and not found.pan_searched:
+        raise InputError(f"{output}: not saved, {found.warnings[0]}; search again, or without pan (--no-pan)")
     if output:
         save_recipe(recipe, output, overwrite=overwrite)
     click.echo(recipe_text(recipe) if as_json else _pair_table(recipe), nl=not as_json)
-    _remarks(found, recipe.query.pan)
+    _remarks(found)
 
 
 def feature_collection(found: Found) -> dict[str, Any]:
     """The raw items, each with ``l8s2:catalog``; those of Landsat tell in ``l8s2:pan`` which Level-1 item has their pan
-    band (null: none found)."""
+    band (null: none found), unless it was not looked for."""
     from dataclasses import asdict
 
     features = []
     for item in (*found.landsat, *found.sentinel2):
         feature = {**item.raw, "properties": {**item.raw["properties"], "l8s2:catalog": item.catalog}}
-        if item.kind == "landsat-l2":
+        if item.kind == "landsat-l2" and found.pan_searched:
             pan = found.pans.get(item.scene)
             about = pan and {
                 "id": pan.id, "collection": pan.collection, "catalog": pan.catalog,
@@ -130,7 +133,9 @@ def _scene_table(found: Found) -> str:
 
 
 def _pan(item: SceneItem, found: Found) -> str:
-    return "-" if item.kind != "landsat-l2" else "yes" if item.scene in found.pans else "no"
+    if item.kind != "landsat-l2":
+        return "-"
+    return "yes" if item.scene in found.pans else "no" if found.pan_searched else "?"
 
 
 def _pair_table(recipe: Recipe) -> str:
@@ -152,7 +157,7 @@ def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def _remarks(found: Found, pan: bool) -> None:
+def _remarks(found: Found) -> None:
     """What a person should know, on stderr."""
     for line in found.warnings:
         warn(line)
@@ -162,7 +167,7 @@ def _remarks(found: Found, pan: bool) -> None:
         old, new = found.replaced[0]
         click.echo(f"{len(found.replaced)} older version(s) gave way, such as {old.id} to {new.id}", err=True)
     missing = [item.id for item in found.landsat if item.scene not in found.pans]
-    if missing and pan:
+    if missing and found.pan_searched:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         click.echo(f"{len(missing)} Landsat scene(s) without pan: {', '.join(missing[:5])}{more}", err=True)
     click.echo(f"{len(found.landsat)} Landsat, {len(found.sentinel2)} Sentinel-2", err=True)

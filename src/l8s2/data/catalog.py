@@ -34,6 +34,8 @@ class Found:
     sentinel2: tuple[SceneItem, ...] = ()
     pans: dict[str, SceneItem] = field(default_factory=dict)
     """Scene -> Level-1 item with its pan band."""
+    pan_searched: bool = True
+    """Whether pan was looked for everywhere; if not, it may be there for those that are not in ``pans``."""
     replaced: tuple[tuple[SceneItem, SceneItem], ...] = ()
     """Versions that gave way, each with the one that counts."""
     left_out: tuple[str, ...] = ()
@@ -55,7 +57,7 @@ def search(query: Query, known: Mapping[str, Catalog] | None = None) -> Found:
     known = known_catalogs() if known is None else known
     apis = [_Api(catalog) for catalog in choose(query.catalogs, known)]
     found: dict[str, list[SceneItem]] = {LANDSAT_L2: [], SENTINEL2: []}
-    replaced, left_out, said, pans = [], [], [], {}
+    replaced, left_out, said, pans, pan_searched = [], [], [], {}, query.pan
     for kind in _KINDS[query.sensor]:
         api = next((api for api in apis if api.holds(kind)), None)
         if api is None:
@@ -73,10 +75,12 @@ def search(query: Query, known: Mapping[str, Catalog] | None = None) -> Found:
                 pans = _source_of_pan(api, apis, known).pans(found[kind], query)
             except InputError as error:  # without pan there is still something to work with
                 said.append(f"pan was not looked for: {error}")
+                pan_searched = False
     return Found(
         landsat=tuple(found[LANDSAT_L2]),
         sentinel2=tuple(found[SENTINEL2]),
         pans=pans,
+        pan_searched=pan_searched,
         replaced=tuple(replaced),
         left_out=tuple(left_out),
         warnings=tuple(said),
