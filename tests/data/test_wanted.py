@@ -51,12 +51,12 @@ def test_a_saved_search_comes_back_with_its_pan(tmp_path: Path) -> None:
     )  # fmt: skip
     assert pan.assets == L1.assets
     assert read.files() == [L2, pan, S2]
-    assert with_pans(read) == (read, [])
+    assert with_pans(read) == (read, [], [])
 
 
 def test_a_search_that_found_no_pan_is_believed(tmp_path: Path) -> None:
     read = gather(saved(tmp_path / "found.json", feature_collection(Found(landsat=(L2,)))), KNOWN)
-    _, lines = with_pans(read)
+    _, lines, _ = with_pans(read)
     assert lines == [f"{L2.id}: without pan (no Level-1 item of it was found)"]
     assert read.files() == [L2]
 
@@ -99,17 +99,18 @@ def test_an_item_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pan_is_looked_for_where_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "find_pan", lambda item, known: L1)
-    read, lines = with_pans(from_json(landsat(), KNOWN, "item.json"))
+    read, without, unknown = with_pans(from_json(landsat(), KNOWN, "item.json"))
     assert read.files() == [L2, L1]
-    assert not lines
+    assert not without + unknown
 
     def fails(*_: object) -> None:
         raise InputError("usgs: out of order")
 
     monkeypatch.setattr(catalog, "find_pan", fails)
-    read, lines = with_pans(from_json(landsat(), KNOWN, "item.json"))
+    read, without, unknown = with_pans(from_json(landsat(), KNOWN, "item.json"))
     assert read.files() == [L2]
-    assert lines == [f"{L2.id}: without pan (usgs: out of order)"]
+    assert not without
+    assert unknown == [f"{L2.id}: pan could not be looked for (usgs: out of order)"]
 
 
 @pytest.mark.parametrize(

@@ -45,12 +45,12 @@ def fetch(
 
     area_of(bbox, None)
     known = known_catalogs(catalog_file)
-    wanted, without_pan = with_pans(together(_gathered(each, known) for each in what))
+    wanted, without_pan, unknown = with_pans(together(_gathered(each, known) for each in what))
     for line in without_pan:
         warn(line)
     access = Access(wanted.catalogs.values())
     scenes: list[dict[str, Any]] = []
-    failures: list[str] = []
+    failures = unknown
     items = wanted.files()
     for i, item in enumerate(items, 1):
         folder, status = output / item.product, "fetched"

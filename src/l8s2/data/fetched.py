@@ -59,8 +59,10 @@ def fetched(
     part = "whole" if bbox is None else "_".join(map(str, (*bbox, margin)))
     folder = scene_cache() / item.product / part
     if pan:
-        wanted, lines = with_pans(wanted)
-        for line in lines:
+        wanted, without, unknown = with_pans(wanted)
+        if unknown:
+            raise InputError(f"{unknown[0]}; try again, or give its Level-1 product with --pan")
+        for line in without:
             warn(line)
     level1 = wanted.pans.get(item.scene) if pan else None
     stays = f"what was fetched stays in {folder}; the same command goes on from there"

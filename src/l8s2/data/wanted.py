@@ -61,21 +61,21 @@ def gather(what: str, known: Mapping[str, Catalog]) -> Wanted:
     return from_json(content, known, what)
 
 
-def with_pans(wanted: Wanted) -> tuple[Wanted, list[str]]:
-    """The same with pan looked for where nobody has yet; and a line for each Landsat scene that has none."""
+def with_pans(wanted: Wanted) -> tuple[Wanted, list[str], list[str]]:
+    """The same with pan looked for where nobody has yet; a line for each Landsat scene that has none, and for each that may have."""
     from l8s2.data.catalog import find_pan
 
-    pans, lines = dict(wanted.pans), []
+    pans, without, unknown = dict(wanted.pans), [], []
     for item in wanted.landsat:
-        why = "no Level-1 item of it was found"
         if item.scene not in pans:
             try:
                 pans[item.scene] = find_pan(item, wanted.catalogs)
             except InputError as error:
-                why = str(error)
-        if pans.get(item.scene) is None:
-            lines.append(f"{item.id}: without pan ({why})")
-    return replace(wanted, pans=pans), lines
+                unknown.append(f"{item.id}: pan could not be looked for ({error})")
+                continue
+        if pans[item.scene] is None:
+            without.append(f"{item.id}: without pan (no Level-1 item of it was found)")
+    return replace(wanted, pans=pans), without, unknown
 
 
 _NONE = "no STAC item; give one, a FeatureCollection from l8s2 search --json, or a recipe from l8s2 search --pairs -o"
