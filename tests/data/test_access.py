@@ -223,6 +223,50 @@ def test_tokens_are_asked_for_with_the_users_key(monkeypatch: pytest.MonkeyPatch
     assert asked == [(place, {}), (place, {"Ocp-Apim-Subscription-Key": SECRET})]
 
 
+def test_the_users_key_goes_to_the_planetary_computer_alone(
+    server: AssetServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def read(address: str, headers: dict[str, str]) -> bytes:
+        seen.append(headers)
+        return b'{"token": "t", "msft:expiry": "2100-01-01T00:00:00Z"}'
+
+    monkeypatch.setattr(module, "read", read)
+    monkeypatch.setenv("PC_SDK_SUBSCRIPTION_KEY", SECRET)
+    rows = (Collection(id="landsat-c2l2-sr", kind="landsat-l2", access=("planetary-computer-token",)),)
+    hosts = (
+        server.url,
+        "https://planetarycomputer.microsoft.com.evil.example",
+        "http://planetarycomputer.microsoft.com",
+    )
+    for host in hosts:
+        brought = Catalog(name="planetary-computer", url=f"{host}/api/stac/v1", collections=rows)
+        Access([brought]).address(scene("planetary-computer", href="https://host/x"), "red")
+    assert seen == [{}] * len(hosts)
+    monkeypatch.setattr(module, "_KEY_HOST", server.url)
+    made(server.url, "planetary-computer-token").address(scene("made", href="https://host/x"), "red")
+    assert seen[-1] == {"Ocp-Apim-Subscription-Key": SECRET}
+
+
+def test_nobody_else_makes_the_user_pay(keys: None) -> None:
+    rows = (Collection(id="mirrored", kind="landsat-l2", access=("s3-requester-pays",)),)
+    mirror = Catalog(name="mirror", url="https://mirror", collections=rows)
+    item = scene("mirror", "mirrored", href=f"s3://other/{KEY}")
+    assert "bucket other is not of USGS; list its catalogue in" in refused(Access([mirror]), item)
+    assert "/other/collection02" in Access([mirror], [mirror]).address(item, "red")
+    ours = scene("mirror", "mirrored", href=BY_S3["s3"])
+    assert "/usgs-landsat/collection02" in Access([mirror]).address(ours, "red")
+
+
+def test_collections_without_tokens_are_told() -> None:
+    with front(lambda path, body: {}) as state:
+        state.always = 404, {}, ""
+        line = refused(made(state.url, "planetary-computer-token"), scene("made", href="https://host/x"))
+    assert "not there (404)" in line
+    assert "InputError" not in line
+
+
 def test_a_server_of_tokens_that_fails_is_asked_again() -> None:
     with front(lambda path, body: {}) as state:
         found, item = made(state.url, "planetary-computer-token"), scene("made", href="https://host/x")
@@ -244,8 +288,13 @@ def test_what_an_unknown_catalogue_holds_is_reached_as_others_reach_it(keys: Non
         assert found.address(item, "red") == "https://host/x"
 
 
-def test_local_files_and_what_is_no_address() -> None:
-    assert Access().address(scene(href="/data/x.tif"), "red") == "/data/x.tif"
+def test_local_files_and_what_is_no_address(tmp_path: Path) -> None:
+    (tmp_path / "x.tif").write_bytes(b"")
+    assert Access().address(scene(href=str(tmp_path / "x.tif")), "red") == str(tmp_path / "x.tif")
+    for place in (tmp_path, tmp_path / "none", "/dev/zero", "/vsicurl/http://127.0.0.1/x.tif", "/vsitar/x.tar"):
+        assert f"{place} is no address that l8s2 can read" in refused(
+            made("https://x", "https"), scene("made", href=str(place))
+        )
     item = scene("earth-search", "sentinel-2-l2a", href="x/../y.tif")
     assert "x/../y.tif is no address that l8s2 can read" in refused(Access(), item)
 

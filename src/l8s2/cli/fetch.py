@@ -48,7 +48,7 @@ def fetch(
     wanted, without_pan, unknown = with_pans(together(_gathered(each, known) for each in what))
     for line in without_pan:
         warn(line)
-    access = Access(wanted.catalogs.values())
+    access = Access(wanted.catalogs.values(), known.values())
     scenes: list[dict[str, Any]] = []
     failures = unknown
     items = wanted.files()

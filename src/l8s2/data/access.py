@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
 from l8s2.data.download import read
-from l8s2.data.endpoints import Catalog, Collection, known_catalogs
+from l8s2.data.endpoints import Catalog, Collection, known_catalogs, user_file
 from l8s2.data.items import Asset, SceneItem
 from l8s2.errors import InputError
 
@@ -20,9 +20,11 @@ SIGNED_FOR = 3600
 """Seconds that an address signed for S3 lives; less where the credentials end before."""
 _EARLY = timedelta(seconds=60)
 """A token is renewed so long before its end."""
-_TOKEN = "planetary-computer-token"
+_TOKEN, _PAID = "planetary-computer-token", "s3-requester-pays"
 _REGIONS = {"usgs-landsat": "us-west-2"}
-"""Buckets whose place is known."""
+"""Buckets of USGS, and where they are."""
+_KEY_HOST = "https://planetarycomputer.microsoft.com"
+"""Who gets PC_SDK_SUBSCRIPTION_KEY, whatever an item or a recipe calls by its name."""
 _CDSE_ENDPOINT = "https://eodata.dataspace.copernicus.eu"
 _S3 = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+)")
 _NEEDS_BOTO3 = "needs boto3; install it with: pip install 'l8s2[stac]'"
@@ -49,9 +51,19 @@ class Way:
 class Access:
     """Turns files of items into addresses that can be read now. Threads may share it."""
 
-    def __init__(self, catalogs: Iterable[Catalog] = ()) -> None:
-        """``catalogs``: those the items come from; by default all that are known."""
-        self._catalogs = {catalog.name: catalog for catalog in (tuple(catalogs) or known_catalogs().values())}
+    def __init__(self, catalogs: Iterable[Catalog] = (), own: Iterable[Catalog] = ()) -> None:
+        """Settle what is known, and what of it is trusted.
+
+        Args:
+            catalogs: those the items come from; by default all that are known.
+            own: those the user knows, by default all; not what came with an item or a recipe. Only their word makes a user
+                pay for what lies elsewhere than at USGS.
+        """
+        trusted = tuple(own) or tuple(known_catalogs().values())
+        self._catalogs = {catalog.name: catalog for catalog in (tuple(catalogs) or trusted)}
+        self._paid = {
+            (catalog.name, row.id) for catalog in trusted for row in catalog.collections if _PAID in row.access
+        }
         self._lock = threading.Lock()
         self._tokens: dict[str, tuple[str, datetime]] = {}
         self._signers: dict[tuple[str, str], _Signer | InputError] = {}
@@ -75,7 +87,7 @@ class Access:
                 continue
             if found is not None:
                 return found
-        if os.path.isabs(asset.href):
+        if os.path.isabs(asset.href) and not asset.href.startswith("/vsi") and os.path.isfile(asset.href):
             return asset.href
         reasons = "; ".join(shut) or f"{asset.href} is no address that l8s2 can read"
         raise InputError(f"{item.id} {name}: no way to it is open ({reasons})")
@@ -94,10 +106,16 @@ class Access:
         """The address by one way; None where the file has none of the kind."""
         if way in _LOGINS:
             raise InputError(_LOGINS[way])
-        if way in ("s3-requester-pays", "cdse-s3-keys"):
+        if way in (_PAID, "cdse-s3-keys"):
             places = (asset.href, *asset.alternate.values())
             where = next((match for place in places if (match := _S3.fullmatch(place))), None)
-            return None if where is None else self._signed(way, where["bucket"], where["key"], fresh)
+            if where is None:
+                return None
+            if way == _PAID and where["bucket"] not in _REGIONS and (item.catalog, item.collection) not in self._paid:
+                raise InputError(
+                    f"bucket {where['bucket']} is not of USGS; list its catalogue in {user_file()} to pay for it"
+                )
+            return self._signed(way, where["bucket"], where["key"], fresh)
         if not re.match(r"https?://", asset.href):
             return None
         if way != _TOKEN:
@@ -130,7 +148,7 @@ class Access:
 def ways() -> list[Way]:
     """Every way, open on this machine or not. No server is asked, but for the role of a machine of AWS; no secret is told."""
     found = [Way(name="https", open=True, about="open to all")]
-    for name in ("s3-requester-pays", "cdse-s3-keys"):
+    for name in (_PAID, "cdse-s3-keys"):
         try:
             _Signer(name, "usgs-landsat")
             found.append(Way(name=name, open=True, about="credentials found"))
@@ -152,7 +170,7 @@ class _Signer:
             from botocore.exceptions import BotoCoreError, ClientError
         except ImportError:
             raise InputError(_NEEDS_BOTO3) from None
-        self._bucket, self._requester_pays = bucket, way == "s3-requester-pays"
+        self._bucket, self._requester_pays = bucket, way == _PAID
         try:
             session = boto3.Session()
             if self._requester_pays:
@@ -188,10 +206,12 @@ class _Signer:
 def _new_token(api: str, collection: str) -> tuple[str, datetime]:
     """(what is to be appended to addresses, when it ends), from the Planetary Computer's own host."""
     address = f"{api.partition('/stac')[0]}/sas/v1/token/{collection}"
-    key = os.environ.get("PC_SDK_SUBSCRIPTION_KEY")
+    key = os.environ.get("PC_SDK_SUBSCRIPTION_KEY") if address.startswith(f"{_KEY_HOST}/") else None
     try:
         content = json.loads(read(address, {"Ocp-Apim-Subscription-Key": key} if key else {}))
         end = datetime.fromisoformat(content["msft:expiry"])
         return str(content["token"]), end if end.tzinfo else end.replace(tzinfo=UTC)
+    except InputError:  # which is a ValueError too
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{address}: gives no token ({type(error).__name__}); try again later") from None
