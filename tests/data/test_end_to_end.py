@@ -22,6 +22,8 @@ from click.testing import CliRunner, Result
 from asset_server import PAGE, AssetServer, Fault, assets, s3
 from l8s2.cli import main
 from l8s2.data import download
+from l8s2.data.fetched import fetched, landsat_of
+from l8s2.errors import InputError
 from l8s2.simulate.sensor import Conditions, Observation
 from made_items import landsat, rustac
 from made_scenes import ID, PAN_ID, make, ms_grid, smooth
@@ -387,6 +389,80 @@ def test_a_bbox_elsewhere(world: World, user: Path, tmp_path: Path, bbox: tuple[
         result = run(*arguments, "-o", tmp_path / "out", "--bbox", *bbox)
         assert result.exit_code == 1
         assert said in result.stderr
+
+
+def test_two_processes_at_one_scene(world: World, user: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    with fetched(landsat_of(world.item())) as product:
+        result = run("harmonize", "--stac", world.item(), "-o", tmp_path / "out")
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert "another process works on it; wait for that" in result.stderr
+        assert len(list(product.glob("*.TIF"))) == 8
+    assert not list(user.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--pan", "none"), "--pan none: no such file"),
+        (("--like", "none.tif"), "--like none.tif: cannot be opened"),
+        (("--crs", "junk"), "--crs junk: not a coordinate reference system"),
+        (("--crs", "EPSG:3035", "--mgrs", "33UVS"), "give one of them"),
+        (("--bbox", 15, 51, 15.1, 51.1, "--like", "none.tif"), "give one of them"),
+    ],
+)
+def test_options_are_checked_before_anything_is_fetched(
+    world: World, user: Path, tmp_path: Path, options: tuple[object, ...], said: str
+) -> None:
+    result = run("harmonize", "--stac", world.item(), "-o", tmp_path / "out", *options)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert said in result.stderr
+    assert not world.server.requests
+    assert not user.exists()
+
+
+def test_only_fetching_goes_on(world: World, user: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise InputError("the scene: bad; mend it")
+
+    monkeypatch.setattr("l8s2.pipeline.harmonize_product", fails)
+    result = run("harmonize", "--stac", world.item(), "-o", tmp_path / "out")
+    assert result.stderr.endswith(f"l8s2: the scene: bad; mend it; what was fetched stays in {user / ID / 'whole'}\n")
+
+
+def test_an_empty_item_is_wrong_usage() -> None:
+    assert run("harmonize", "--stac", "", "--dry-run").exit_code == 2
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_where_pan_cannot_be_looked_for(world: World, user: Path, bbox: Any, tmp_path: Path, broken: bool) -> None:
+    path = tmp_path / "config" / "l8s2" / "catalogs.toml"
+    row = next(line for line in path.read_text().splitlines() if "landsat-c2l2-sr" in line)
+    path.write_text(
+        f'[usgs]\nurl = "{world.stac}"\npan_from = "off"\n{row}\n[off]\nurl = "http://127.0.0.1:9"\n'
+        'collections.landsat-c2l1 = { kind = "landsat-l1" }\n'
+    )
+    if broken:
+        result = run("harmonize", "--stac", world.item(), "-o", tmp_path / "out")
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert "pan could not be looked for (http://127.0.0.1:9: cannot be reached" in result.stderr
+        assert "try again, or give its Level-1 product with --pan, or --model compact-nopan" in result.stderr
+        assert not world.server.requests
+        as_fetched = run("fetch", world.item(), "-o", tmp_path / "in")
+        assert as_fetched.exit_code == 1
+        assert as_fetched.stdout == f"{tmp_path / 'in' / ID}\n"
+        assert "failed: " in as_fetched.stderr
+        assert "\nl8s2: pan of 1 scenes could not be looked for; what was fetched stays" in as_fetched.stderr
+    else:
+        model = ("--model", "compact-nopan", "--bbox", *bbox)
+        done("harmonize", "--stac", world.item(), "-o", tmp_path / "out", *model)
+
+
+def test_nothing_to_fetch_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('{"type": "FeatureCollection", "features": []}')
+    result = run("fetch", path, "-o", tmp_path / "out")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"{path}: names no scene; nothing was fetched\n")
 
 
 def test_an_item_that_is_not_there(world: World, tmp_path: Path) -> None:

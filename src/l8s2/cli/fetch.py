@@ -50,8 +50,10 @@ def fetch(
         warn(line)
     access = Access(wanted.catalogs.values(), known.values())
     scenes: list[dict[str, Any]] = []
-    failures = unknown
+    failures = [*unknown]
     items = wanted.files()
+    if not items:
+        click.echo(f"{', '.join(what)}: names no scene; nothing was fetched", err=True)
     for i, item in enumerate(items, 1):
         folder, status = output / item.product, "fetched"
         whole = (folder / "scene.json").exists()
@@ -77,7 +79,9 @@ def fetch(
         click.echo(f"failed: {line}", err=True)
     if failures:
         bad = sum(scene["status"] == "failed" for scene in scenes)
-        raise InputError(f"{bad} of {len(scenes)} scenes are not whole; {GOES_ON}")
+        lines = {"{} of {} scenes are not whole": bad, "pan of {} scenes could not be looked for": len(unknown)}
+        said = ", ".join(line.format(n, len(scenes)) for line, n in lines.items() if n)
+        raise InputError(f"{said}; {GOES_ON}")
 
 
 def _gathered(what: str, known: dict[str, Any]) -> Wanted:

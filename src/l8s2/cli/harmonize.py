@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from l8s2.cli.shell import JSON, PAN, PRODUCT, ProgressBar, show, warn
+from l8s2.errors import InputError
 
 
 @click.command()
@@ -63,7 +64,7 @@ def harmonize(
     """
     if (product is None) == (stac is None):
         raise click.UsageError("Give a PRODUCT, or --stac ITEM instead of one.")
-    if stac and dry_run:
+    if stac is not None and dry_run:
         raise click.UsageError("--dry-run wants the files; it goes with PRODUCT, not with --stac.")
     from l8s2.pipeline import harmonize_product
     from l8s2.plan import plan_product
@@ -113,13 +114,38 @@ def _fetched(stac: str, output: Path, overwrite: bool, options: dict[str, Any]) 
     from l8s2.target import area_of
     from l8s2.whole_folder import WholeFolder
 
+    _check(options)
     wanted = landsat_of(stac)
     WholeFolder(output / f"{wanted.landsat[0].product}{SUFFIX}", overwrite=overwrite)
     how = {name: options[name] for name in ("engine", "threads", "mc_dropout")}
-    margin = MS_GSD * (load_model(options["model"], **how).margin + 20)
+    model = load_model(options["model"], **how)
+    margin, pan = MS_GSD * (model.margin + 20), options["pan"] is None and getattr(model, "uses_pan", True)
     bbox, bar = area_of(options["bbox"], options["mgrs"]), partial(ProgressBar, "fetching", unit="B")
-    with fetched(wanted, bbox=bbox, margin=margin, pan=options["pan"] is None, bar=bar, warn=warn) as product:
+    with fetched(wanted, bbox=bbox, margin=margin, pan=pan, bar=bar, warn=warn) as product:
         yield product
+
+
+def _check(options: dict[str, Any]) -> None:
+    """What harmonize_product would find fault with only once everything is fetched. Raises InputError."""
+    from odc.geo import CRS
+
+    from l8s2.target import _grid_of
+
+    pan, crs, like = options["pan"], options["crs"], options["like"]
+    if pan is not None and not pan.exists():
+        raise InputError(f"--pan {pan}: no such file or folder; give a Level-1 product, or its B8.TIF")
+    if sum(options[name] is not None for name in ("mgrs", "crs", "like")) > 1:
+        raise InputError("--mgrs, --crs and --like each settle the grid; give one of them")
+    if options["bbox"] is not None and like is not None:
+        raise InputError("--bbox and a full grid (--mgrs, --like) exclude each other; give one of them")
+    if like is not None:
+        _grid_of(like)
+    if crs is not None:
+        try:
+            CRS(crs)
+        except Exception:  # pyproj has many
+            what = " ".join(crs.split())[:60]
+            raise InputError(f"--crs {what}: not a coordinate reference system; give for example EPSG:3035") from None
 
 
 @click.command()

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from l8s2.data.access import Access
 from l8s2.data.endpoints import known_catalogs
-from l8s2.data.fetch import MARGIN, fetch
+from l8s2.data.fetch import MARGIN, FetchError, fetch
 from l8s2.data.remote import BBox
 from l8s2.data.wanted import Wanted, gather, with_pans
 from l8s2.errors import InputError
 from l8s2.pipeline import Progress
+from l8s2.whole_folder import locked
 
 
 def scene_cache() -> Path:
@@ -53,7 +54,7 @@ def fetched(
         bar: gives a context manager that shows progress while files are fetched.
         warn: told that there is no pan, and of all failures but the first, which is in the error.
 
-    Raises InputError as ``fetch`` does.
+    Raises InputError as ``fetch`` does, where pan cannot be looked for, and where another process has the same files.
     """
     (item,) = wanted.landsat
     part = "whole" if bbox is None else "_".join(map(str, (*bbox, margin)))
@@ -61,27 +62,51 @@ def fetched(
     if pan:
         wanted, without, unknown = with_pans(wanted)
         if unknown:
-            raise InputError(f"{unknown[0]}; try again, or give its Level-1 product with --pan")
+            raise InputError(
+                f"{unknown[0]}; try again, or give its Level-1 product with --pan, or --model compact-nopan"
+            )
         for line in without:
             warn(line)
     level1 = wanted.pans.get(item.scene) if pan else None
-    stays = f"what was fetched stays in {folder}; the same command goes on from there"
     access = Access(wanted.catalogs.values())
-    try:
-        with bar() as progress:
-            get = partial(fetch, directory=folder, access=access, bbox=bbox, margin=margin, progress=progress)
-            product = get(item)
-            if level1:
-                get(level1)
-        yield product
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(stays) from None
-    except InputError as error:
-        if not folder.exists():
-            raise
-        for line in getattr(error, "failures", ())[1:]:
-            warn(line)
-        raise InputError(f"{error}; {stays}") from error
-    shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        folder.parent.rmdir()
+    stays = f"what was fetched stays in {folder}"
+    goes_on = f"{stays}; the same command goes on from there"
+    with _alone(folder):
+        try:
+            with bar() as progress:
+                get = partial(fetch, directory=folder, access=access, bbox=bbox, margin=margin, progress=progress)
+                product = get(item)
+                if level1:
+                    get(level1)
+            yield product
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(goes_on) from None
+        except FetchError as error:
+            for line in error.failures[1:]:
+                warn(line)
+            raise InputError(f"{error}; {goes_on}") from error
+        except InputError as error:
+            raise InputError(f"{error}; {stays}") from error
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """A folder of the cache that no other process has meanwhile. Raises InputError where one has, or where it cannot be made."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            mine = stack.enter_context(locked(folder)) and folder.exists()
+        except FileNotFoundError:  # another process has just removed it
+            mine = False
+        except OSError as error:
+            raise InputError(
+                f"{folder}: cannot be made ({error.strerror}); set XDG_CACHE_HOME to another folder"
+            ) from None
+        if not mine:
+            raise InputError(
+                f"{folder}: another process works on it; wait for that, or set XDG_CACHE_HOME to another folder"
+            )
+        yield
