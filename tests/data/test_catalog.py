@@ -176,6 +176,17 @@ def test_pan_from_another_catalogue(server: str) -> None:
     assert "pan was not looked for" in found.warnings[0]
 
 
+def test_a_server_has_no_say_in_local_files() -> None:
+    raw = landsat()
+    raw["assets"]["red"]["href"] = "/etc/passwd"
+    with front(lambda path, body: page([raw]) if path == "/search" else landing(state.url)) as state:
+        row = Collection(id="landsat-c2l2-sr", kind=LANDSAT_L2)
+        known = {"x": Catalog(name="x", url=state.url, collections=(row,))}
+        found = search(Query(bbox=HERE, datetime=DAY, catalogs=("x",)), known)
+    assert not found.landsat
+    assert found.left_out == (f"{raw['id']}: red is /etc/passwd, a file of this machine; it is left out",)
+
+
 def test_pan_from_nowhere(server: str) -> None:
     found = search(Query(bbox=HERE, datetime=DAY, catalogs=("here",)), at(server, landsat_c2l2_sr=LANDSAT_L2))
     assert found.landsat

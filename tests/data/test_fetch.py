@@ -245,6 +245,14 @@ def test_checksums_of_the_catalogue_are_verified(server: AssetServer, item: Scen
     assert "its checksum is not that of the catalogue" in line
 
 
+def test_a_file_that_is_no_mtl(server: AssetServer, item: SceneItem, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("root:x:0:0")
+    mtl = {"mtl": replace(item.assets["mtl"], href=str(tmp_path / "secret"))}
+    (line,) = failures(replace(item, assets=item.assets | mtl), tmp_path, access(server.url))
+    assert "MTL" in line
+    assert not list((tmp_path / ID).glob("*_MTL*"))
+
+
 # what is there already
 
 

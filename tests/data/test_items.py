@@ -46,6 +46,14 @@ def test_landsat_of_two_catalogues_is_the_same_scene() -> None:
     assert set(usgs.assets) == set(pc.assets) == set(ROWS_OF_L2)
 
 
+@pytest.mark.parametrize("asset", [{"href": 5}, {"href": None}, {"href": "x", "alternate": {"s3": {"href": []}}}])
+def test_addresses_are_text(asset: Item) -> None:
+    raw = landsat()
+    raw["assets"]["red"] = asset
+    with pytest.raises(InputError, match=r"not a STAC item of .*; it is left out"):
+        made(raw)
+
+
 def test_level_1_has_pan_and_its_metadata() -> None:
     item = made(pan())
     assert set(item.assets) == {"pan", "mtl"}

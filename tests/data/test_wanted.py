@@ -124,7 +124,8 @@ def test_pan_is_looked_for_where_nobody_has(monkeypatch: pytest.MonkeyPatch) -> 
         (landsat() | {"collection": "other"}, "none that is known"),
         (linked(landsat() | {"collection": "other"}, root="https://stac.example.org"), "what the collection other of"),
         (landsat(satellite=5, sensor="T"), "l8s2 reads LC08 and LC09 of Collection 2; take it out of"),
-        (sentinel2() | {"links": [3, None]}, "no link tells which"),
+        (sentinel2() | {"links": [3, None, {"rel": []}]}, "no link tells which"),
+        (sentinel2() | {"links": 5}, "no link tells which"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, content: Any, said: str) -> None:
@@ -138,11 +139,36 @@ def test_a_property_that_does_not_fit() -> None:
         (wanted.CATALOG, "nasa", "no catalogue of that name"),
         (wanted.PAN, {"id": 3}, "search again"),
         (wanted.PAN, [], "search again"),
+        (wanted.PAN, {"id": "x", "collection": "x", "catalog": "usgs", "assets": {"pan": {"href": 5}}}, "search again"),
     ):
         raw = landsat()
         raw["properties"][name] = value
         with pytest.raises(InputError, match=said):
             from_json(raw, KNOWN, "item.json")
+
+
+def test_a_pan_that_was_found_stays(tmp_path: Path) -> None:
+    found, none = (
+        gather(saved(tmp_path / "x.json", feature_collection(Found(landsat=(L2,), pans=pans))), KNOWN)
+        for pans in ({L2.scene: L1}, {})
+    )
+    for several in ([found, none], [none, found]):
+        pan = together(several).pans[L2.scene]
+        assert pan is not None
+        assert pan.id == L1.id
+    assert together([none, none]).pans == {L2.scene: None}
+
+
+def test_a_server_has_no_say_in_local_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    local = landsat()
+    local["assets"]["red"]["href"] = "/etc/passwd"
+    with_pan = feature_collection(Found(landsat=(L2,), pans={L2.scene: L1}))
+    with_pan["features"][0]["properties"][wanted.PAN]["assets"]["pan"]["href"] = "/etc/passwd"
+    for content in (local, with_pan):
+        monkeypatch.setattr(catalog, "read_address", lambda url, content=content: content)
+        with pytest.raises(InputError, match="is /etc/passwd, a file of this machine; take it out of https://x"):
+            gather("https://x", KNOWN)
+        assert gather(saved(tmp_path / "x.json", content), KNOWN).scenes
 
 
 def test_no_file_and_no_json(tmp_path: Path) -> None:

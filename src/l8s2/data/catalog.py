@@ -10,7 +10,7 @@ from typing import Any
 
 from l8s2 import __version__
 from l8s2.data.endpoints import LANDSAT_L1, LANDSAT_L2, SENTINEL2, Catalog, Collection, choose, known_catalogs
-from l8s2.data.items import SceneItem, scene_item
+from l8s2.data.items import SceneItem, from_afar, scene_item
 from l8s2.data.pairing import PairRules, find_pairs
 from l8s2.data.query import Query
 from l8s2.data.recipe import Recipe
@@ -182,7 +182,7 @@ class _Api:
             scenes = set()
             for raw in self._raw(list(rows), area, query):
                 try:
-                    item = scene_item(raw, self.catalog.name, rows[raw["collection"]])
+                    item = from_afar(scene_item(raw, self.catalog.name, rows[raw["collection"]]))
                 except InputError as error:
                     left_out.append(str(error))
                     continue

@@ -19,6 +19,7 @@ from l8s2.data.recipe import item_text, write_whole
 from l8s2.data.remote import BBox, Window, check_decodes, download_window
 from l8s2.errors import InputError
 from l8s2.pipeline import Progress
+from l8s2.radiometry import parse_mtl
 from l8s2.usgs_layout import products_in
 from l8s2.whole_folder import locked
 
@@ -28,6 +29,8 @@ THREADS = 4
 """Files at a time."""
 PATIENCE = 1.0
 """Seconds that these have to end once they are stopped; nothing that comes later is written."""
+LARGEST_MTL = 16 << 20
+"""Bytes; no more of it is read."""
 SCENE, WINDOW = "scene.json", "window.json"
 """Beside the files: the scene as its catalogue describes it, written last; and what is fetched of it, written first."""
 _NAMES = {"qa_pixel": "QA_PIXEL", "qa_radsat": "QA_RADSAT", "pan": "B8"}
@@ -178,7 +181,7 @@ def _file(item: SceneItem, name: str, folder: Path, access: Access, window: Wind
 
     try:
         if name == "mtl":
-            download(address, path, checksum=asset.checksum, watch=watch)
+            download(address, path, checksum=asset.checksum, check=partial(_check_mtl, name=path.name), watch=watch)
         elif window is not None or _suffix(item, name) == ".jp2":
             download_window(address, path, window, watch)
         else:
@@ -186,6 +189,12 @@ def _file(item: SceneItem, name: str, folder: Path, access: Access, window: Wind
     except InputError as error:
         return str(error)
     return None
+
+
+def _check_mtl(path: Path, name: str) -> None:
+    """Raises InputError for a file that is no MTL."""
+    with path.open("rb") as file:
+        parse_mtl(file.read(LARGEST_MTL), name)
 
 
 def file_name(item: SceneItem, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,12 @@ class Asset:
     """Other ways to it by name, such as ``s3`` for requester-pays."""
     checksum: str | None = None
     """Multihash in hexadecimal, STAC's ``file:checksum``."""
+
+    def __post_init__(self) -> None:
+        """Raises TypeError for what is no text."""
+        for value in (self.href, *self.alternate.values(), self.checksum or ""):
+            if not isinstance(value, str):
+                raise TypeError(f"{str(value)[:40]!r} is no address or checksum")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +125,14 @@ def scene_item(raw: Mapping[str, Any], catalog: str, collection: Collection) -> 
     missing = [asset for asset in REQUIRED[collection.kind] if asset not in item.assets]
     if missing:
         raise InputError(f"{name}: without {', '.join(missing)}; it is left out")
+    return item
+
+
+def from_afar(item: SceneItem) -> SceneItem:
+    """An item that a server has sent. Raises InputError for one that points at files of this machine."""
+    for name, asset in item.assets.items():
+        if os.path.isabs(asset.href):
+            raise InputError(f"{item.id}: {name} is {asset.href[:80]}, a file of this machine; it is left out")
     return item
 
 

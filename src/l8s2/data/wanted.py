@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from l8s2.data.endpoints import LANDSAT_L1, LANDSAT_L2, Catalog, Collection, choose
-from l8s2.data.items import Asset, SceneItem, scene_item
+from l8s2.data.items import Asset, SceneItem, from_afar, scene_item
 from l8s2.data.recipe import SCHEMA, load_recipe
 from l8s2.errors import InputError
 
@@ -95,15 +95,17 @@ def from_json(content: Any, known: Mapping[str, Catalog], source: str) -> Wanted
     scenes: list[SceneItem] = []
     pans: dict[str, SceneItem | None] = {}
     catalogs = dict(known)
+    checked = from_afar if "://" in source else lambda item: item
     for raw in features:
         name, collection = _origin(raw, source, catalogs)
         try:
-            item = scene_item(raw, name, collection)
+            item = checked(scene_item(raw, name, collection))
+            if item.kind == LANDSAT_L2 and PAN in raw["properties"]:
+                pan = _pan(raw, catalogs)
+                pans[item.scene] = pan and checked(pan)
         except InputError as error:
             raise InputError(str(error).replace("it is left out", f"take it out of {source}")) from None
         scenes.append(item)
-        if item.kind == LANDSAT_L2 and PAN in raw["properties"]:
-            pans[item.scene] = _pan(raw, catalogs)
     return Wanted(scenes=_once(scenes), pans=pans, catalogs=catalogs)
 
 
@@ -114,7 +116,7 @@ def together(several: Iterable[Wanted]) -> Wanted:
     catalogs: dict[str, Catalog] = {}
     for wanted in several:
         scenes += wanted.scenes
-        pans |= wanted.pans
+        pans |= {scene: pan or pans.get(scene) for scene, pan in wanted.pans.items()}
         catalogs |= wanted.catalogs
     return Wanted(scenes=_once(scenes), pans=pans, catalogs=catalogs)
 
@@ -128,7 +130,9 @@ def _origin(raw: dict[str, Any], source: str, catalogs: dict[str, Catalog]) -> t
     told = raw["properties"].get(CATALOG)
     if told is not None:
         return _in_catalog(str(told), raw, catalogs)
-    told_of = {link.get("rel"): str(link.get("href")) for link in raw.get("links") or () if isinstance(link, dict)}
+    listed = raw.get("links")
+    listed = [link for link in listed if isinstance(link, dict)] if isinstance(listed, list) else []
+    told_of = {str(link.get("rel")): str(link.get("href")) for link in listed}
     links = [source, *(told_of[rel] for rel in ("self", "root", "parent", "collection") if rel in told_of)]
     holding = [c for c in catalogs.values() if any(x.id == raw.get("collection") for x in c.collections)]
     linked = [c for c in holding if any(link.startswith(c.url) for link in links)]
