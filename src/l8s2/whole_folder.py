@@ -125,7 +125,7 @@ class WholeFolder:
 def whole_file(path: Path) -> Iterator[Path]:
     """A draft beside ``path`` to write, which takes its name at the end of the ``with`` block; removed where that fails.
 
-    Drafts that writers on this machine left when they were killed are removed.
+    Drafts that writers on this machine left when they were killed are removed. An OSError names ``path``.
     """
     ours = f".{path.name}.{platform.node()}-"
     for left in path.parent.glob(f"{glob.escape(ours)}*"):
@@ -136,6 +136,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield draft
         fsync(draft)
         draft.replace(path)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         draft.unlink(missing_ok=True)
 

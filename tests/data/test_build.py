@@ -236,6 +236,25 @@ def test_killed_at_any_moment_and_resumed(world: Any, tmp_path: Path) -> None:
     assert content(tmp_path) == content(whole)
 
 
+@pytest.mark.parametrize("room", [5_000, 100_000, 400_000])
+def test_a_full_disk_is_one_line_and_nothing_is_lost(world: Any, tmp_path: Path, room: int) -> None:
+    resource = pytest.importorskip("resource")
+    store, _, recipe, whole = world
+    begin(recipe, tmp_path, size=SIZE, products=store)
+    command = [sys.executable, "-m", "l8s2.cli", "dataset", "resume", str(tmp_path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert re.fullmatch(
+        rf"l8s2: {tmp_path}/\S+: File too large; make room, then run it again", done.stderr.splitlines()[-1]
+    )
+    assert [path.name for path in (tmp_path / "shards").iterdir() if path.name.startswith(".")] == []
+    subprocess.run(command, check=True, capture_output=True)
+    assert content(tmp_path) == content(whole)
+
+
 def test_two_processes_build_one_set(world: Any, tmp_path: Path) -> None:
     store, _, recipe, whole = world
     begin(recipe, tmp_path, size=SIZE)
@@ -355,7 +374,7 @@ def test_only_what_was_searched_is_cut(world: Any, tmp_path: Path) -> None:
     (line,) = units(tmp_path / "point").values()
     assert line["patches"] == "0"  # one window of 40 MS pixels tells no shift
     assert line["reason"].startswith("1 of 1 windows")
-    assert np.ptp([[v[0], v[2]] for v in asked], axis=1).max() < 1e-4
+    assert np.ptp([[[v[0], v[2]], [v[1], v[3]]] for v in asked], axis=-1).max() < 3e-5  # 3 m
     assert {v[4] for v in asked} == {30 * SIZE + 1000}
     nowhere = replace(recipe.query, bbox=(west + 5, south, east + 5, north))
     begin(replace(recipe, query=nowhere, pairs=(pair,)), tmp_path / "nowhere", size=SIZE)
@@ -382,8 +401,18 @@ def test_begun_otherwise_is_refused_in_one_line(world: Any, tmp_path: Path) -> N
     ):
         with pytest.raises(InputError, match=said):
             begin(changed, whole, size=size)
-    with pytest.raises(InputError, match="size 41: must be an even"):
-        begin(recipe, tmp_path, size=41)
+    for wrong in (41, 0, -2, 100_000):
+        with pytest.raises(InputError, match=f"size {wrong}: must be an even"):
+            begin(recipe, tmp_path, size=wrong)
+    with pytest.raises(InputError, match="no pairs in the recipe"):
+        begin(replace(recipe, pairs=()), tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file: cannot be made \(File exists\); give another folder"):
+        begin(recipe, tmp_path / "file")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign/build.json").write_text("{}")
+    with pytest.raises(InputError, match=r"foreign/build.json: no build; give a new folder"):
+        begin(recipe, tmp_path / "foreign")
     with pytest.raises(InputError, match="no such folder"):
         begin(recipe, tmp_path, products=tmp_path / "none")
     with pytest.raises(InputError, match=r"build.json: No such file .*; begin with l8s2 dataset build"):

@@ -73,7 +73,15 @@ def test_every_way_to_write_the_antimeridian_is_the_same_place(a: Item, b: Item)
 
 
 @pytest.mark.parametrize(
-    "bad", [{}, {"type": "Polygon", "coordinates": []}, {"type": "Point", "coordinates": [1, 2]}, {"type": "x"}]
+    "bad",
+    [
+        {},
+        {"type": "Polygon", "coordinates": []},
+        {"type": "Polygon", "coordinates": ""},
+        {"type": "Point", "coordinates": [1, 2]},
+        {"type": "GeometryCollection", "geometries": []},
+        {"type": "x"},
+    ],
 )
 def test_what_is_no_footprint(bad: Item) -> None:
     with pytest.raises(InputError) as failed:
@@ -342,6 +350,7 @@ def test_a_recipe_is_not_overwritten_unasked(tmp_path: Path) -> None:
         (lambda c: c["pairs"][0]["landsat"].update(acquired="today"), "damaged recipe"),
         (lambda c: c["query"].update(datetime="today"), "is no date"),
         (lambda c: c.update(pairs=3), "damaged recipe"),
+        (lambda c: c["pairs"][0]["landsat"]["footprint"].update(coordinates=[[float("nan")]]), "no recipe"),
     ],
 )
 def test_what_is_no_recipe(tmp_path: Path, change: Any, said: str) -> None:

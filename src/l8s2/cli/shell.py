@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -44,10 +45,21 @@ class Commands(click.Group):
             if isinstance(error, UnicodeEncodeError):
                 click.echo(f"l8s2: {error.object!r}: not valid UTF-8; rename it or give another path", err=True)
                 ctx.exit(1)
-            if isinstance(error, (OSError, MemoryError)):
-                click.echo(f"l8s2: {type(error).__name__}: {error}", err=True)
+            if isinstance(error, OSError):
+                what = f"{error.filename}: " if error.filename else ""
+                remedy = _REMEDIES.get(error.errno or 0, "look after it and run it again")
+                click.echo(f"l8s2: {what}{error.strerror or error}; {remedy}", err=True)
+                ctx.exit(1)
+            if isinstance(error, MemoryError):
+                click.echo(f"l8s2: out of memory ({error}); close other programs, or give less at a time", err=True)
                 ctx.exit(1)
             raise
+
+
+_REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room, then run it again") | dict.fromkeys(
+    (errno.EACCES, errno.EPERM, errno.EROFS), "change permissions, or give another folder"
+)
+"""What to do where a file cannot be used, by the number of the error."""
 
 
 @contextmanager

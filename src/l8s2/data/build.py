@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from l8s2.data.endpoints import SENTINEL2, known_catalogs
-from l8s2.data.footprints import Footprint, bbox_of, common, on_plane, rectangle
+from l8s2.data.footprints import Footprint, bbox_of, common, on_plane, rectangle, widened
 from l8s2.data.items import SceneItem
 from l8s2.data.pairing import Pair
 from l8s2.data.patch import Patch
@@ -40,6 +40,8 @@ from l8s2.sensors import MS_GSD
 SCHEMA = "l8s2-build/1"
 SIDE = 84
 """MS pixels to a side of a patch: 252 pixels of 10 m, as good as the published 256, and even."""
+LARGEST = 1000
+"""MS pixels to a side of a patch; beyond, few fit into a scene."""
 COLUMNS = (
     "landsat_id", "sentinel2_id", "pan_id", "days", "decision", "reason", "offset", "offset_why", "down_m", "right_m",
     "ce90_m", "clear_landsat", "clear_sentinel2", "clear_both", "without_data",
@@ -102,16 +104,20 @@ def begin(recipe: Recipe, folder: Path, *, size: int = SIDE, products: Path | No
         products: folder with Landsat products (folders or archives by their ids) and Sentinel-2 folders as ``l8s2 fetch`` makes
             them, which are used and not fetched.
 
-    Raises InputError where something else was begun there, or for a size that is none.
+    Raises InputError where something else was begun there or nothing can be, for a size that is none, and without pairs.
     """
-    if size < 2 or size % 2:
-        raise InputError(f"size {size}: must be an even number of 30 m pixels, so that patches hold whole 20 m pixels")
+    if not 2 <= size <= LARGEST or size % 2:
+        raise InputError(
+            f"size {size}: must be an even number of 30 m pixels up to {LARGEST}, so that patches hold whole 20 m pixels"
+        )
+    if not recipe.pairs:
+        raise InputError("no pairs in the recipe, so nothing to build; search a longer time or with more --max-days")
     if products is not None and not products.is_dir():
         raise InputError(f"{products}: no such folder; give one with products, or leave --products out")
     plan = Plan(size=size, products=None if products is None else str(products.resolve()), recipe=recipe)
     path = folder / "build.json"
     if path.exists():
-        before = _plan(folder)
+        before = _plan(folder, "give a new folder")
         if text_of(before, SCHEMA) != text_of(replace(plan, products=before.products), SCHEMA):
             what = f"size {before.size}" if before.size != size else "another recipe"
             raise InputError(
@@ -119,7 +125,10 @@ def begin(recipe: Recipe, folder: Path, *, size: int = SIDE, products: Path | No
             )
     elif (folder / "shards").exists():
         raise InputError(f"{folder}: holds a set that was not built from a recipe; give a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); give another folder") from None
     write_whole(path, text_of(plan, SCHEMA))
 
 
@@ -193,7 +202,7 @@ def area_of(query: Query, pair: Pair) -> Any:
     """What both scenes and the searched area have in common, as ``Footprint.plane``, wider by a metre; perhaps empty."""
     searched = rectangle(query.bbox) if query.bbox is not None else on_plane(query.intersects or {})
     both = common(Footprint(pair.landsat.footprint).plane, Footprint(pair.sentinel2.footprint).plane)
-    return both if both.is_empty else common(both, searched.buffer(_POINT))
+    return both if both.is_empty else common(both, widened(searched, _POINT))
 
 
 def _drawn(pair: Pair, plan: Plan, cache: Path, fetch: Fetch, record: dict[str, Any]) -> Iterator[Patch]:
@@ -267,8 +276,8 @@ def _local(item: SceneItem, products: Path | None) -> Path | None:
     return found[0] if found else None
 
 
-def _plan(folder: Path) -> Plan:
-    plan: Plan = load(folder / "build.json", Plan, SCHEMA, "build", "begin with l8s2 dataset build RECIPE -o FOLDER")
+def _plan(folder: Path, remedy: str = "begin with l8s2 dataset build RECIPE -o FOLDER") -> Plan:
+    plan: Plan = load(folder / "build.json", Plan, SCHEMA, "build", remedy)
     return plan
 
 

@@ -52,12 +52,14 @@ def on_plane(geometry: Mapping[str, Any]) -> Any:
     """Any GeoJSON geometry as ``Footprint.plane``, points and lines too. Raises InputError for what is none."""
     try:
         whole = shape(geometry)
+        if whole.is_empty:
+            raise ValueError("no coordinates")
         parts = [_unwrapped(part) for part in getattr(whole, "geoms", [whole])]
         west, _, east, _ = shapely.total_bounds(parts)
         if east - west > 180:
             parts = [_shifted(part, 360) if part.bounds[2] <= 0 else part for part in parts]
         return shapely.make_valid(shapely.union_all(shapely.transform(parts, _equal_area)))
-    except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
         raise InputError(f"{str(geometry)[:60]}: not a GeoJSON polygon ({error})") from None
 
 
@@ -74,10 +76,14 @@ def common(one: Any, other: Any) -> Any:
     return shapely.union_all([one.intersection(_shifted(other, turn)) for turn in turns])
 
 
+def widened(plane: Any, degrees: float) -> Any:
+    """A plane grown on all sides, so that points and lines have an area."""
+    return shapely.transform(shapely.transform(plane, _geographic).buffer(degrees), _equal_area)
+
+
 def bbox_of(plane: Any) -> tuple[float, float, float, float]:
     """West, south, east, north of a plane, degrees; west > east where it crosses the antimeridian."""
-    west, south, east, north = plane.bounds
-    (low, high) = (float(np.degrees(np.arcsin(np.clip(y, -1, 1)))) for y in (south, north))
+    (west, low), (east, high) = _geographic(np.reshape(plane.bounds, (2, 2))).tolist()
     return (west + 180) % 360 - 180, low, (east + 180) % 360 - 180 if east > 180 or west < -180 else east, high
 
 
@@ -97,4 +103,8 @@ def _shifted(part: Any, degrees: float) -> Any:
 
 
 def _equal_area(xy: Any) -> Any:
-    return np.stack([xy[:, 0], np.sin(np.radians(xy[:, 1]))], 1)
+    return np.stack([xy[:, 0], np.sin(np.radians(np.clip(xy[:, 1], -90, 90)))], 1)
+
+
+def _geographic(xy: Any) -> Any:
+    return np.stack([xy[:, 0], np.degrees(np.arcsin(np.clip(xy[:, 1], -1, 1)))], 1)

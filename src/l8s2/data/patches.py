@@ -26,7 +26,7 @@ from l8s2.data.patch import Patch
 from l8s2.data.shard import COLUMNS, Reader, Table, patch_of, read_table, read_unit, table_type, write_shard
 from l8s2.data.split import Place, Side, assign
 from l8s2.errors import InputError
-from l8s2.whole_folder import fsync
+from l8s2.whole_folder import fsync, whole_file
 
 try:
     import fcntl
@@ -202,10 +202,8 @@ def _write_csv(path: Path, header: Iterable[str], lines: Iterable[Iterable[str]]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(lines)
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(text.getvalue(), encoding="utf-8")
-    fsync(draft)
-    draft.replace(path)
+    with whole_file(path) as draft:
+        draft.write_text(text.getvalue(), encoding="utf-8")
     fsync(path.parent)
     return path
 

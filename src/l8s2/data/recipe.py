@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ def load(path: Path, kind: Any, schema: str, what: str, remedy: str) -> Any:
     Raises InputError for anything else, and for another schema.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
         found = content.pop("schema")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; {remedy}") from None
@@ -105,6 +106,12 @@ def load(path: Path, kind: Any, schema: str, what: str, remedy: str) -> Any:
         raise InputError(f"{path}: {error}") from None
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: damaged {what} ({error}); {remedy}") from None
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no number")
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ what is known of the pair as a whole, as JSON.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import threading
@@ -77,10 +78,10 @@ def row_of(patch: Patch) -> tuple[Any, ...]:
 def write_shard(path: Path, unit_id: str, patches: Iterable[Patch], unit: Mapping[str, Any]) -> None:
     """Write a file, one patch in memory at a time; ``unit`` is looked at when all were drawn.
 
-    ValueError where patches differ in shape or one comes twice.
+    ValueError where patches differ in shape or one comes twice; OSError where the file cannot be written whole.
     """
     h5py = hdf5()
-    with h5py.File(path, "w", locking=False) as file:
+    with _Forgiving(path, "w+") as target, h5py.File(target, "w") as file:
         file.attrs["schema"], file.attrs["unit_id"] = SCHEMA, unit_id
         rows: dict[str, tuple[Any, ...]] = {}
         for count, patch in enumerate(patches):
@@ -101,9 +102,43 @@ def write_shard(path: Path, unit_id: str, patches: Iterable[Patch], unit: Mappin
                     raise ValueError(f"{patch.id}: {name} is {arrays[name].dtype}, {file[name].dtype} before")
                 file[name].resize(count + 1, axis=0)
                 file[name][count] = arrays[name]
+            target.check()
             rows[patch.id] = row_of(patch)
         file["facts"] = np.array([*rows.values()], table_type(h5py.string_dtype()))
         file.attrs["unit"] = json.dumps(unit, allow_nan=False)
+
+
+class _Forgiving(io.FileIO):
+    """A file that tells of a full disk only when it is asked: HDF5 dies of a segmentation fault where closing a file fails."""
+
+    _error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of it."""
+        view = memoryview(data).cast("B")
+        try:
+            while view and self._error is None:
+                view = view[super().write(view) or 0 :]
+        except OSError as error:
+            self._error = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Change the length."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._error = error
+            return size or 0
+
+    def check(self) -> None:
+        """Raises OSError where something could not be written."""
+        if self._error is not None:
+            raise OSError(self._error.errno, self._error.strerror, self.name)
+
+    def __exit__(self, *_: object) -> None:
+        super().close()
+        self.check()
 
 
 def read_unit(path: Path) -> tuple[dict[str, Any], int]:
