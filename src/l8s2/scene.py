@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +14,7 @@ from odc.geo.geobox import GeoBox
 from l8s2 import grid, masks, radiometry
 from l8s2.errors import InputError
 from l8s2.raster import Raster, open_raster
+from l8s2.scene_checks import check_overlap, disagreements, doubts_about_pan, off_lattice, same_grid
 from l8s2.sensors import BANDS, PAN_BAND, PAN_GSD, SR_OFFSET, SR_SCALE
 from l8s2.tiling import Float
 from l8s2.usgs_layout import ProductFiles, level2_product, pan_partner, products_in, same_acquisition
@@ -169,7 +168,7 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
     else:
         warnings.append(f"{product.product_id}: no Level-2 MTL; the documented scale and offset are used")
     bands = [_open(product, f"SR_{band.landsat}") for band in BANDS]
-    _same_grid(bands)
+    same_grid(bands)
     qa_pixel, qa_radsat = (
         _open(product, part) if part in product.parts else None for part in ("QA_PIXEL", "QA_RADSAT")
     )
@@ -179,7 +178,7 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
         if extra is not None and extra.geobox != bands[0].geobox:
             raise InputError(f"{extra.name}: its grid differs from that of the SR bands; use files of one product")
     if metadata is not None and not product.is_window:
-        warnings += _disagreements(metadata.reflective_shape, metadata.corner_ul, bands[0])
+        warnings += disagreements(metadata.reflective_shape, metadata.corner_ul, bands[0])
 
     level1 = _level1(product, pan)
     pan_raster, pan_id, scaling = None, None, (PAN_MULT, PAN_ADD, metadata.sun_elevation if metadata else None)
@@ -197,26 +196,26 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
                 level1_metadata.sun_elevation,
             )
             if level1_metadata is not metadata and not level1.is_window:
-                warnings += _disagreements(level1_metadata.panchromatic_shape, level1_metadata.corner_ul, pan_raster)
+                warnings += disagreements(level1_metadata.panchromatic_shape, level1_metadata.corner_ul, pan_raster)
         metadata = metadata or level1_metadata
     is_dn = {raster.name: radiometry.is_dn(_sample(raster)) for raster in (*bands, pan_raster) if raster is not None}
     if pan_raster is not None:
-        warnings += _doubts_about_pan(pan_raster, scaling[2], is_dn[pan_raster.name])
+        warnings += doubts_about_pan(pan_raster, scaling[2], is_dn[pan_raster.name])
 
     ms_grid = bands[0].geobox
     misfit = grid.lattice_misfit(ms_grid)
     if misfit > grid.TOLERANCE:
         target = grid.snap(ms_grid)
-        warnings.append(_off_lattice(bands[0].name, misfit, target))
+        warnings.append(off_lattice(bands[0].name, misfit, target))
         bands = [band.warped(target, smooth=True) for band in bands]
         qa_pixel, qa_radsat = (x.warped(target, smooth=False) if x else None for x in (qa_pixel, qa_radsat))
     if pan_raster is not None:
-        _check_overlap(bands[0], pan_raster)
+        check_overlap(bands[0], pan_raster)
         misfit = grid.lattice_misfit(pan_raster.geobox, PAN_GSD)
         same_zone = grid.landsat_convention(pan_raster.geobox).crs == grid.landsat_convention(bands[0].geobox).crs
         if misfit > grid.TOLERANCE or not same_zone:
             target = grid.pan_geobox(bands[0].geobox)
-            warnings.append(_off_lattice(pan_raster.name, misfit, target))
+            warnings.append(off_lattice(pan_raster.name, misfit, target))
             pan_raster = pan_raster.warped(target, smooth=True)
     return Scene(
         product_id=product.product_id,
@@ -254,35 +253,6 @@ def _metadata(product: ProductFiles) -> radiometry.Metadata:
     return metadata
 
 
-def _same_grid(bands: list[Raster]) -> None:
-    """Name the band that lies elsewhere than most."""
-    (common, votes), *_ = Counter(
-        (str(b.geobox.crs), tuple(b.geobox.affine), tuple(b.geobox.shape)) for b in bands
-    ).most_common()
-    if votes == len(bands):
-        return
-    for band in bands:
-        crs, transform, shape = str(band.geobox.crs), tuple(band.geobox.affine), tuple(band.geobox.shape)
-        if (crs, transform, shape) != common:
-            what = "size" if shape != common[2] else "coordinate reference system" if crs != common[0] else "position"
-            raise InputError(f"{band.name}: its {what} differs from that of the other bands; use files of one product")
-
-
-def _disagreements(shape: tuple[int, int] | None, corner: tuple[float, float] | None, raster: Raster) -> list[str]:
-    """One warning where MTL and TIFF disagree; the TIFF wins."""
-    actual = raster.geobox.shape[0], raster.geobox.shape[1]
-    x, y = raster.geobox.affine * (0.5, 0.5)
-    if shape is not None and tuple(shape) != actual:
-        return [
-            f"{raster.name}: {actual[0]} x {actual[1]} pixels, its MTL says {shape[0]} x {shape[1]} (a crop?); the TIFF is believed"
-        ]
-    if corner is not None and max(abs(corner[0] - x), abs(corner[1] - y)) > 1:
-        return [
-            f"{raster.name}: upper left centre at {x:.0f}, {y:.0f}, its MTL says {corner[0]:.0f}, {corner[1]:.0f}; the TIFF is believed"
-        ]
-    return []
-
-
 def _level1(product: ProductFiles, pan: str | Path | None) -> ProductFiles | None:
     if pan is None:
         return pan_partner(product)
@@ -301,33 +271,6 @@ def _level1(product: ProductFiles, pan: str | Path | None) -> ProductFiles | Non
     raise InputError(
         f"--pan {candidates[0].product_id}: not the acquisition of {product.product_id}; path/row and date must agree"
     )
-
-
-def _off_lattice(name: str, misfit: float, target: GeoBox) -> str:
-    how = "another grid" if not np.isfinite(misfit) else f"{misfit:.2f} pixels off"
-    return f"{name}: not on the native Landsat lattice ({how}); warped once onto {target.crs}, cubic, which costs sharpness"
-
-
-def _check_overlap(ms: Raster, pan: Raster) -> None:
-    here, there = (grid.landsat_convention(raster.geobox) for raster in (ms, pan))
-    try:
-        common = there.extent.to_crs(here.crs, resolution=math.inf).intersection(here.extent).area
-    except Exception:  # where one projection cannot express the other's place
-        common = 0
-    if not common > 0:
-        raise InputError(f"{pan.name}: does not touch the Level-2 bands; give the pan of the same place")
-
-
-def _doubts_about_pan(pan: Raster, sun_elevation: float | None, is_dn: bool) -> list[str]:
-    if not is_dn:
-        return [f"{pan.name}: holds reflectance, not digital numbers; taken as top-of-atmosphere, sun angle corrected"]
-    if sun_elevation is None:
-        return [f"{pan.name}: no MTL tells the sun's elevation; pan is read without it and may be too dark"]
-    if sun_elevation <= 0:
-        raise InputError(
-            f"{pan.name}: its MTL says sun elevation {sun_elevation:g} degrees; l8s2 needs a scene taken in sunlight"
-        )
-    return []
 
 
 def _sample(band: Raster) -> NDArray[Any]:

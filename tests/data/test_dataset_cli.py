@@ -15,7 +15,8 @@ from PIL import Image
 
 from l8s2 import grid
 from l8s2.cli import main
-from l8s2.data.adapters import ShardPairs, TiffPairs
+from l8s2.data.adapters import ShardPairs
+from l8s2.data.geotiffs import TiffPairs
 from l8s2.data.patches import PatchSet
 from l8s2.sensors import SR_OFFSET, SR_SCALE
 

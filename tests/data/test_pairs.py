@@ -11,7 +11,7 @@ from made_pairs import grid_of, ground, seen, write_ls2s2, write_oli2msi, write_
 from made_patches import box_at, coordinates, of_unit
 
 from l8s2 import grid
-from l8s2.data import adapters
+from l8s2.data import adapters, geotiffs
 from l8s2.data.brdf import c_factor
 from l8s2.data.dataset import Lattice, Sample, TorchView, inner, on_lattice, open_pairs
 from l8s2.data.ls2s2 import Ls2s2
@@ -49,7 +49,7 @@ def test_oli2msi(tmp_path: Path) -> None:
     assert sample.valid[:3].all()
     assert sample.lattice is not None
     assert sample.lattice.truth_off == (-5, -5)  # common corners, which is half a 10 m pixel off the blocks
-    assert len(adapters.oli2msi(tmp_path, "test")) == 2
+    assert len(geotiffs.oli2msi(tmp_path, "test")) == 2
 
 
 def test_on_lattice_moves_what_shares_corners(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_on_lattice_moves_what_shares_corners(tmp_path: Path) -> None:
     truth = seen(world, 96, 10, sigma=12, off=corner)
     for name, values, gsd in (("ms", ms, 30), ("pan", pan, 15), ("truth", truth, 10)):
         write_tiff(tmp_path / name / "a.tif", values, grid_of(gsd, values.shape[1]))
-    sample = adapters.TiffPairs(tmp_path / "ms", tmp_path / "truth", tmp_path / "pan")[0]
+    sample = geotiffs.TiffPairs(tmp_path / "ms", tmp_path / "truth", tmp_path / "pan")[0]
     check_form(sample)
     assert sample.lattice is not None
     assert sample.lattice.pan_off == (-7.5, -7.5)
@@ -90,28 +90,28 @@ def test_folders_on_the_lattice_and_without_position(tmp_path: Path) -> None:
     write_tiff(tmp_path / "pan/a.tif", rng.random((1, 16, 16)).astype(np.float32), pan)
     write_tiff(tmp_path / "valid/a.tif", np.ones((1, 24, 24), np.uint8), fine)
     folders = [tmp_path / name for name in ("ms", "truth", "pan", "valid")]
-    sample = adapters.TiffPairs(*folders)[0]
+    sample = geotiffs.TiffPairs(*folders)[0]
     check_form(sample)
     assert np.array_equal(sample.truth, truth, equal_nan=True)  # put in order by their descriptions
     assert sample.lattice == Lattice(ms=box)
     assert not sample.valid[:, 3, 4].any()
     assert sample.valid.sum() == 6 * (24 * 24 - 1)
     write_tiff(tmp_path / "truth/a.tif", truth, None)
-    assert adapters.TiffPairs(*folders)[0].lattice is None
+    assert geotiffs.TiffPairs(*folders)[0].lattice is None
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_what_is_wrong_with_folders_is_said_in_one_line(tmp_path: Path) -> None:
     ms, truth = tmp_path / "ms", tmp_path / "truth"
     with pytest.raises(InputError, match=r"no \.tif files"):
-        adapters.TiffPairs(ms, truth)
+        geotiffs.TiffPairs(ms, truth)
     write_tiff(ms / "a.tif", np.ones((6, 8, 8), np.float32), None)
     write_tiff(truth / "b.tif", np.ones((6, 24, 24), np.float32), None)
     with pytest.raises(InputError, match=r"a\.tif: only in one of"):
-        adapters.TiffPairs(ms, truth)
+        geotiffs.TiffPairs(ms, truth)
     write_tiff(ms / "b.tif", np.ones((6, 8, 9), np.float32), None)
     (ms / "a.tif").unlink()
-    pairs = adapters.TiffPairs(ms, truth)
+    pairs = geotiffs.TiffPairs(ms, truth)
     with pytest.raises(InputError, match=r"8 x 9 pixels, truth \(24, 24\)"):
         pairs[0]
     write_tiff(ms / "b.tif", np.ones((3, 8, 8), np.float32), None)

@@ -152,6 +152,11 @@ def _matrix(size: int, step: float, offset: float) -> Float:
     return sampling_matrix(size, np.arange(round(size / step)) * step + offset, 0.0)
 
 
+def complete(image: Float) -> Mask:
+    """(bands, h, w) -> (h, w), True where every band has a value."""
+    return np.asarray(np.isfinite(image).all(axis=0))
+
+
 def inner(known: Mask, down: float = 0.0, right: float = 0.0) -> Mask:
     """(..., h, w) where everything within MARGIN pixels of row k + ``down``, column k + ``right`` is known; nothing is outside."""
     pad = MARGIN + math.ceil(max(abs(down), abs(right)))
@@ -179,7 +184,7 @@ def open_pairs(folder: Path, side: str | None = None) -> Pairs:
     ``side``: of a set of ours, as it was split (None: all); Train (also None) or Test of OLI2MSI. Raises InputError
     where the folder is none of them, and for a side that it does not have.
     """
-    from l8s2.data import adapters, ls2s2
+    from l8s2.data import adapters, geotiffs, ls2s2
 
     kind = kind_of(folder)
     if kind == "set":
@@ -188,7 +193,7 @@ def open_pairs(folder: Path, side: str | None = None) -> Pairs:
         part = (side or "Train").lower()
         if part not in ("train", "test"):
             raise InputError(f"{folder}: no side {side}; give Train or Test, which OLI2MSI has")
-        return adapters.oli2msi(folder, part)
+        return geotiffs.oli2msi(folder, part)
     if kind == "LS2S2":
         if side is not None:
             raise InputError(f"{folder}: LS2S2 has no sides, so none is called {side}; leave it out")

@@ -84,7 +84,7 @@ def export_geotiff(
     """Write ``landsat``, ``sentinel2``, ``pan`` and ``valid`` with a ``<patch_id>.tif`` each, and ``patches.csv``.
 
     Reflectance x 10^4 in int16, six bands (pan one) described by our names; ``valid`` has six bands, 1 = counts.
-    ``data.adapters.TiffPairs`` reads them.
+    ``data.geotiffs.TiffPairs`` reads them.
     """
     with WholeFolder(folder, overwrite=overwrite, mark="patches.csv") as whole:
         header, lines = _index(pairs)

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from odc.geo.geobox import GeoBox
 
-from l8s2.data.adapters import complete, lattice_of, read_tiff
-from l8s2.data.dataset import Lattice, Sample
+from l8s2.data.dataset import Lattice, Sample, complete
+from l8s2.data.geotiffs import lattice_of, read_tiff
 from l8s2.errors import InputError
 from l8s2.registration import Shift, measure_shift
 from l8s2.sensors import BANDS, MS_GSD, OUTPUT_GSD, PAN_BLUR, PAN_GSD, PAN_WEIGHTS
