@@ -661,7 +661,14 @@ def test_a_folder_is_read_without_what_has_another_form(stubs: dict[str, Any], t
     assert len(kept["warnings"]) == 1
 
 
-@pytest.mark.parametrize(("error", "code"), [(RuntimeError("broken"), 1), (KeyboardInterrupt(), 130)])
+INTERRUPTED = RuntimeError("a library that was interrupted on its way out")
+INTERRUPTED.__context__ = ValueError()
+INTERRUPTED.__context__.__context__ = KeyboardInterrupt()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(RuntimeError("broken"), 1), (KeyboardInterrupt(), 130), (INTERRUPTED, 130)]
+)
 def test_a_run_that_stops_leaves_nothing_and_the_old_results(
     made: Path, stubs: dict[str, Any], tmp_path: Path, error: BaseException, code: int
 ) -> None:

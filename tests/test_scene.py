@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid, masks
 from l8s2.errors import InputError
+from l8s2.raster import Raster
 from l8s2.scene import Scene, open_scene
 from l8s2.simulate.sensor import Conditions, Observation
 from made_scenes import (
@@ -393,3 +396,27 @@ def test_closing_lets_go_of_what_was_unpacked(tmp_path: Path, monkeypatch: pytes
         assert list(scratch.iterdir())
     del scene
     assert not list(scratch.iterdir())
+
+
+def test_closing_waits_for_who_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C leaves the reader of the next tile behind; GDAL would crash on a file that is gone."""
+    scene = open_scene(make(tmp_path))
+    reading, go_on = threading.Event(), threading.Event()
+    usual = Raster.read
+
+    def slow(self: Raster, rows: slice, columns: slice) -> Any:
+        reading.set()
+        assert go_on.wait(60)
+        return usual(self, rows, columns)
+
+    monkeypatch.setattr(Raster, "read", slow)
+    with ThreadPoolExecutor(2) as pool:
+        read = pool.submit(everything, scene)
+        assert reading.wait(60)
+        closed = pool.submit(scene.close)
+        with pytest.raises(TimeoutError):
+            closed.result(0.2)
+        go_on.set()
+        assert read.result(60).ms.shape == (6, *scene.shape)
+        closed.result(60)
+    assert scene.bands[0].dataset.closed

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,7 +55,7 @@ class Tile:
     """(3h, 3w) bits of masks.QA_BITS."""
 
 
-def tiles(scene: Scene, predictor: Predictor, rows: slice, columns: slice, tile: int | None = None) -> Iterator[Tile]:
+def tiles(scene: Scene, predictor: Predictor, rows: slice, columns: slice, tile: int | None = None) -> Generator[Tile]:
     """Predict the MS window rows x columns of a scene tile by tile; the next tile is read meanwhile.
 
     A pixel is the same number whatever ``tile`` (default: the predictor's), ``rows`` and ``columns`` are: margins are as wide
@@ -195,9 +195,12 @@ def _run(scene: Scene, predictor: Predictor, target: Target, sink: Any, progress
         for s, first, n in zip((target.rows, target.columns), target.origin, target.native.shape, strict=True)
     )
     count, done = Count(), 0
-    with ThreadPoolExecutor(1) as pool:
+    with (
+        closing(tiles(scene, predictor, target.rows, target.columns)) as parts,
+        ThreadPoolExecutor(1) as pool,
+    ):
         pending = None
-        for part in tiles(scene, predictor, target.rows, target.columns):
+        for part in parts:
             r, c = fine(part.rows), fine(part.columns)
             rows = slice(max(r.start - first_row, 0), min(r.stop - first_row, height))
             columns = slice(max(c.start - first_column, 0), min(c.stop - first_column, width))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +38,7 @@ class Pixels:
 
 
 class Scene:
-    """An opened product. Close it, or use it as a context manager. Not to be shared between threads."""
+    """An opened product. Close it, or use it as a context manager; what reads in another thread then comes to its end first."""
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class Scene:
         self.geobox: GeoBox = bands[0].geobox
         """The 30 m grid."""
         self._keep = keep
+        self._lock = threading.Lock()
         self.scaling = [
             (metadata.surface_reflectance_scaling(n) if metadata else (SR_SCALE, SR_OFFSET)) for n in _BAND_NUMBERS
         ]
@@ -92,6 +94,10 @@ class Scene:
 
     def read(self, rows: slice, columns: slice) -> Pixels:
         """The window, which may reach beyond the scene (NaN there). Raises InputError for unreadable blocks."""
+        with self._lock:
+            return self._read(rows, columns)
+
+    def _read(self, rows: slice, columns: slice) -> Pixels:
         shape = rows.stop - rows.start, columns.stop - columns.start
         ms = np.empty((6, *shape), np.float32)
         for i, (band, (mult, add)) in enumerate(zip(self.bands, self.scaling, strict=True)):
@@ -136,10 +142,11 @@ class Scene:
 
     def close(self) -> None:
         """Close every file."""
-        for raster in (*self.bands, self.pan, self.qa_pixel, self.qa_radsat):
-            if raster is not None:
-                raster.dataset.close()
-        self._keep.clear()
+        with self._lock:  # GDAL dies of a segmentation fault where a file is closed under a reader
+            for raster in (*self.bands, self.pan, self.qa_pixel, self.qa_radsat):
+                if raster is not None:
+                    raster.dataset.close()
+            self._keep.clear()
 
     def __enter__(self) -> Scene:
         return self

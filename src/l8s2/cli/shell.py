@@ -32,11 +32,12 @@ class Commands(click.Group):
             with _libraries_silenced():
                 return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            click.echo(f"l8s2: interrupted; {str(error) or 'nothing half-written is left'}", err=True)
-            ctx.exit(130)
+            _interrupted(ctx, error)
         except (click.exceptions.Exit, click.ClickException, BrokenPipeError):
             raise
         except Exception as error:
+            if (cause := _interruption(error)) is not None:
+                _interrupted(ctx, cause)
             from l8s2.errors import InputError
 
             if isinstance(error, InputError):
@@ -54,6 +55,18 @@ class Commands(click.Group):
                 click.echo(f"l8s2: out of memory ({error}); close other programs, or give less at a time", err=True)
                 ctx.exit(1)
             raise
+
+
+def _interrupted(ctx: click.Context, error: KeyboardInterrupt) -> None:
+    click.echo(f"l8s2: interrupted; {str(error) or 'nothing half-written is left'}", err=True)
+    ctx.exit(130)
+
+
+def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
+    """What an error comes from, where a library failed because it was interrupted."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
 
 
 _REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room, then run it again") | dict.fromkeys(
