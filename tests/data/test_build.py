@@ -372,10 +372,12 @@ def test_only_what_was_searched_is_cut(world: Any, tmp_path: Path) -> None:
     begin(replace(recipe, query=query, pairs=(pair,)), tmp_path / "point", size=SIZE)
     resume(tmp_path / "point", fetch)
     (line,) = units(tmp_path / "point").values()
-    assert line["patches"] == "0"  # one window of 40 MS pixels tells no shift
-    assert line["reason"].startswith("1 of 1 windows")
+    assert (line["patches"], line["decision"]) == ("1", "accept")  # measured in what lies around it, too
+    (bounds,) = PatchSet(tmp_path / "point").facts["bounds"]
+    assert bounds[0] < point["coordinates"][0] < bounds[2]
+    assert bounds[1] < point["coordinates"][1] < bounds[3]
     assert np.ptp([[[v[0], v[2]], [v[1], v[3]]] for v in asked], axis=-1).max() < 3e-5  # 3 m
-    assert {v[4] for v in asked} == {30 * SIZE + 1000}
+    assert {v[4] for v in asked} == {30 * (SIZE + 128) + 1000}
     nowhere = replace(recipe.query, bbox=(west + 5, south, east + 5, north))
     begin(replace(recipe, query=nowhere, pairs=(pair,)), tmp_path / "nowhere", size=SIZE)
     asked.clear()

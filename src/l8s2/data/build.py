@@ -32,7 +32,7 @@ from l8s2.data.query import Query
 from l8s2.data.recipe import Recipe, load, text_of, write_whole
 from l8s2.data.sentinel2 import open_sentinel2
 from l8s2.data.split import SHARES
-from l8s2.data.unit import Rejected, patches_of
+from l8s2.data.unit import AROUND, Rejected, patches_of
 from l8s2.errors import InputError
 from l8s2.scene import open_scene
 from l8s2.sensors import MS_GSD
@@ -47,8 +47,8 @@ COLUMNS = (
     "ce90_m", "clear_landsat", "clear_sentinel2", "clear_both", "without_data",
 )  # fmt: skip
 """Of units.csv, between the unit and the number of its patches."""
-_AROUND = 1000.0
-"""Metres fetched beyond the patches, for interpolation."""
+_INTERPOLATED = 1000.0
+"""Metres fetched beyond what is measured."""
 _POINT = 1e-5
 """Degrees by which an area is widened, so that points and lines have one."""
 _PAUSE = 1.0
@@ -218,7 +218,7 @@ def _drawn(pair: Pair, plan: Plan, cache: Path, fetch: Fetch, record: dict[str, 
             raise Rejected(f"Landsat is in UTM zone {landsat.zone}, Sentinel-2 in {sentinel2.zone}; patches need one")
 
         def at_hand(item: SceneItem) -> Path:
-            margin = MS_GSD * plan.size + _AROUND
+            margin = MS_GSD * (plan.size + AROUND) + _INTERPOLATED
             return _local(item, products) or fetch(item, cache, bbox=bbox_of(area), margin=margin)
 
         folders = [at_hand(item) for item in (landsat, sentinel2)]

@@ -196,6 +196,8 @@ def open_pairs(folder: Path, side: str | None = None) -> Pairs:
         return geotiffs.oli2msi(folder, part)
     if kind == "LS2S2":
         if side is not None:
-            raise InputError(f"{folder}: LS2S2 has no sides, so none is called {side}; leave it out")
+            raise InputError(
+                f"{folder}: LS2S2 has no sides, so none is called {side}; leave the side out, or give a set with sides"
+            )
         return ls2s2.Ls2s2(folder)
     raise InputError(f"{folder}: no training set that l8s2 knows; give a folder with shards, train_lr, or LS2S2 areas")

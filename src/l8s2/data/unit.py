@@ -36,6 +36,8 @@ from l8s2.tiling import Float, Mask, enlarge
 
 MARGIN = 20
 """20 m pixels of Sentinel-2 around what is looked at: as far as interpolation reaches, moved by the largest shift."""
+AROUND = 128
+"""MS pixels beyond the patches that are measured too, so that a place of a single patch has windows enough."""
 LEAST = 0.5
 """Share of a patch that either sensor must know at least."""
 _STRIP = 252
@@ -129,10 +131,15 @@ def places_in(ms: GeoBox, area: Any, side: int) -> list[_Place]:
 
 
 def measure(scene: Scene, sentinel2: Sentinel2Scene, rows: slice, columns: slice, record: dict[str, Any]) -> Measured:
-    """Clear shares, co-registration, offset and regression of a part of the scene. Raises Rejected."""
+    """Clear shares of a part of the scene; co-registration, offset and regression there and around. Raises Rejected."""
     box = scene.geobox[rows, columns]
     clear = clear_share(read_qa_pixel(scene, rows, columns), box, *sentinel2.classification(box))
     record |= {"clear_landsat": clear.landsat, "clear_sentinel2": clear.sentinel2, "clear_both": clear.both}
+    rows, columns = (
+        slice(max(s.start - AROUND, 0), min(s.stop + AROUND, n))
+        for s, n in zip((rows, columns), scene.shape, strict=True)
+    )
+    box = scene.geobox[rows, columns]
     views = [
         _view(scene, sentinel2, *(slice(w.start + s.start, w.stop + s.start) for w, s in zip(at, (rows, columns), strict=True)))
         for at in windows(box)
