@@ -75,7 +75,7 @@ def test_inspect(folder: Path, tmp_path: Path) -> None:
     assert "http" not in page.replace("http://www.w3.org", "")
     assert page.index("43PHQ_") < page.index("33UVS_")  # the least alike comes first
     with Image.open(tmp_path / "sheet/sheet.png") as sheet:
-        assert sheet.width == 4 * 192 + 3 * 4
+        assert sheet.width == 4 * 240 + 3 * 4
         pixels = np.asarray(sheet.convert("RGB"))
     masks = pixels[14 : 14 + 192, -192:]
     assert (masks[0, 0] == 0).all()  # clouds

@@ -20,8 +20,8 @@ DIFFERENCE = 0.1
 """Reflectance (RMS over bands) that is shown at the bright end."""
 SHOWN = ("pair_type", "ssim", "psnr", "r", "decision", "shift_down_m", "shift_right_m", "ce90_m")
 """Columns that the PNG has room for."""
-_SIDE = 192
-"""Pixels to which smaller patches are enlarged, in whole steps."""
+_SIDE = 252
+"""Pixels to which smaller patches are enlarged, in whole steps; wide enough for the line above them."""
 _GAP, _LINE = 4, 14
 _GREY = 150
 _SOME, _NONE = (230, 140, 30), (0, 0, 0)
