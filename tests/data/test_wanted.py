@@ -97,6 +97,17 @@ def test_an_item_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     assert gather(address, KNOWN).scenes[0].catalog == "planetary-computer"
 
 
+def test_a_product_id_is_an_item_of_usgs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    address = f"{KNOWN['usgs'].url}/collections/landsat-c2l2-sr/items/{L2.id}"
+    monkeypatch.setattr(catalog, "read_address", {address: landsat()}.__getitem__)
+    Path(L2.product).mkdir()
+    assert gather(L2.product, KNOWN).scenes == (L2,)
+    for other in (L1.product, "LC08_L2SP_143054"):
+        with pytest.raises(InputError, match="No such file"):
+            gather(other, KNOWN)
+
+
 def test_pan_is_looked_for_where_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "find_pan", lambda item, known: L1)
     read, without, unknown = with_pans(from_json(landsat(), KNOWN, "item.json"))

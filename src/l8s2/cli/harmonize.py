@@ -19,7 +19,9 @@ from l8s2.errors import InputError
 @click.command()
 @click.argument("product", required=False, type=click.Path(path_type=Path))
 @click.option(
-    "--stac", metavar="ITEM", help="Landsat Level-2 STAC item (address or file) to fetch, instead of PRODUCT."
+    "--stac",
+    metavar="ITEM",
+    help="Landsat Level-2 STAC item (address, file, or product id) to fetch, instead of PRODUCT.",
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Folder that gets <L2SP id>_S2L. Required unless --dry-run."

@@ -13,6 +13,7 @@ from l8s2.data.endpoints import LANDSAT_L1, LANDSAT_L2, Catalog, Collection, cho
 from l8s2.data.items import Asset, SceneItem, from_afar, scene_item
 from l8s2.data.recipe import SCHEMA, load_recipe
 from l8s2.errors import InputError
+from l8s2.radiometry import parse_product_name
 
 CATALOG, PAN = "l8s2:catalog", "l8s2:pan"
 """Properties that ``l8s2 search --json`` gives to items: where they were found, and the item with their pan band."""
@@ -40,7 +41,12 @@ class Wanted:
 
 
 def gather(what: str, known: Mapping[str, Catalog]) -> Wanted:
-    """The scenes that a file, or an item at an address (https://...), names. Raises InputError as ``from_json`` does."""
+    """The scenes that a file, an item at an address (https://...) or a Landsat product id names.
+
+    Raises InputError as ``from_json`` does.
+    """
+    if (address := _address_of(what, known)) is not None:
+        what = address
     if re.match(r"https?://", what):
         from l8s2.data.catalog import read_address
 
@@ -49,7 +55,9 @@ def gather(what: str, known: Mapping[str, Catalog]) -> Wanted:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{what}: {error.strerror}; give a file or the address of an item, https://...") from None
+        raise InputError(
+            f"{what}: {error.strerror}; give a file, the address of an item (https://...), or the id of a Level-2 product"
+        ) from None
     except (ValueError, RecursionError):
         raise InputError(f"{what}: {_NONE}") from None
     if isinstance(content, dict) and content.get("schema") == SCHEMA:
@@ -76,6 +84,15 @@ def with_pans(wanted: Wanted) -> tuple[Wanted, list[str], list[str]]:
         if pans[item.scene] is None:
             without.append(f"{item.id}: without pan (no Level-1 item of it was found)")
     return replace(wanted, pans=pans), without, unknown
+
+
+def _address_of(what: str, known: Mapping[str, Catalog]) -> str | None:
+    """Of the item of a Level-2 product id at USGS, whose ids alone hold all of it; None for anything else."""
+    name, usgs = parse_product_name(what), known.get("usgs")
+    rows = [row for row in usgs.collections if row.kind == LANDSAT_L2] if usgs else []
+    if name is None or name.level != "L2SP" or usgs is None or not rows or Path(what).is_file():
+        return None
+    return f"{usgs.url}/collections/{rows[0].id}/items/{what.upper()}_SR"
 
 
 _NONE = "no STAC item; give one, a FeatureCollection from l8s2 search --json, or a recipe from l8s2 search --pairs -o"
