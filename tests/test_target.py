@@ -304,6 +304,7 @@ def test_like_a_raster_elsewhere_is_refused(tmp_path: Path, crs: str, transform:
         choose_target(SCENE, like=raster(tmp_path / "like.tif", transform, (20, 20), crs))
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_like_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.tif").write_text("hello")
     for name in ("nothing.tif", "text.tif", "."):
