@@ -389,6 +389,8 @@ def test_a_bbox_elsewhere(world: World, user: Path, tmp_path: Path, bbox: tuple[
         result = run(*arguments, "-o", tmp_path / "out", "--bbox", *bbox)
         assert result.exit_code == 1
         assert said in result.stderr
+        assert result.stderr.count(said) <= 2  # products, not files
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(ID)]
 
 
 def test_two_processes_at_one_scene(world: World, user: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from l8s2.data import remote
 from l8s2.data.fetch import SCENE, WINDOW, FetchError, fetch, file_name
 from l8s2.data.items import SceneItem
 from l8s2.data.recipe import item_text, read_item
-from l8s2.data.remote import BBox, Window, download_window
+from l8s2.data.remote import BBox, Outside, Window, download_window
 from l8s2.errors import InputError
 from l8s2.info import describe
 from l8s2.scene import open_scene
@@ -394,9 +394,10 @@ def test_a_window_that_is_the_whole_world(grid: tuple[int, float, float, float],
 
 @pytest.mark.parametrize("bbox", [(14.0, 40.0, 14.1, 40.1), (-100.0, 51.0, -99.0, 52.0), (14.3, 52, 14.4, 50)])
 def test_a_window_outside(server: AssetServer, item: SceneItem, bbox: BBox, tmp_path: Path) -> None:
-    lines = failures(item, tmp_path, access(server.url), bbox=bbox, margin=0)
-    assert len(lines) == len(item.assets) - 1  # the MTL has no pixels
-    assert f"{ID}_SR_B2.TIF: has no pixel in {' '.join(f'{v:g}' for v in bbox)}; give a bbox inside the scene" in lines
+    said = f"^{item.id}: has no pixel in {' '.join(f'{v:g}' for v in bbox)}; give a bbox inside the scene$"
+    with pytest.raises(Outside, match=said):
+        fetch(item, tmp_path, access(server.url), bbox=bbox, margin=0)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_window_of_a_product_is_opened_as_a_scene(

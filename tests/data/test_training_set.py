@@ -118,6 +118,22 @@ def test_pairs_become_patches(undisturbed: Path) -> None:
     assert {float(line["offset"]) for line in (moved, *units.values())} == {-0.1}
 
 
+def test_scenes_outside_the_area_are_left_out(server: AssetServer, tmp_path: Path) -> None:
+    (west, south), (east, north) = (
+        f(np.concatenate([outline(b) for b in boxes().values()]), axis=0) for f in (np.min, np.max)
+    )
+    here = ("--catalog-file", server.catalogs)  # type: ignore[attr-defined]
+    where = ("--catalog", "here", *here, "--bbox", west, south, east, north, "--datetime", f"{DAY:%Y-%m-%d}")
+    (tmp_path / "found.json").write_text(done("search", *where, "--sensor", "both", "--json"))
+    (x, y) = outline(boxes()["33UVU"]).mean(0)
+    place = ("--bbox", x - 0.001, y - 0.001, x + 0.001, y + 0.001)
+    said = json.loads(done("fetch", tmp_path / "found.json", "-o", tmp_path / "in", *here, *place, "--json"))
+    fetched = {Path(scene["folder"]).name for scene in said["scenes"] if scene["status"] == "fetched"}
+    assert {name[:16] for name in fetched} == {"LC09_L2SP_193023", "LC09_L1TP_193023", "S2A_MSIL2A_20230"}
+    assert {scene["status"] for scene in said["scenes"]} == {"fetched", "outside"}
+    assert {path.name for path in (tmp_path / "in").iterdir()} == fetched
+
+
 def test_faults_change_nothing(
     server: AssetServer, recipe: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

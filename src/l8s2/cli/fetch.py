@@ -40,6 +40,7 @@ def fetch(
     from l8s2.data.access import Access
     from l8s2.data.endpoints import known_catalogs
     from l8s2.data.fetch import fetch as fetch_scene
+    from l8s2.data.remote import Outside
     from l8s2.data.wanted import together, with_pans
     from l8s2.target import area_of
 
@@ -64,6 +65,9 @@ def fetch(
                 )
             if whole or not (folder / "scene.json").exists():
                 status = "there already"
+        except Outside as error:
+            warn(str(error))
+            status = "outside"
         except InputError as error:
             failures += [*getattr(error, "failures", ())] or [str(error)]
             status = "failed"
@@ -71,8 +75,9 @@ def fetch(
             raise KeyboardInterrupt(GOES_ON) from None
         scenes.append({"id": item.id, "folder": str(folder), "status": status})
         click.echo(f"{item.id}: {status}", err=True)
-        if not as_json and status != "failed":
+        if not as_json and status not in ("failed", "outside"):
             click.echo(str(folder))
+    outside = sum(scene["status"] == "outside" for scene in scenes)
     if as_json:
         click.echo(json.dumps({"scenes": scenes, "failures": failures}, indent=2))
     for line in failures:
@@ -82,6 +87,8 @@ def fetch(
         lines = {"{} of {} scenes are not whole": bad, "pan of {} scenes could not be looked for": len(unknown)}
         said = ", ".join(line.format(n, len(scenes)) for line, n in lines.items() if n)
         raise InputError(f"{said}; {GOES_ON}")
+    if outside and outside == len(scenes):
+        raise InputError("nothing was fetched; give a --bbox that the scenes cover")
 
 
 def _gathered(what: str, known: dict[str, Any]) -> Wanted:

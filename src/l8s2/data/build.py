@@ -177,9 +177,8 @@ def resume(
                 tell(f"{unit}: failed, {'; '.join(failed[unit])}")
         if alone:  # another process is at all of them
             time.sleep(_PAUSE)
-    for unit in pairs:
-        if patches.recorded(unit):
-            shutil.rmtree(folder / "cache" / unit, ignore_errors=True)
+    for unit in (unit for unit in pairs if unit not in failed) if failed else [""]:  # all of it
+        shutil.rmtree(folder / "cache" / unit, ignore_errors=True)
     if patches.units():
         patches.write_units(COLUMNS)
         if failed:

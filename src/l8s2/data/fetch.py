@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import threading
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from l8s2.data.download import Watch, download
 from l8s2.data.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2
 from l8s2.data.items import SceneItem
 from l8s2.data.recipe import item_text, write_whole
-from l8s2.data.remote import BBox, Window, check_decodes, download_window
+from l8s2.data.remote import BBox, Outside, Window, check_decodes, download_window
 from l8s2.errors import InputError
 from l8s2.pipeline import Progress
 from l8s2.radiometry import parse_mtl
@@ -70,7 +71,8 @@ def fetch(
         margin: metres around it.
         progress: told of bytes.
 
-    Raises FetchError, an InputError with ``failures``, a line for each file that could not be had; InputError where the folder
+    Raises FetchError, an InputError with ``failures``, a line for each file that could not be had; Outside, another one, where
+    the scene has no pixel in the area, and nothing of it is left then; InputError where the folder
     holds another window or another process is at it.
     """
     folder, window = directory / item.product, None if bbox is None else Window((*bbox,), margin)
@@ -90,7 +92,11 @@ def fetch(
         if _is_whole(folder, item, window):  # another process was faster
             return folder
         write_whole(folder / WINDOW, json.dumps({**_source(item), "window": window and window._asdict()}) + "\n")
-        failures = _files(item, folder, access, window, progress)
+        try:
+            failures = _files(item, folder, access, window, progress)
+        except Outside as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise Outside(item.id, error.bbox) from None
         if failures:
             raise FetchError(item.id, failures)
         write_whole(folder / SCENE, item_text(item))
@@ -186,6 +192,8 @@ def _file(item: SceneItem, name: str, folder: Path, access: Access, window: Wind
             download_window(address, path, window, watch)
         else:
             download(address, path, checksum=asset.checksum, check=partial(check_decodes, name=path.name), watch=watch)
+    except Outside:  # so are all the others
+        raise
     except InputError as error:
         return str(error)
     return None

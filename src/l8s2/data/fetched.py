@@ -13,7 +13,7 @@ from pathlib import Path
 from l8s2.data.access import Access
 from l8s2.data.endpoints import known_catalogs
 from l8s2.data.fetch import MARGIN, FetchError, fetch
-from l8s2.data.remote import BBox
+from l8s2.data.remote import BBox, Outside
 from l8s2.data.wanted import Wanted, gather, with_pans
 from l8s2.errors import InputError
 from l8s2.pipeline import Progress
@@ -81,15 +81,23 @@ def fetched(
             yield product
         except KeyboardInterrupt:
             raise KeyboardInterrupt(goes_on) from None
+        except Outside:
+            _remove(folder)
+            raise
         except FetchError as error:
             for line in error.failures[1:]:
                 warn(line)
             raise InputError(f"{error}; {goes_on}") from error
         except InputError as error:
             raise InputError(f"{error}; {stays}") from error
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            folder.parent.rmdir()
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """What lies in the cache, and the folder of its scene where that is all."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.parent.rmdir()
 
 
 @contextlib.contextmanager
@@ -98,13 +106,14 @@ def _alone(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            mine = stack.enter_context(locked(folder)) and folder.exists()
-        except FileNotFoundError:  # another process has just removed it
-            mine = False
         except OSError as error:
             raise InputError(
                 f"{folder}: cannot be made ({error.strerror}); set XDG_CACHE_HOME to another folder"
             ) from None
+        try:
+            mine = stack.enter_context(locked(folder)) and folder.exists()
+        except FileNotFoundError:  # another process has just removed it
+            mine = False
         if not mine:
             raise InputError(
                 f"{folder}: another process works on it; wait for that, or set XDG_CACHE_HOME to another folder"
