@@ -439,6 +439,8 @@ def test_the_command_line(world: Any, tmp_path: Path, monkeypatch: pytest.Monkey
         {},
     )
     assert len(found["rejected"]) == 4
+    assert found["sides"] == {"Train": 18}  # one place
+    assert "nothing on side Validation, Test; add patches of another place" in done.stderr
     assert "[6/6, about 0:00:00 left]" in done.stderr
     done = CliRunner().invoke(main, ["dataset", "resume", str(tmp_path / "set")])
     assert done.exit_code == 0

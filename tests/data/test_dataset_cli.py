@@ -46,6 +46,24 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "set"
 
 
+def test_a_single_region_is_dealt_in_strips_and_stays_so(tmp_path: Path) -> None:
+    patches = PatchSet(tmp_path)
+    for k in range(4):
+        patches.add(f"u{k}", (coordinates(box_at(-187_001 + 8 * (3 * k + i), 15_001)) for i in range(3)))
+    assert json.loads(run("split", tmp_path, "--json").stdout)["sides"] == {"Train": 12}
+    assert "sides were not dealt in strips before; give --anew" in run("split", tmp_path, "--strips", code=1).stderr
+    said = run("split", tmp_path, "--strips", "--anew", "--train", 0.6, "--validation", 0.2, "--test", 0.2)
+    assert {line.split()[0] for line in said.stdout.splitlines()} == {"Train", "Validation", "Test", "Excluded"}
+    before = PatchSet(tmp_path).sides()
+    north = max(PatchSet(tmp_path).facts["bounds"], key=lambda bounds: bounds[3])
+    patches.add("later", [coordinates(box_at(-187_001 - 80, 15_001))])
+    assert json.loads(run("split", tmp_path, "--json").stdout)["sides"]["Train"] == 1 + sum(
+        side.pair_type == "Train" for side in before.values()
+    )
+    assert PatchSet(tmp_path).facts["bounds"][:, 1].max() > north[3]
+    assert before.items() <= PatchSet(tmp_path).sides().items()
+
+
 def test_split_then_stats(folder: Path) -> None:
     counts = json.loads(run("split", folder, "--json").stdout)
     assert sum(counts["sides"].values()) == 4

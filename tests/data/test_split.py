@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from l8s2 import grid
 from l8s2.data.patch import outline
 from l8s2.data.split import EXCLUDED, SHARES, Place, Side, assign
+from l8s2.data.strips import assign_strips, in_strips
 from l8s2.errors import InputError
 
 TILES = ("33UUP", "33UVP", "33UUQ", "32UQU", "43PHQ", "19HCD", "60KYF", "01KAB", "31UFT", "10TET", "")
@@ -146,3 +147,65 @@ def test_shares_are_approached_and_no_side_stays_empty() -> None:
 def test_shares_that_are_none(shares: dict[str, float]) -> None:
     with pytest.raises(InputError):
         assign([], {}, shares)
+
+
+@st.composite
+def region(draw: st.DrawFn) -> list[Place]:
+    """Patches of one tile on a grid that is a little askew, several dates of some of them."""
+    found, tilt = [], draw(st.floats(-0.004, 0.004))
+    for number in range(draw(st.integers(1, 60))):
+        row, column = draw(st.integers(0, 30)), draw(st.integers(0, 30))
+        x, y = 15.0 + 0.036 * column, 50.0 + 0.023 * row + tilt * column
+        found.append(Place(f"p{number}", "33UVR", "192025", (x, y, x + 0.036, y + 0.023)))
+    return found
+
+
+def check_strips(found: list[Place], sides: dict[str, Side]) -> None:
+    on = [(place, sides[place.patch_id].pair_type) for place in found]
+    for a, side in on:
+        for b, other in on:
+            if EXCLUDED not in (side, other) and side != other:
+                assert a.bounds[3] < b.bounds[1] or b.bounds[3] < a.bounds[1]
+
+
+@given(region(), st.randoms(use_true_random=False))
+def test_strips_share_no_ground_whatever_the_order(found: list[Place], rng: random.Random) -> None:
+    sides = assign_strips(found, {}, SHARES)
+    assert "Train" in {side.pair_type for side in sides.values()} <= {*SHARES, EXCLUDED}
+    assert all(side.reason for side in sides.values() if side.pair_type == EXCLUDED)
+    check_strips(found, sides)
+    shuffled = rng.sample(found, len(found))
+    assert assign_strips(shuffled, {}, SHARES) == sides
+
+
+@given(region(), st.integers(1, 60))
+def test_strips_stay_where_they_are(found: list[Place], first: int) -> None:
+    before = assign_strips(found[:first], {}, SHARES)
+    if not in_strips(found, before):
+        return
+    after = assign_strips(found, before, SHARES)
+    assert {name: after[name] for name in before} == before
+    check_strips(found, after)
+
+
+def test_strips_are_as_large_as_wanted_and_a_patch_apart() -> None:
+    found = [
+        Place(f"p{row} {column}", "33UVR", "192025", (15 + column, 50 + 0.02 * row, 16 + column, 50.02 + 0.02 * row))
+        for row in range(100)
+        for column in range(5)
+    ]
+    assert {side.pair_type for side in assign(found, {}, SHARES).values()} == {"Train"}
+    sides = assign_strips(found, {}, SHARES)
+    counts = Counter(side.pair_type for side in sides.values())
+    assert counts["Train"] == pytest.approx(400, abs=10)
+    assert counts["Validation"] == pytest.approx(50, abs=10)
+    assert counts["Test"] == pytest.approx(50, abs=10)
+    assert counts[EXCLUDED] <= 20
+    assert sides["p99 0"] == Side("Train")
+    assert sides["p0 0"] == Side("Test")
+    for rows, held_out in ((1, set()), (2, set()), (3, {"Test"}), (4, {"Test"}), (5, {"Validation", "Test"})):
+        few = {side.pair_type for side in assign_strips(found[: 5 * rows], {}, SHARES).values()}
+        assert few - {EXCLUDED} == {"Train"} | held_out
+    assert assign_strips([], {}, SHARES) == {}
+    with pytest.raises(InputError, match="not dealt in strips before; give --anew"):
+        assign_strips(found, dict.fromkeys(sides, Side("Train")), SHARES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -62,6 +63,7 @@ def resume(folder: Path, as_json: bool) -> None:
 
 def _build(folder: Path, as_json: bool) -> None:
     from l8s2.data import build
+    from l8s2.data.split import SHARES
 
     started, first = time.monotonic(), -1
 
@@ -82,8 +84,12 @@ def _build(folder: Path, as_json: bool) -> None:
             f"{found.patches} patches of {found.accepted + found.corrected} pairs ({found.corrected} with a shift to undo)"
             f" in {folder}; {len(found.rejected)} of {found.pairs} pairs rejected, {len(found.failed)} failed"
         )
+        if found.sides:
+            click.echo(", ".join(f"{name} {count}" for name, count in found.sides.items()))
         for unit, reason in found.rejected.items():
             click.echo(f"rejected {unit}: {reason}")
+    if found.sides and not found.failed:
+        _warn_of_empty(SHARES, found.sides)
     if found.failed:
         for unit, lines in found.failed.items():
             for line in lines:
@@ -181,15 +187,20 @@ def _cell(value: Any) -> str:
 @click.option("--train", default=0.8, show_default=True, help="Share of the patches on side Train.")
 @click.option("--validation", default=0.1, show_default=True, help="Of Validation.")
 @click.option("--test", default=0.1, show_default=True, help="Of Test.")
+@click.option(
+    "--strips", is_flag=True, help="Of a single region: deal strips of ground from north to south, not places."
+)
+@click.option("--anew", is_flag=True, help="Forget the sides dealt so far.")
 @JSON
-def split(folder: Path, train: float, validation: float, test: float, as_json: bool) -> None:
+def split(folder: Path, train: float, validation: float, test: float, strips: bool, anew: bool, as_json: bool) -> None:
     """Put every patch of FOLDER on a side, so that no ground is on two: by MGRS tile, path/row and place.
 
     What is on a side stays there; new patches follow their place. One that joins two sides is Excluded.
     """
     from l8s2.data.patches import PatchSet
 
-    sides = PatchSet(folder).split({"Train": train, "Validation": validation, "Test": test})
+    shares = {"Train": train, "Validation": validation, "Test": test}
+    sides = PatchSet(folder).split(shares, strips=strips, anew=anew)
     counts = dict(sorted(Counter(side.pair_type for side in sides.values()).items()))
     reasons = dict(sorted(Counter(side.reason for side in sides.values() if side.reason).items()))
     if as_json:
@@ -199,9 +210,15 @@ def split(folder: Path, train: float, validation: float, test: float, as_json: b
         click.echo(f"{name:12s} {count}")
     for reason, count in reasons.items():
         click.echo(f"excluded: {count} {reason}", err=True)
-    for name, share in (("Train", train), ("Validation", validation), ("Test", test)):
-        if share > 0 and name not in counts:
-            warn(f"nothing on side {name}; add patches of another place, far from the others")
+    _warn_of_empty(shares, counts)
+
+
+def _warn_of_empty(shares: Mapping[str, float], counts: Mapping[str, int]) -> None:
+    if empty := [name for name, share in shares.items() if share > 0 and name not in counts]:
+        warn(
+            f"nothing on side {', '.join(empty)}; add patches of another place, far from the others, or hold out strips of this one:"
+            " l8s2 dataset split --strips --anew"
+        )
 
 
 @dataset.command()

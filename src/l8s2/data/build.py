@@ -15,6 +15,7 @@ import math
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -92,6 +93,8 @@ class Summary:
     failed: dict[str, tuple[str, ...]]
     """Unit -> one line for each file that could not be had; ``resume`` tries these again."""
     patches: int
+    sides: dict[str, int]
+    """Side -> its patches, as far as they are dealt."""
 
 
 def begin(recipe: Recipe, folder: Path, *, size: int = SIDE, products: Path | None = None) -> None:
@@ -290,4 +293,5 @@ def _summary(patches: PatchSet, pairs: dict[str, Pair], failed: dict[str, tuple[
         rejected={name: unit["reason"] for name, (unit, _) in facts.items() if unit["decision"] == "reject"},
         failed=failed,
         patches=sum(count for _, count in facts.values()),
+        sides=dict(sorted(Counter(side.pair_type for side in patches.sides().values()).items())),
     )

@@ -25,6 +25,7 @@ import numpy as np
 from l8s2.data.patch import Patch
 from l8s2.data.shard import COLUMNS, Reader, Table, patch_of, read_table, read_unit, table_type, write_shard
 from l8s2.data.split import Place, Side, assign
+from l8s2.data.strips import assign_strips, in_strips
 from l8s2.errors import InputError
 from l8s2.whole_folder import fsync, whole_file
 
@@ -140,12 +141,19 @@ class PatchSet:
                 raise InputError(f"{path}: its columns are not {', '.join(_SPLIT)}; bring the file of l8s2 back")
             return {row["patch_id"]: Side(row["pair_type"], row["reason"]) for row in reader}
 
-    def split(self, shares: Mapping[str, float]) -> dict[str, Side]:
-        """Put every patch on a side, those that have one staying there, and write both CSV files."""
+    def split(self, shares: Mapping[str, float], *, strips: bool = False, anew: bool = False) -> dict[str, Side]:
+        """Put every patch on a side, those that have one staying there, and write both CSV files.
+
+        Args:
+            shares: as for ``split.assign``.
+            strips: deal strips of ground, see ``strips``, not places; so it remains.
+            anew: forget the sides dealt so far.
+        """
         with self._alone():
-            sides, columns = self.sides(), (self.facts[name] for name in ("patch_id", "location", "path_row", "bounds"))
+            sides = {} if anew else self.sides()
+            columns = (self.facts[name] for name in ("patch_id", "location", "path_row", "bounds"))
             places = [Place(a, b, c, tuple(d.tolist())) for a, b, c, d in zip(*columns, strict=True)]
-            sides |= assign(places, sides, shares)
+            sides |= (assign_strips if strips or in_strips(places, sides) else assign)(places, sides, shares)
             lines = [(name, side.pair_type, side.reason) for name, side in sorted(sides.items())]
             _write_csv(self.folder / "split.csv", _SPLIT, lines)
             _write_csv(self.folder / "index.csv", *self.index())

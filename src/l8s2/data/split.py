@@ -61,7 +61,7 @@ def assign(places: Iterable[Place], frozen: Mapping[str, Side], shares: Mapping[
     Groups of patches that belong together are dealt out in the order of a hash of their name, each to the side that lacks most
     of its share; while a side has nothing, the last groups are kept for such sides. Raises InputError for shares that are none.
     """
-    _check(shares)
+    check_shares(shares)
     result: dict[str, Side] = {}
     held: set[tuple[_Spot, str]] = set()
     new: dict[_Spot, list[str]] = defaultdict(list)
@@ -103,7 +103,8 @@ def assign(places: Iterable[Place], frozen: Mapping[str, Side], shares: Mapping[
     return result
 
 
-def _check(shares: Mapping[str, float]) -> None:
+def check_shares(shares: Mapping[str, float]) -> None:
+    """Raises InputError for what are none."""
     if not shares or EXCLUDED in shares or "" in shares:
         raise InputError(f"sides {', '.join(shares) or 'none'}: name at least one, and none of them {EXCLUDED}")
     if not all(0 <= share < math.inf for share in shares.values()) or not sum(shares.values()):
