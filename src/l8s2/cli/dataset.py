@@ -210,14 +210,14 @@ def split(folder: Path, train: float, validation: float, test: float, strips: bo
         click.echo(f"{name:12s} {count}")
     for reason, count in reasons.items():
         click.echo(f"excluded: {count} {reason}", err=True)
-    _warn_of_empty(shares, counts)
+    _warn_of_empty(shares, counts, strips)
 
 
-def _warn_of_empty(shares: Mapping[str, float], counts: Mapping[str, int]) -> None:
+def _warn_of_empty(shares: Mapping[str, float], counts: Mapping[str, int], strips: bool = False) -> None:
+    remedy = ", or hold out strips of this one: l8s2 dataset split --strips --anew"
     if empty := [name for name, share in shares.items() if share > 0 and name not in counts]:
         warn(
-            f"nothing on side {', '.join(empty)}; add patches of another place, far from the others, or hold out strips of this one:"
-            " l8s2 dataset split --strips --anew"
+            f"nothing on side {', '.join(empty)}; add patches of another place, far from the others{'' if strips else remedy}"
         )
 
 
