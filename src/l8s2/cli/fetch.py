@@ -35,7 +35,8 @@ def fetch(
     """Fetch the scenes that WHAT names, a folder for each, Landsat's with their pan bands.
 
     WHAT is a file saved from l8s2 search --json, a recipe from l8s2 search --pairs -o, a STAC item as file or address
-    (https://...), the id of a Landsat Level-2 product (LC08_L2SP_...), or - for standard input. What is there already is not fetched again.
+    (https://...), the id of a Landsat Level-2 product (LC08_L2SP_...), or - for standard input. What is there already is
+    not fetched again.
     """
     from l8s2.data.access import Access
     from l8s2.data.endpoints import known_catalogs
