@@ -332,9 +332,34 @@ def test_what_is_not_as_delivered_is_rejected(world: Any, tmp_path: Path, change
     for item in (pair.landsat, pair.pan, pair.sentinel2):
         shutil.copytree(store / item.product, tmp_path / "products" / item.product)
     change(tmp_path / "products" / pair.landsat.product)
-    begin(replace(recipe, pairs=(pair,)), tmp_path / "set", size=SIZE, products=tmp_path / "products")
-    (reason,) = resume(tmp_path / "set").rejected.values()
+    begin(replace(recipe, pairs=(pair,)), tmp_path / "set", size=SIZE)
+    (reason,) = resume(tmp_path / "set", Copying(tmp_path / "products")).rejected.values()
     assert said in reason
+
+
+@pytest.mark.parametrize(
+    "what", ["a band is missing", "not whole", "another window", "whole", "this window", "no product"]
+)
+def test_what_does_not_hold_a_pair_is_fetched(world: Any, tmp_path: Path, what: str) -> None:
+    store, pairs, recipe, _ = world
+    pair, (west, south, east, north) = pairs["clean"], recipe.query.bbox  # type: ignore[misc]
+    for item in (pair.landsat, pair.pan, pair.sentinel2):
+        shutil.copytree(store / item.product, tmp_path / "products" / item.product)
+    product = tmp_path / "products" / pair.landsat.product
+    window = {"bbox": [west, south, (west + east) / 2 if what == "another window" else east, north], "margin": 0}
+    if what == "a band is missing":
+        part(product, "SR_B4").unlink()
+    elif what == "no product":
+        shutil.rmtree(product)
+        product.mkdir()
+    else:
+        (product / "window.json").write_text(json.dumps({"window": window if "window" in what else None}))
+        if what != "not whole":
+            (product / "scene.json").touch()
+    begin(replace(recipe, pairs=(pair,)), tmp_path / "set", size=SIZE, products=tmp_path / "products")
+    fetch = Copying(store)
+    assert resume(tmp_path / "set", fetch).accepted == 1
+    assert fetch.asked == ([] if what in ("whole", "this window") else [pair.landsat.product])
 
 
 def test_fetched_windows_give_what_whole_files_give(world: Any, tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ HTML: Answer = (200, {"Content-Type": "text/html"}, "<!doctype html><title>Sign 
         ((500, {}, "oops"), r"still fails after 5 attempts \(500\)"),
         ((429, {}, "slow down"), r"still fails after 5 attempts \(429\)"),
         (HTML, "not as a STAC API"),
-        ((404, {}, "<html>no</html>"), "no STAC API at this address"),
+        ((404, {}, "<html>no</html>"), "not there \\(404\\); check the address"),
         ((403, {}, "no"), "wants a login"),
         ((400, {}, '{"detail": "bad\nbbox"}'), "refuses the search .400: .*bad bbox"),
         ((200, {}, "[]"), "not as a STAC API"),

@@ -16,6 +16,7 @@ from l8s2 import grid
 from l8s2.data.adapters import ShardPairs
 from l8s2.data.patch import Patch, cells, check_lattice, outline, position
 from l8s2.data.patches import PUBLISHED, PatchSet
+from l8s2.errors import InputError
 
 pytest.importorskip("h5py")
 
@@ -112,6 +113,21 @@ def test_clouds_and_fill_do_not_count(tmp_path: Path) -> None:
     assert not sample.valid[:, 24:27, 24:27].any()
     assert not sample.valid[3:, 58:64, 58:64].any()
     assert np.isfinite(sample.truth[sample.valid]).all()
+
+
+def test_pixels_that_changed_on_disk_are_noticed(tmp_path: Path) -> None:
+    patches = PatchSet(tmp_path)
+    patches.add("u", of_unit(1))
+    (first, *_), path = of_unit(1), tmp_path / "shards/u.h5"
+    pixels, content = first.s2_10m.tobytes(), path.read_bytes()
+    assert content.count(pixels) == 1
+    path.write_bytes(content.replace(pixels, pixels[:100] + bytes([pixels[100] ^ 1]) + pixels[101:]))
+    for number, name in enumerate(patches.facts["patch_id"]):
+        if name == first.id:
+            with pytest.raises(InputError, match=r"u\.h5: damaged; delete it and resume the build"):
+                patches.read(number)
+        else:
+            patches.read(number)
 
 
 def test_the_index_does_not_depend_on_the_order(tmp_path: Path) -> None:

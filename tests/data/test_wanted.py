@@ -102,7 +102,7 @@ def test_a_product_id_is_an_item_of_usgs(monkeypatch: pytest.MonkeyPatch, tmp_pa
     address = f"{KNOWN['usgs'].url}/collections/landsat-c2l2-sr/items/{L2.id}"
     monkeypatch.setattr(catalog, "read_address", {address: landsat()}.__getitem__)
     Path(L2.product).mkdir()
-    assert gather(L2.product, KNOWN).scenes == (L2,)
+    assert gather(L2.product, KNOWN).scenes == gather(L2.id, KNOWN).scenes == (L2,)
     for other in (L1.product, "LC08_L2SP_143054"):
         with pytest.raises(InputError, match="No such file"):
             gather(other, KNOWN)

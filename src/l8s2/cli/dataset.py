@@ -200,8 +200,10 @@ def split(folder: Path, train: float, validation: float, test: float, strips: bo
     from l8s2.data.patches import PatchSet
 
     shares = {"Train": train, "Validation": validation, "Test": test}
-    sides = PatchSet(folder).split(shares, strips=strips, anew=anew)
-    counts = dict(sorted(Counter(side.pair_type for side in sides.values()).items()))
+    patches = PatchSet(folder)
+    before = patches.sides()
+    sides = patches.split(shares, strips=strips, anew=anew)
+    counts = patches.counts()
     reasons = dict(sorted(Counter(side.reason for side in sides.values() if side.reason).items()))
     if as_json:
         click.echo(json.dumps({"sides": counts, "reasons": reasons, "index": str(folder / "index.csv")}, indent=2))
@@ -210,6 +212,8 @@ def split(folder: Path, train: float, validation: float, test: float, strips: bo
         click.echo(f"{name:12s} {count}")
     for reason, count in reasons.items():
         click.echo(f"excluded: {count} {reason}", err=True)
+    if before == sides and not anew:
+        click.echo("all patches had a side already; --anew deals them again", err=True)
     _warn_of_empty(shares, counts, strips)
 
 

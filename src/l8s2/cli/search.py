@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from l8s2.cli.shell import JSON, warn
 from l8s2.errors import InputError
@@ -57,7 +58,8 @@ def search(
         raise click.UsageError("-o saves pairs; it goes with --pairs or --rerun.")
     if pairs and options["sensor"] in ("landsat", "sentinel-2"):
         raise click.UsageError("--pairs searches both sensors; leave --sensor out.")
-    if rerun and any(value for name, value in options.items() if name != "pan"):
+    source = click.get_current_context().get_parameter_source
+    if rerun and any(source(name) is ParameterSource.COMMANDLINE for name in (*options, "pairs") if name != "pan"):
         raise click.UsageError("--rerun searches as the recipe says; give no place, time, rule or catalogue with it.")
     if not (pairs or rerun):
         query = _query(options)

@@ -15,7 +15,6 @@ import math
 import re
 import shutil
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from l8s2.data.endpoints import SENTINEL2, known_catalogs
+from l8s2.data.fetch import holds
 from l8s2.data.footprints import Footprint, bbox_of, common, on_plane, rectangle, widened
 from l8s2.data.items import SceneItem
 from l8s2.data.pairing import Pair
@@ -31,6 +31,7 @@ from l8s2.data.patch import Patch
 from l8s2.data.patches import PatchSet
 from l8s2.data.query import Query
 from l8s2.data.recipe import Recipe, load, text_of, write_whole
+from l8s2.data.remote import BBox, Outside
 from l8s2.data.sentinel2 import open_sentinel2
 from l8s2.data.split import SHARES
 from l8s2.data.unit import AROUND, Rejected, patches_of
@@ -220,15 +221,15 @@ def _drawn(pair: Pair, plan: Plan, cache: Path, fetch: Fetch, record: dict[str, 
             raise Rejected(f"Landsat is in UTM zone {landsat.zone}, Sentinel-2 in {sentinel2.zone}; patches need one")
 
         def at_hand(item: SceneItem) -> Path:
-            margin = MS_GSD * (plan.size + AROUND) + _INTERPOLATED
-            return _local(item, products) or fetch(item, cache, bbox=bbox_of(area), margin=margin)
+            margin, bbox = MS_GSD * (plan.size + AROUND) + _INTERPOLATED, bbox_of(area)
+            return _local(item, products, bbox) or fetch(item, cache, bbox=bbox, margin=margin)
 
         folders = [at_hand(item) for item in (landsat, sentinel2)]
         pan = None if pair.pan is None else at_hand(pair.pan)
         with open_scene(folders[0], pan) as scene, open_sentinel2(folders[1]) as opened:
             record |= {"landsat_id": scene.product_id, "pan_id": scene.pan_id}
             yield from patches_of(pair, scene, opened, area, plan.size, record)
-    except Rejected as rejected:
+    except (Rejected, Outside) as rejected:
         record |= {"decision": "reject", "reason": str(rejected)}
     except InputError as error:
         if not getattr(error, "failures", ()):  # it was fetched, and is damaged
@@ -264,18 +265,15 @@ def _from_catalogs(recipe: Recipe, bar: Bar) -> Fetch:
     return get
 
 
-def _local(item: SceneItem, products: Path | None) -> Path | None:
-    """A scene that lies among the products already: a folder, or an archive of Landsat."""
+def _local(item: SceneItem, products: Path | None, bbox: BBox) -> Path | None:
+    """Where a scene lies among the products already, with all that an area needs: a folder, or an archive of Landsat."""
     if products is None:
         return None
-    if item.kind == SENTINEL2:
-        return products / item.product if (products / item.product / "scene.json").exists() else None
-    parts = item.product.split("_")
-    name = (
-        item.product if len(parts) > 6 else "_".join([*parts[:4], "*", *parts[4:]])
-    )  # the catalogue hides when it was made
+    parts, name = item.product.split("_"), item.product
+    if item.kind != SENTINEL2 and len(parts) <= 6:  # the catalogue hides when it was made
+        name = "_".join([*parts[:4], "*", *parts[4:]])
     found = [path for ending in ("", ".tar", ".tar.gz", ".tgz") for path in sorted(products.glob(name + ending))]
-    return found[0] if found else None
+    return next((path for path in found if holds(path, item, bbox)), None)
 
 
 def _plan(folder: Path, remedy: str = "begin with l8s2 dataset build RECIPE -o FOLDER") -> Plan:
@@ -293,5 +291,5 @@ def _summary(patches: PatchSet, pairs: dict[str, Pair], failed: dict[str, tuple[
         rejected={name: unit["reason"] for name, (unit, _) in facts.items() if unit["decision"] == "reject"},
         failed=failed,
         patches=sum(count for _, count in facts.values()),
-        sides=dict(sorted(Counter(side.pair_type for side in patches.sides().values()).items())),
+        sides=patches.counts() if facts else {},
     )

@@ -274,7 +274,7 @@ def _reason(error: Exception) -> str:
     if status in (401, 403):
         return f"wants a login that l8s2 does not have ({status}); give another catalogue"
     if status == 404:
-        return "no STAC API at this address (404); check it"
+        return "not there (404); check the address, or search again"
     if status == 429 or status >= 500:
         return f"still fails after {RETRIES + 1} attempts ({status}); try again later, or give another catalogue"
     said = " ".join(str(error).split())

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from l8s2.data.access import Access
 from l8s2.data.download import Watch, download
 from l8s2.data.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2
+from l8s2.data.footprints import common, rectangle
 from l8s2.data.items import SceneItem
 from l8s2.data.recipe import item_text, write_whole
 from l8s2.data.remote import BBox, Outside, Window, check_decodes, download_window
@@ -103,15 +104,29 @@ def fetch(
     return folder
 
 
+def holds(path: Path, item: SceneItem, bbox: BBox) -> bool:
+    """Whether a folder or archive has all that is needed of a scene in an area: as fetched, or of Landsat as USGS delivers it."""
+    try:
+        part = json.loads((path / WINDOW).read_text(encoding="utf-8"))["window"]
+    except (FileNotFoundError, NotADirectoryError):
+        return (path / SCENE).exists() if item.kind == SENTINEL2 else _is_delivered(path, item)
+    except (ValueError, KeyError, TypeError, OSError):
+        return False
+    if not (path / SCENE).exists():
+        return False
+    wanted = rectangle(bbox)
+    return part is None or common(wanted, rectangle((*part["bbox"],))).area >= 0.999 * wanted.area
+
+
 def _delivered(item: SceneItem, directory: Path) -> Path | None:
     """A product as USGS delivers it, folder or archive, with all that is needed; None where there is none."""
-    folder = directory / item.product
-    for path in (folder, *(directory / f"{item.product}{ending}" for ending in (".tar", ".tar.gz", ".tgz"))):
-        if path.exists() and not (path / WINDOW).exists():
-            needed = {_usgs_part(name) for name in REQUIRED[item.kind]}
-            if any(needed <= set(product.parts) for product in products_in(path)):
-                return path
-    return None
+    paths = [directory / f"{item.product}{ending}" for ending in ("", ".tar", ".tar.gz", ".tgz")]
+    return next((path for path in paths if not (path / WINDOW).exists() and _is_delivered(path, item)), None)
+
+
+def _is_delivered(path: Path, item: SceneItem) -> bool:
+    needed = {_usgs_part(name) for name in REQUIRED[item.kind]}
+    return path.exists() and any(needed <= set(product.parts) for product in products_in(path))
 
 
 def _source(item: SceneItem) -> dict[str, str]:
@@ -145,6 +160,10 @@ def _files(
     item: SceneItem, folder: Path, access: Access, window: Window | None, progress: Progress | None
 ) -> list[str]:
     """Fetch every file that is not there; a line for each that cannot be had."""
+    try:
+        import requests  # noqa: F401 - before the threads: it settles warnings, which they keep each other from
+    except ImportError:
+        raise InputError("fetching needs requests; install it with: pip install 'l8s2[stac]'") from None
     watch, names = Watch(progress), [name for name in item.assets if name != "metadata"]
     todo: SimpleQueue[str] = SimpleQueue()
     ended: SimpleQueue[str | BaseException | None] = SimpleQueue()

@@ -15,6 +15,7 @@ import csv
 import io
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -158,6 +159,11 @@ class PatchSet:
             _write_csv(self.folder / "split.csv", _SPLIT, lines)
             _write_csv(self.folder / "index.csv", *self.index())
         return sides
+
+    def counts(self) -> dict[str, int]:
+        """Side -> patches on it, of those that are there."""
+        sides, there = self.sides(), set(self.facts["patch_id"])
+        return dict(sorted(Counter(side.pair_type for name, side in sides.items() if name in there).items()))
 
     def write_index(self) -> Path:
         """Write ``index.csv`` anew from everything recorded by now; the bytes depend on that alone."""

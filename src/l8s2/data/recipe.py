@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import types
 import typing
 from dataclasses import dataclass
@@ -46,9 +47,15 @@ def text_of(value: Any, schema: str) -> str:
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
-    """Raises InputError where a file is in the way."""
+    """Raises InputError where a file is in the way, or none can be made; the folders above it are."""
     if path.exists() and not overwrite:
         raise InputError(f"{path}: exists already; give --overwrite to replace it, or another name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path.parent}: cannot be made ({error.strerror}); give another name") from None
+    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: cannot be written; give another name, or change permissions")
 
 
 def save_recipe(recipe: Recipe, path: Path, *, overwrite: bool = False) -> None:

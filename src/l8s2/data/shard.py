@@ -2,7 +2,7 @@
 
 ``ms`` (n, 6, h, w), ``pan`` (n, 2h, 2w) unless there is none, ``s2_10m`` (n, 3 or 4, 3h, 3w), ``s2_20m`` (n, 3, 3h/2, 3w/2) hold
 digital numbers as delivered; ``landsat_usable`` (n, h, w) and ``s2_usable`` (n, 3h, 3w) are True where ground is to be seen.
-Each patch is a chunk of its own, pixels uncompressed. See ``data.patch`` for the fields of the table. The attribute ``unit`` holds
+Each patch is a chunk of its own with a checksum, pixels uncompressed. See ``data.patch`` for the fields of the table. The attribute ``unit`` holds
 what is known of the pair as a whole, as JSON.
 """
 
@@ -93,7 +93,7 @@ def write_shard(path: Path, unit_id: str, patches: Iterable[Patch], unit: Mappin
                     compression = "lzf" if array.dtype == bool else None
                     file.create_dataset(
                         name, (0, *array.shape), array.dtype, maxshape=(None, *array.shape), chunks=(1, *array.shape),
-                        compression=compression,
+                        compression=compression, fletcher32=True,
                     )  # fmt: skip
             for name in file.keys() | arrays.keys():
                 if name not in arrays or name not in file or file[name].shape[1:] != arrays[name].shape:

@@ -88,11 +88,12 @@ def with_pans(wanted: Wanted) -> tuple[Wanted, list[str], list[str]]:
 
 def _address_of(what: str, known: Mapping[str, Catalog]) -> str | None:
     """Of the item of a Level-2 product id at USGS, whose ids alone hold all of it; None for anything else."""
-    name, usgs = parse_product_name(what), known.get("usgs")
+    product, usgs = what.upper().removesuffix("_SR"), known.get("usgs")
+    name = parse_product_name(product)
     rows = [row for row in usgs.collections if row.kind == LANDSAT_L2] if usgs else []
     if name is None or name.level != "L2SP" or usgs is None or not rows or Path(what).is_file():
         return None
-    return f"{usgs.url}/collections/{rows[0].id}/items/{what.upper()}_SR"
+    return f"{usgs.url}/collections/{rows[0].id}/items/{product}_SR"
 
 
 _NONE = "no STAC item; give one, a FeatureCollection from l8s2 search --json, or a recipe from l8s2 search --pairs -o"
