@@ -123,7 +123,7 @@ def write_sentinel2(
 def write_pair(
     store: Path, pair: Pair, box: GeoBox, truth: NDArray[np.float32], *, shift: tuple[float, float] = (0.0, 0.0),
     added: float = 1000.0, cloud: NDArray[np.bool_] | None = None, sentinel2_box: GeoBox | None = None,
-    seed: int = 0,
+    seed: int = 0, gain: float = 1.0,
 ) -> None:  # fmt: skip
     """What both see of ``truth`` (6, 3h, 3w) under the MS grid.
 
@@ -132,13 +132,14 @@ def write_pair(
         added: to its digital numbers.
         cloud: (h, w) that is flagged in QA_PIXEL.
         sentinel2_box: where Sentinel-2 says that it lies, if elsewhere.
+        gain: of Sentinel-2, as sun and view make it.
     """
     none = np.zeros(box.shape, bool)
     qa = quality(fill=none, cloud=none if cloud is None else cloud, dilated_cloud=none, shadow=none, water=none)
     seen = observe(truth, replace(Conditions(), noise=1.0), np.random.default_rng(seed))
     write_product(store, seen, geobox=box, product_id=pair.landsat.product, sun_elevation=52.5, qa_pixel=qa)
     moved = resample(truth, *(np.arange(n) - s / 10 for n, s in zip(truth.shape[1:], shift, strict=True)), 0.0)
-    dn = np.clip(np.rint(moved * 1e4 + added), 1, 65535)
+    dn = np.clip(np.rint(gain * moved * 1e4 + added), 1, 65535)
     count, height, width = moved[3:].shape
     coarse = dn[3:].reshape(count, height // 2, 2, width // 2, 2).mean((2, 4))
     images = dn[:3].astype(np.uint16), np.rint(coarse).astype(np.uint16)

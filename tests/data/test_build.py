@@ -502,6 +502,22 @@ def test_a_pair_of_real_imagery(data: Path, tmp_path: Path, name: str) -> None:
     assert np.abs(sample.truth - there)[sample.valid].mean() < 0.003
 
 
+@pytest.mark.parametrize("name", ["aberystwyth_L2A", "dsen2_T33UUB_L1C", "dsen2_T49JGM_L1C"])
+@pytest.mark.parametrize("gain", [0.85, 1.1, 1.2])
+def test_a_wrong_offset_is_seen_whatever_the_gain(data: Path, tmp_path: Path, name: str, gain: float) -> None:
+    """Of what a catalogue claims, only the truth is accepted; sun and view make a sensor brighter, but not its dark objects."""
+    fine, coarse = real_bands(data, name)
+    stack = sentinel2_stack(filled(fine), filled(coarse))[:, :396, :396]
+    box = box_at(ROW, 15_001, 132)
+    pairs = [pair_of(box, DAY + timedelta(days=k), baseline="05.09" if k < 2 else "03.01") for k in range(4)]
+    for pair, added in zip(pairs, (1000.0, 0.0, 0.0, 1000.0), strict=True):
+        write_pair(tmp_path / "store", pair, box, stack, added=added, gain=gain)
+    begin(recipe_of(pairs, [box]), tmp_path / "set", size=SIZE, products=tmp_path / "store")
+    found = resume(tmp_path / "set", Copying(tmp_path / "none"))
+    assert found.rejected.keys() == {unit_id(pairs[1]), unit_id(pairs[3])}
+    assert all("offset" in reason for reason in found.rejected.values())
+
+
 def test_the_cache_of_a_pair_goes_with_it(world: Any, tmp_path: Path) -> None:
     store, pairs, _, _ = world
     begin(recipe_of([pairs["clean"], pairs["moved"]], [box_at(ROW, 15_001, 130)]), tmp_path, size=SIZE)

@@ -251,6 +251,13 @@ def test_outlying_windows_do_not_count_but_show(seed: int) -> None:
     assert found.decision == "reject"
 
 
+@pytest.mark.parametrize(("error", "decision"), [(1.0, "correct"), (3.0, "reject")])
+def test_few_windows_that_agree_by_chance_know_no_more_than_each_says(error: float, decision: str) -> None:
+    found = decide(windows(3, lambda east, north: (5.0, -4.0), error=error))
+    assert found.decision == decision
+    assert found.error == pytest.approx(error / np.sqrt(3), rel=0.05)
+
+
 def test_the_stated_error_is_that_of_the_shift() -> None:
     found = [decided(16, constant(4.0, -3.0), scatter=1.0, seed=s) for s in range(60)]
     deviations = [(f.down - 4.0) / f.error for f in found]

@@ -64,6 +64,14 @@ def test_a_single_region_is_dealt_in_strips_and_stays_so(tmp_path: Path) -> None
     assert before.items() <= PatchSet(tmp_path).sides().items()
 
 
+def test_ground_of_a_shard_that_is_gone_is_not_dealt_again(folder: Path) -> None:
+    run("split", folder)
+    (folder / "shards/a.h5").unlink()
+    said = run("split", folder, code=1).stderr
+    assert "3 patches of split.csv are not there, and their ground would be dealt again; resume the build" in said
+    run("split", folder, "--anew")
+
+
 def test_split_then_stats(folder: Path) -> None:
     counts = json.loads(run("split", folder, "--json").stdout)
     assert sum(counts["sides"].values()) == 4

@@ -105,3 +105,12 @@ def test_bands_are_fitted_one_by_one_where_both_are_known() -> None:
     fits = fit_bands(sentinel2, landsat)
     assert [fit.n for fit in fits] == [1750, 750, 1750]
     assert [(fit.slope, fit.intercept) for fit in fits] == [pytest.approx(line, abs=0.04) for line in lines]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_has_nothing_in_common_has_no_line(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    one, other = rng.normal(0.3, 0.05, (2, 60, 60)).astype(np.float32)
+    found = fit_band(one, other)
+    assert np.isnan([found.slope, found.intercept, found.rmse]).all()
+    assert abs(found.r) < 0.1

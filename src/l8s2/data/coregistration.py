@@ -225,6 +225,8 @@ def _fit(design: Values, shifts: Values, errors: Values) -> _Fit:
         residual = shifts - design @ coefficients
     pull = np.einsum("aij,nj,na->nai", inverse, design, weights)  # change of coefficient i by the shift of window n
     leverage = np.einsum("ni,nai->na", design, pull)
-    error = np.sqrt(((pull[..., 0] * residual) ** 2).sum(0) / count)
+    scattered = np.sqrt(((pull[..., 0] * residual) ** 2).sum(0) / count)
+    stated = 1 / np.sqrt((1 / (errors**2 + _LEAST_SPREAD**2)).sum(0))  # few windows may agree by chance
+    error = np.maximum(scattered, stated)
     left_out = residual / np.maximum(1 - leverage, 1e-6)
     return _Fit(coefficients, residual, error, float(np.median(np.hypot(*left_out.T))))

@@ -65,7 +65,7 @@ def _published(patch: Patch) -> dict[str, Any]:
     rows, columns = (np.arange(3 * n) / 3 - 1 / 6 for n in (h, w))
     zoomed = np.where(enlarge(np.isnan(sample.ms)), np.nan, resample(fill_missing(sample.ms), rows, columns, 0.0))
     return {
-        "s2_image": np.where(sample.valid[0], truth, np.int16(0)),
+        "s2_image": np.where(sample.valid, truth, np.int16(0)),
         "l8_image": _landsat_dn(sample.ms),
         "l8_zoomed": _landsat_dn(zoomed),
         "l8_pan": np.nan_to_num(sample.pan * np.float32(light)),

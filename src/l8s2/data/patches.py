@@ -153,6 +153,11 @@ class PatchSet:
         with self._alone():
             sides = {} if anew else self.sides()
             columns = (self.facts[name] for name in ("patch_id", "location", "path_row", "bounds"))
+            if gone := sides.keys() - set(self.facts["patch_id"]):
+                raise InputError(
+                    f"{self.folder}: {len(gone)} patches of split.csv are not there, and their ground would be dealt again; resume the"
+                    " build, or give --anew to forget all sides"
+                )
             places = [Place(a, b, c, tuple(d.tolist())) for a, b, c, d in zip(*columns, strict=True)]
             sides |= (assign_strips if strips or in_strips(places, sides) else assign)(places, sides, shares)
             lines = [(name, side.pair_type, side.reason) for name, side in sorted(sides.items())]
