@@ -43,8 +43,10 @@ from l8s2.data.patch import position
 from l8s2.data.patches import PatchSet
 from l8s2.data.recipe import Recipe, save_recipe
 from l8s2.data.regression import BandFit
+from l8s2.data.sentinel2 import open_sentinel2
 from l8s2.errors import InputError
 from l8s2.registration import Shift
+from l8s2.scene import open_scene
 from l8s2.simulate import sentinel2_stack
 from l8s2.simulate.landscape import landscape
 from l8s2.simulate.product_folder import write_product
@@ -329,9 +331,7 @@ def test_products_at_hand_are_not_fetched(world: Any, tmp_path: Path) -> None:
 def test_what_is_not_as_delivered_is_rejected(world: Any, tmp_path: Path, change: Any, said: str) -> None:
     store, pairs, recipe, _ = world
     pair = pairs["clean"]
-    for item in (pair.landsat, pair.pan, pair.sentinel2):
-        shutil.copytree(store / item.product, tmp_path / "products" / item.product)
-    change(tmp_path / "products" / pair.landsat.product)
+    change(copied(store, pair, tmp_path / "products")[0])
     begin(replace(recipe, pairs=(pair,)), tmp_path / "set", size=SIZE)
     (reason,) = resume(tmp_path / "set", Copying(tmp_path / "products")).rejected.values()
     assert said in reason
@@ -343,9 +343,7 @@ def test_what_is_not_as_delivered_is_rejected(world: Any, tmp_path: Path, change
 def test_what_does_not_hold_a_pair_is_fetched(world: Any, tmp_path: Path, what: str) -> None:
     store, pairs, recipe, _ = world
     pair, (west, south, east, north) = pairs["clean"], recipe.query.bbox  # type: ignore[misc]
-    for item in (pair.landsat, pair.pan, pair.sentinel2):
-        shutil.copytree(store / item.product, tmp_path / "products" / item.product)
-    product = tmp_path / "products" / pair.landsat.product
+    product, _ = copied(store, pair, tmp_path / "products")
     window = {"bbox": [west, south, (west + east) / 2 if what == "another window" else east, north], "margin": 0}
     if what == "a band is missing":
         part(product, "SR_B4").unlink()
@@ -360,6 +358,44 @@ def test_what_does_not_hold_a_pair_is_fetched(world: Any, tmp_path: Path, what: 
     fetch = Copying(store)
     assert resume(tmp_path / "set", fetch).accepted == 1
     assert fetch.asked == ([] if what in ("whole", "this window") else [pair.landsat.product])
+
+
+def copied(store: Path, pair: Pair, to: Path) -> tuple[Path, Path]:
+    """Folders of Landsat and Sentinel-2."""
+    assert pair.pan is not None
+    for item in (pair.landsat, pair.pan, pair.sentinel2):
+        shutil.copytree(store / item.product, to / item.product)
+    return to / pair.landsat.product, to / pair.sentinel2.product
+
+
+def test_defective_pixels_are_no_ground(world: Any, tmp_path: Path) -> None:
+    store, pairs, recipe, _ = world
+    _, sentinel2 = copied(store, pairs["clean"], tmp_path / "products")
+
+    def spoiled(classes: np.ndarray) -> np.ndarray:
+        classes[..., 80:90, 80:90] = 1  # saturated or defective
+        return classes
+
+    rewrite(sentinel2 / "SCL.tif", spoiled)
+    begin(replace(recipe, pairs=(pairs["clean"],)), tmp_path / "set", size=SIZE, products=tmp_path / "products")
+    resume(tmp_path / "set")
+    patches = PatchSet(tmp_path / "set")
+    assert sum(int((~patches.read(k).s2_usable).sum()) for k in range(len(patches))) == 4 * 100
+
+
+def test_clouds_beyond_a_window_reach_into_it(world: Any, tmp_path: Path) -> None:
+    store, pairs, _, _ = world
+    landsat, sentinel2 = copied(store, pairs["clean"], tmp_path)
+
+    def clouded(quality: np.ndarray) -> np.ndarray:
+        quality[..., 62:64] |= 1 << 3
+        return quality
+
+    rewrite(part(landsat, "QA_PIXEL"), clouded)
+    with open_scene(landsat) as scene, open_sentinel2(sentinel2) as opened:
+        view = unit._view(scene, opened, slice(0, 40), slice(64, 104))
+    assert np.isnan(view.ms[:, :, :5]).all()
+    assert np.isfinite(view.ms[:, :, 5:]).all()
 
 
 def test_fetched_windows_give_what_whole_files_give(world: Any, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def folder(tmp_path: Path) -> Path:
         s2_scale=1e-4, s2_offset=-0.1, pan_scale=2e-5, pan_offset=-0.1, landsat_sun_elevation=30.0, ssim=0.2,
     )  # fmt: skip
     far.s2_usable[:10] = False
+    far.s2_20m[:, 15:17, 11:13] = 0
     patches.add("b", [far])
     return tmp_path / "set"
 
@@ -144,6 +145,8 @@ def test_export_published(folder: Path, tmp_path: Path) -> None:
     }  # fmt: skip
     assert np.array_equal(found["l8_image"], patch.ms)
     assert not found["s2_image"][:, :10].any()
+    assert not found["s2_image"][3:, 30:34, 22:26].any()  # what is guessed does not count
+    assert found["s2_image"][:3, 30:34, 22:26].all()
     assert np.abs(found["s2_image"][:3, 10:] - (patch.s2_10m[:, 10:].astype(int) - 1000)).max() <= 1
     assert np.allclose(found["l8_pan"], sample.pan * np.sin(np.radians(30)))  # type: ignore[operator]
     fine = grid.output_geobox(patch.box)
