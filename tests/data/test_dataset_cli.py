@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,32 @@ def test_what_is_exported_as_published_is_read_as_published(folder: Path, tmp_pa
     sample = ShardPairs(tmp_path / "one")[0]
     assert np.abs(pair.truth - sample.truth)[pair.valid].max() < 2e-4
     assert not pair.valid[:, :10].any()
+
+
+@pytest.mark.parametrize("layout", ["geotiff", "published"])
+def test_an_export_onto_a_full_disk_is_one_line(tmp_path: Path, layout: str) -> None:
+    resource = pytest.importorskip("resource")
+    patch = coordinates(box_at(-187_001, 15_001, side=64), landsat_sun_elevation=30.0)
+    patch.ms[:] = np.random.default_rng(1).integers(1, 60_000, patch.ms.shape)
+    PatchSet(tmp_path / "set").add("a", [patch])
+    options = ["export", str(tmp_path / "set"), "-o", str(tmp_path / "out"), "--format", layout]
+    done = subprocess.run(
+        [sys.executable, "-m", "l8s2.cli", "dataset", *options], capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "make room, then run it again" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_some_without_pan_are_exported_and_come_back(folder: Path, tmp_path: Path) -> None:
+    patches = PatchSet(folder)
+    patches.add("c", [replace(coordinates(box_at(-187_001, 16_001)), pan=None)])
+    run("export", folder, "-o", tmp_path / "out", "--format", "geotiff")
+    out = tmp_path / "out"
+    back = TiffPairs(out / "landsat", out / "sentinel2", out / "pan", out / "valid")
+    assert sorted(back[k].pan is None for k in range(5)) == [False] * 4 + [True]
 
 
 def test_export_geotiff_comes_back(folder: Path, tmp_path: Path) -> None:

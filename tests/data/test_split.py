@@ -134,6 +134,17 @@ def test_shares_are_approached_and_no_side_stays_empty() -> None:
     counts = Counter(s.pair_type for s in assign(map(alone, range(1000)), {}, SHARES).values())
     assert counts == {"Train": 800, "Validation": 100, "Test": 100}
     assert {s.pair_type for s in assign(map(alone, range(3)), {}, SHARES).values()} == set(SHARES)
+    uneven = [
+        at_place._replace(patch_id=f"{at_place.patch_id} {k}")
+        for n in (3, 30, 6)
+        for at_place in [alone(n)]
+        for k in range(n)
+    ]
+    assert Counter(s.pair_type for s in assign(uneven, {}, SHARES).values()) == {
+        "Train": 30,
+        "Validation": 6,
+        "Test": 3,
+    }
     few = assign(map(alone, range(30)), {}, SHARES)
     more = Counter(
         s.pair_type for s in assign(map(alone, range(100)), few, {"Train": 1, "Test": 1, "None": 0}).values()

@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 from l8s2 import grid
 from l8s2.data.adapters import ShardPairs, sample_of
 from l8s2.data.patch import Patch
-from l8s2.data.shard import hdf5
+from l8s2.data.shard import Forgiving, hdf5
 from l8s2.errors import InputError
 from l8s2.product import NODATA, SCALE, encoded
 from l8s2.sensors import BAND_NAMES, SR_OFFSET, SR_SCALE
@@ -43,7 +43,7 @@ def export_published(
             path = Path("patches", patch.facts.location, patch.facts.landsat_time[:10], f"{patch.id}.h5")
             line[header.index("pair_path")] = path.as_posix()
             (whole.workspace / path).parent.mkdir(parents=True, exist_ok=True)
-            with h5py.File(whole.workspace / path, "w") as file:
+            with Forgiving(whole.workspace / path, "w+") as target, h5py.File(target, "w") as file:
                 for name, array in _published(patch).items():
                     file[name] = array
             fsync(whole.workspace / path)
@@ -110,17 +110,23 @@ def export_geotiff(
 
 def _write_tiff(path: Path, values: np.ndarray[Any, Any], box: GeoBox, names: tuple[str, ...]) -> None:
     import rasterio
+    from rasterio.errors import RasterioError
 
     nodata = None if values.dtype == bool else NODATA
     stored = values.astype(np.uint8) if nodata is None else encoded(values)
-    with rasterio.open(
-        path, "w", driver="GTiff", count=len(stored), height=stored.shape[1], width=stored.shape[2], dtype=stored.dtype,
-        crs=str(box.crs), transform=box.affine, nodata=nodata, compress="deflate", predictor=2,
-    ) as file:  # fmt: skip
-        file.write(stored)
-        file.descriptions = names
-        if nodata is not None:
-            file.scales = (SCALE,) * len(stored)
+    try:
+        with rasterio.open(
+            path, "w", driver="GTiff", count=len(stored), height=stored.shape[1], width=stored.shape[2], dtype=stored.dtype,
+            crs=str(box.crs), transform=box.affine, nodata=nodata, compress="deflate", predictor=2,
+        ) as file:  # fmt: skip
+            file.write(stored)
+            file.descriptions = names
+            if nodata is not None:
+                file.scales = (SCALE,) * len(stored)
+        with rasterio.open(path) as file:  # GDAL does not tell of all that fails
+            file.read()
+    except RasterioError:
+        raise InputError(f"{path.name}: cannot be written (disk full?); make room, then run it again") from None
     fsync(path)
 
 

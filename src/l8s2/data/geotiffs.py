@@ -82,7 +82,7 @@ class TiffPairs:
 
         Args:
             ms, truth: folders of reflectance, bands as ``bands``; truth has three times the pixels of ms.
-            pan: folder of one band, twice the pixels of ms.
+            pan: folder of one band, twice the pixels of ms; some may be without.
             valid: folder of one band or as many as truth has: not 0 = counts.
             bands: our names of the bands, in the order of the files; None takes the files' descriptions, or six bands as ours.
 
@@ -92,9 +92,10 @@ class TiffPairs:
         self.bands = bands
         names = {kind: _names(folder) for kind, folder in self.folders.items() if folder is not None}
         for kind, found in names.items():
-            if odd := found ^ names["ms"]:
+            if odd := found - names["ms"] if kind == "pan" else found ^ names["ms"]:
                 raise InputError(f"{min(odd)}: only in one of {ms} and {self.folders[kind]}; each needs its partner")
         self.names = sorted(names["ms"])
+        self._with_pan = names.get("pan", set())
 
     def __len__(self) -> int:
         return len(self.names)
@@ -103,7 +104,7 @@ class TiffPairs:
         found = {
             k: read_tiff(f / self.names[index], scale=1.0 if k == "valid" else None)
             for k, f in self.folders.items()
-            if f
+            if f and (k != "pan" or self.names[index] in self._with_pan)
         }
         ms, truth, name = found["ms"], found["truth"], f"{self.folders['ms']}/{self.names[index]}"
         h, w = ms.values.shape[1:]

@@ -81,7 +81,7 @@ def write_shard(path: Path, unit_id: str, patches: Iterable[Patch], unit: Mappin
     ValueError where patches differ in shape or one comes twice; OSError where the file cannot be written whole.
     """
     h5py = hdf5()
-    with _Forgiving(path, "w+") as target, h5py.File(target, "w") as file:
+    with Forgiving(path, "w+") as target, h5py.File(target, "w") as file:
         file.attrs["schema"], file.attrs["unit_id"] = SCHEMA, unit_id
         rows: dict[str, tuple[Any, ...]] = {}
         for count, patch in enumerate(patches):
@@ -108,7 +108,7 @@ def write_shard(path: Path, unit_id: str, patches: Iterable[Patch], unit: Mappin
         file.attrs["unit"] = json.dumps(unit, allow_nan=False)
 
 
-class _Forgiving(io.FileIO):
+class Forgiving(io.FileIO):
     """A file that tells of a full disk only when it is asked: HDF5 dies of a segmentation fault where closing a file fails."""
 
     _error: OSError | None = None

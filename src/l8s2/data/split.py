@@ -58,8 +58,8 @@ def assign(places: Iterable[Place], frozen: Mapping[str, Side], shares: Mapping[
         frozen: patch id -> side from earlier; comes back unchanged.
         shares: side -> share of all patches, in any unit.
 
-    Groups of patches that belong together are dealt out in the order of a hash of their name, each to the side that lacks most
-    of its share; while a side has nothing, the last groups are kept for such sides. Raises InputError for shares that are none.
+    Groups of patches that belong together are dealt out, the largest first (of equals in the order of a hash), each to the side
+    that lacks most of its share; while a side has nothing, the last groups are kept for such sides. Raises InputError for shares that are none.
     """
     check_shares(shares)
     result: dict[str, Side] = {}
@@ -168,7 +168,7 @@ def _dealt(groups: Mapping[str, int], sizes: Mapping[str, int], shares: Mapping[
     total = sum(counts.values()) + sum(groups.values())
     scale = total / sum(shares.values())
     result = {}
-    order = sorted(groups, key=lambda name: hashlib.sha256(name.encode()).digest())
+    order = sorted(groups, key=lambda name: (-groups[name], hashlib.sha256(name.encode()).digest()))
     for left, name in zip(range(len(order), 0, -1), order, strict=True):
         empty = [side for side in wanted if not counts[side]]
         among = empty if left <= len(empty) else wanted
