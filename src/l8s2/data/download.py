@@ -159,6 +159,14 @@ def download(
     fsync(path.parent)
 
 
+def load_client() -> None:
+    """Load what asks servers, before threads do: it settles warnings, which they keep each other from. Raises InputError."""
+    try:
+        import requests  # noqa: F401
+    except ImportError:
+        raise InputError("fetching needs requests; install it with: pip install 'l8s2[stac]'") from None
+
+
 def probe(place: str, name: str) -> None:
     """Ask for one byte, to learn what is the matter with an address; raises as ``answer_of`` does, or returns."""
     with answer_of(place, name, {"Range": "bytes=0-0"}):

@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
 from l8s2.data.access import Access
-from l8s2.data.download import Watch, download
+from l8s2.data.download import Watch, download, load_client
 from l8s2.data.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2
 from l8s2.data.footprints import common, rectangle
 from l8s2.data.items import SceneItem
@@ -160,10 +160,7 @@ def _files(
     item: SceneItem, folder: Path, access: Access, window: Window | None, progress: Progress | None
 ) -> list[str]:
     """Fetch every file that is not there; a line for each that cannot be had."""
-    try:
-        import requests  # noqa: F401 - before the threads: it settles warnings, which they keep each other from
-    except ImportError:
-        raise InputError("fetching needs requests; install it with: pip install 'l8s2[stac]'") from None
+    load_client()
     watch, names = Watch(progress), [name for name in item.assets if name != "metadata"]
     todo: SimpleQueue[str] = SimpleQueue()
     ended: SimpleQueue[str | BaseException | None] = SimpleQueue()
