@@ -14,11 +14,11 @@ import click
 import numpy as np
 import torch
 
+from l8s2.arrays import fill_missing
 from l8s2.evaluation.places import simulate_place, validation_conditions
-from l8s2.models import CompactConfig
-from l8s2.models.polyphase import Polyphase
-from l8s2.tiling import fill_missing
-from l8s2.training.imagery import load_folder
+from l8s2.networks import CompactConfig
+from l8s2.networks.polyphase import Polyphase
+from l8s2.simulate.archives import load_folder
 
 STEPS = (0, 1, 2, 3, 4, 6)
 

@@ -24,12 +24,12 @@ import torch
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from l8s2.data.adapters import PublishedPairs, ShardPairs
-from l8s2.data.dataset import Pairs, TorchView
-from l8s2.data.export import export_published
-from l8s2.data.patch import Facts, Patch
-from l8s2.data.patches import PatchSet
-from l8s2.data.published import Patches
+from l8s2.datasets.export import export_published
+from l8s2.datasets.published import Patches
+from l8s2.datasets.sample import Pairs, TorchView
+from l8s2.datasets.set_pairs import PublishedPairs, ShardPairs
+from l8s2.patches.patch import Facts, Patch
+from l8s2.patches.patch_set import PatchSet
 
 BATCH = 16
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from l8s2.engines import ModelFile, OpenVinoNetwork, TorchNetwork
+from l8s2.models.onnx_file import ModelFile
+from l8s2.predictors.engines import OpenVinoNetwork, TorchNetwork
 
 SIDE = 340
 
@@ -35,7 +36,7 @@ def published_unet() -> Callable[[], object]:
     """The published 5-depth UNet with random weights, on 256 x 256 pixels."""
     import torch
 
-    from l8s2.models import UNet, UNetConfig
+    from l8s2.networks import UNet, UNetConfig
 
     network = UNet(UNetConfig()).eval()
     ms, pan = torch.rand(1, 6, 256, 256), torch.rand(1, 1, 256, 256)

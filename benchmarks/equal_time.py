@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from l8s2.evaluation.places import by_place
-from l8s2.models import Compact, CompactConfig, build
+from l8s2.networks import Compact, CompactConfig, build
 from l8s2.training.config import RunConfig, parse
 from l8s2.training.learner import Learner
 from l8s2.training.sources import Prepared, prefetched, prepare

@@ -14,12 +14,12 @@ import click
 import numpy as np
 
 from l8s2 import load_model
-from l8s2.evaluation.detail import detail_energy_ratio
+from l8s2.arrays import enlarge, fill_missing
 from l8s2.evaluation.places import simulate_place, validation_conditions
+from l8s2.metrics.detail import detail_energy_ratio
+from l8s2.models.domain import local_mean
 from l8s2.sensors import BAND_NAMES
-from l8s2.tiling import enlarge, fill_missing
-from l8s2.training.imagery import load_folder
-from l8s2.trust import local_mean
+from l8s2.simulate.archives import load_folder
 
 FLATTEST = 0.1
 

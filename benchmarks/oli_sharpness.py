@@ -15,10 +15,10 @@ import click
 import numpy as np
 
 from l8s2 import masks, open_scene
-from l8s2.evaluation.detail import high_pass
+from l8s2.arrays import dilate, fill_missing
+from l8s2.metrics.detail import high_pass
+from l8s2.optics import resample
 from l8s2.sensors import BANDS, MS_GSD, PAN_GSD, PAN_PSF_SIGMA
-from l8s2.simulate.optics import resample
-from l8s2.tiling import dilate, fill_missing
 
 SIGMAS = np.arange(8.0, 18.1, 0.5)
 """Metres."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from l8s2 import load_model
 from l8s2.evaluation.places import score_image, validation_conditions
-from l8s2.training.imagery import load_folder
+from l8s2.simulate.archives import load_folder
 
 NOMINAL = validation_conditions(disturbed=False, seed=0)
 CONDITIONS = {

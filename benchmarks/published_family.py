@@ -18,8 +18,8 @@ from pathlib import Path
 import click
 import torch
 
-from l8s2.model_folder import save_model_folder
-from l8s2.models import build
+from l8s2.models.folder import save_model_folder
+from l8s2.networks import build
 
 FAMILY = {
     f"{depth}depth-{mode}": {"depth": depth, "up_mode": mode} for depth in (5, 6) for mode in ("upsample", "shuffle")

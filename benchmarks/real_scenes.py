@@ -17,12 +17,12 @@ import numpy as np
 from PIL import Image
 
 from l8s2 import harmonize, masks, open_scene
+from l8s2.arrays import dilate, fill_missing
 from l8s2.errors import InputError
 from l8s2.evaluation.baselines import bicubic
-from l8s2.evaluation.no_reference import consistency, pan_correlation
-from l8s2.scene import Pixels
+from l8s2.landsat.scene import Pixels
+from l8s2.metrics.no_reference import consistency, pan_correlation
 from l8s2.sensors import BANDS
-from l8s2.tiling import dilate, fill_missing
 
 NEAR = 3
 """MS pixels around what does not count that do not count either."""

@@ -13,12 +13,13 @@ from pathlib import Path
 import click
 import numpy as np
 
+from l8s2.arrays import Float, enlarge, fill_missing
 from l8s2.evaluation.calibration import factors, simulated
-from l8s2.predictors import load_model
+from l8s2.metrics.uncertainty import Z_90
+from l8s2.models.domain import local_mean
+from l8s2.predictors.load import load_model
 from l8s2.sensors import BAND_NAMES
-from l8s2.tiling import Float, enlarge, fill_missing
-from l8s2.training.imagery import Image, load_folder
-from l8s2.trust import Z_90, local_mean
+from l8s2.simulate.archives import Image, load_folder
 
 SAMPLES, STRATA = 60_000, 3
 

@@ -16,11 +16,11 @@ import numpy as np
 from PIL import Image as Picture
 
 from l8s2 import load_model
+from l8s2.arrays import fill_missing
 from l8s2.evaluation.baselines import bicubic
 from l8s2.evaluation.calibration import Ratios, error_ratios, simulated, validation_scores
 from l8s2.evaluation.places import by_place, simulate_place, validation_conditions
-from l8s2.tiling import fill_missing
-from l8s2.training.imagery import Image, load_folder
+from l8s2.simulate.archives import Image, load_folder
 
 
 def table(model: str, images: list[Image], ratios: Ratios, *, disturbed: bool) -> None:

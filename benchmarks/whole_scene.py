@@ -20,7 +20,7 @@ import click
 import numpy as np
 import rasterio
 
-from l8s2.usgs_layout import ProductFiles, level2_product, pan_partner
+from l8s2.landsat.layout import ProductFiles, level2_product, pan_partner
 
 
 def enlarge(product: ProductFiles, folder: Path, size: int, unit: int) -> Path:

@@ -1,16 +1,16 @@
 import os
 import signal
-import sys
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy, as the command line has it
+# programs that tests start import ``making`` too
+os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
 
 import pytest
 from hypothesis import settings
 
 settings.register_profile("l8s2", deadline=None)  # a busy machine is no failure
 settings.load_profile("l8s2")
-sys.path.append(str(Path(__file__).parent / "data"))  # made_patches is for all
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -122,7 +122,7 @@ def test_a_core_that_is_broken_is_exit_1(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_engine_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    from l8s2 import engines
+    from l8s2.predictors import engines
 
     def fails() -> None:
         raise RuntimeError("libopenvino.so: cannot open\nmore")
@@ -156,7 +156,7 @@ def test_no_room_and_no_place_for_the_cache(monkeypatch: pytest.MonkeyPatch, tmp
 @pytest.fixture
 def catalogs(tmp_path: Path) -> Iterator[Path]:
     pytest.importorskip("pystac_client")
-    from made_items import front, landing
+    from making.items import front, landing
 
     names = ("usgs", "planetary-computer", "earth-search", "cdse")
     with front(lambda path, body: landing("http://127.0.0.1")) as well, front(lambda path, body: {}) as ill:

@@ -9,16 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from l8s2.errors import InputError
-from l8s2.radiometry import (
-    DN_MAX,
-    PLAUSIBLE,
-    Metadata,
-    is_dn,
-    parse_mtl,
-    parse_product_name,
-    to_reflectance,
-    toa_reflectance,
-)
+from l8s2.landsat.mtl import Metadata, parse_mtl
+from l8s2.landsat.product_name import parse_product_name
+from l8s2.radiometry import DN_MAX, PLAUSIBLE, is_dn, to_reflectance, toa_reflectance
 from l8s2.sensors import SR_OFFSET, SR_SCALE
 
 ID = "LC09_L2SP_192025_20230520_20230530_02_T1"

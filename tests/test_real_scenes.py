@@ -13,12 +13,12 @@ import rasterio
 from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
-from l8s2.info import describe
-from l8s2.pipeline import harmonize_product
-from l8s2.product import NODATA
-from l8s2.scene import open_scene
+from l8s2.landsat.describe import describe_product
+from l8s2.landsat.scene import open_scene
+from l8s2.optics import resample
+from l8s2.pipeline.to_product import harmonize_product
+from l8s2.radiometry import NODATA
 from l8s2.sensors import BANDS
-from l8s2.simulate.optics import resample
 
 WITH_PAN = ["143054_20230213", "143054_20230418", "143054_20230520", "017051_20151205", "204023_20200927"]
 WITHOUT_PAN = ["218074_20190114", "218074_20190130", "231062_20230723"]
@@ -39,7 +39,7 @@ def find(scenes: Path, when: str) -> Path:
 
 @pytest.mark.parametrize("when", WITH_PAN)
 def test_pan_of_real_products_fits(scenes: Path, when: str) -> None:
-    shift = describe(find(scenes, when))["pan_shift"]
+    shift = describe_product(find(scenes, when))["pan_shift"]
     assert shift["verdict"] == "good"
     assert shift["length_m"] < 1.5
     assert shift["correlation"] > 0.85
@@ -48,7 +48,7 @@ def test_pan_of_real_products_fits(scenes: Path, when: str) -> None:
 @pytest.mark.parametrize("when", [*WITH_PAN, *WITHOUT_PAN])
 def test_real_products_are_read_in_place(scenes: Path, when: str) -> None:
     path = find(scenes, when)
-    facts = describe(path)
+    facts = describe_product(path)
     assert facts["lattice_misfit_px"] == 0
     assert (facts["pan"] is not None) == (when in WITH_PAN)
     assert json.loads(json.dumps(facts)) == facts

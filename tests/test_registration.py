@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from l8s2.data.bands import as_landsat
+from l8s2.optics import resample
+from l8s2.pairs.as_oli import as_landsat
 from l8s2.registration import ENOUGH, LARGEST_ERROR, SEARCH, Shift, measure_shift
-from l8s2.simulate import resample
-from planted import REAL, filled, plant, real_bands
+from making.planted import REAL, filled, plant, real_bands
 
 Image = NDArray[np.float32]
 VISIBLE_AND_INFRARED = [2, 3, 4]

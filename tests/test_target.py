@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
-import l8s2.pipeline
+import l8s2.pipeline.to_product
 from l8s2 import grid
+from l8s2.arrays import enlarge
 from l8s2.errors import InputError
-from l8s2.pipeline import harmonize_product
-from l8s2.product import NODATA
+from l8s2.pipeline.to_product import harmonize_product
+from l8s2.radiometry import NODATA
 from l8s2.simulate.sensor import Conditions, Observation
 from l8s2.target import Target, area_of, choose_target
-from l8s2.tiling import enlarge
-from made_scenes import Copying, centres, make, ms_grid, rewrite
+from making.scenes import Copying, centres, make, ms_grid, rewrite
 
 SCENE = ms_grid(60, 80)
 
@@ -349,7 +349,7 @@ def telling_positions(folder: Path, ms: GeoBox) -> Path:
 
 @pytest.fixture
 def copying(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(l8s2.pipeline, "load_model", lambda *_, **__: Copying())
+    monkeypatch.setattr(l8s2.pipeline.to_product, "load_model", lambda *_, **__: Copying())
 
 
 def read(folder: Path, kind: str = "SR") -> tuple[Any, GeoBox]:

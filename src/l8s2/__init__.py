@@ -9,21 +9,22 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from l8s2.dataset import harmonize
-    from l8s2.pipeline import harmonize_product
-    from l8s2.predictors import load_model
-    from l8s2.scene import Scene, open_scene
+from l8s2._version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from l8s2.landsat.scene import Scene, open_scene
+    from l8s2.pipeline.in_memory import harmonize
+    from l8s2.pipeline.to_product import harmonize_product
+    from l8s2.predictors.load import load_model
+
 __all__ = ["Scene", "__version__", "harmonize", "harmonize_product", "load_model", "open_scene"]
 
 _HOME = {
-    "Scene": "scene",
-    "harmonize": "dataset",
-    "harmonize_product": "pipeline",
-    "load_model": "predictors",
-    "open_scene": "scene",
+    "Scene": "landsat.scene",
+    "harmonize": "pipeline.in_memory",
+    "harmonize_product": "pipeline.to_product",
+    "load_model": "predictors.load",
+    "open_scene": "landsat.scene",
 }
 
 

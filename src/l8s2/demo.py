@@ -46,11 +46,11 @@ def run_demo(
     """
     import numpy as np
 
+    from l8s2.arrays import enlarge
     from l8s2.grid import output_geobox
-    from l8s2.pipeline import harmonize_product
+    from l8s2.pipeline.to_product import harmonize_product
     from l8s2.simulate import Conditions, observe
     from l8s2.simulate.landscape import landscape
-    from l8s2.tiling import enlarge
 
     started = time.monotonic()
     _make(output)
@@ -95,19 +95,19 @@ def score(ms: Float, mean: Float, sigma: Float, truth: Float, clear: Mask) -> di
     """
     import numpy as np
 
-    from l8s2.evaluation import metrics, uncertainty
     from l8s2.evaluation.baselines import bicubic
+    from l8s2.metrics import scores, uncertainty
     from l8s2.sensors import BANDS
 
     rows: list[dict[str, Any]] = []
     for band, plain, ours, spread, true in zip(BANDS, bicubic(ms), mean, sigma, truth, strict=True):
-        psnr, psnr_plain = metrics.psnr(ours, true, clear), metrics.psnr(plain, true, clear)
+        psnr, psnr_plain = scores.psnr(ours, true, clear), scores.psnr(plain, true, clear)
         rows.append(
             {
                 "band": band.name,
                 "sentinel2_gsd": band.sentinel2_gsd,
-                "rmse_bicubic": metrics.rmse(plain, true, clear).value,
-                "rmse": metrics.rmse(ours, true, clear).value,
+                "rmse_bicubic": scores.rmse(plain, true, clear).value,
+                "rmse": scores.rmse(ours, true, clear).value,
                 "psnr_bicubic": psnr_plain.value,
                 "psnr": psnr.value,
                 "gain_db": psnr.value - psnr_plain.value,
@@ -260,9 +260,9 @@ def _write_input(folder: Path, observation: Any, scene: Any, geobox: Any) -> tup
     """Write the product; return its folder and where (h, w) cloud, the edge of a cloud or shadow hides the ground."""
     import numpy as np
 
+    from l8s2.arrays import dilate
     from l8s2.simulate.canvas import SUN_AZIMUTH, SUN_ELEVATION
     from l8s2.simulate.product_folder import quality, write_product
-    from l8s2.tiling import dilate
 
     height, width = geobox.shape
     cloud, shadow, water = (

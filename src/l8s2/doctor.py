@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from l8s2 import __version__
+from l8s2._version import __version__
 from l8s2.errors import InputError
 
 TIMEOUT = 5.0
@@ -110,8 +110,8 @@ def _machine() -> Iterator[Finding]:
         hint = "" if enough else f"; a whole scene takes up to {MEMORY / 1e9:.0f} GB, take parts with --bbox"
         yield Finding(status="ok" if enough else "problem", what="memory", text=f"{memory / 1e9:.1f} GB{hint}")
     try:
-        from l8s2.engines import openvino_core
-        from l8s2.predictors import load_model
+        from l8s2.models.onnx_file import openvino_core
+        from l8s2.predictors.load import load_model
 
         fast = "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         load_model("compact")
@@ -150,7 +150,7 @@ def _cache() -> Finding:
 
 
 def _access() -> Iterator[Finding]:
-    from l8s2.data.access import ways
+    from l8s2.acquire.access import ways
 
     for way in ways():
         yield Finding(status="ok" if way.open else "missing", what=way.name, text=way.about)
@@ -172,7 +172,7 @@ def _is_on(name: str) -> bool:
 
 
 def _catalogs(offline: bool, catalog_file: Path | None) -> Iterator[Finding]:
-    from l8s2.data.endpoints import known_catalogs
+    from l8s2.catalogs.endpoints import known_catalogs
 
     try:
         known = known_catalogs(catalog_file)
@@ -183,7 +183,7 @@ def _catalogs(offline: bool, catalog_file: Path | None) -> Iterator[Finding]:
         return
     from concurrent.futures import ThreadPoolExecutor
 
-    from l8s2.data.catalog import what_hinders
+    from l8s2.catalogs.search import what_hinders
 
     with ThreadPoolExecutor() as pool:
         answers = pool.map(lambda catalog: what_hinders(catalog.url, TIMEOUT), known.values())

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -26,6 +27,7 @@ FALSE_NORTHING = 10_000_000.0
 TOLERANCE = 0.01
 """Misfit to the lattice, in pixels, that counts as none."""
 BLOCK = MS_GSD // OUTPUT_GSD
+_POINTS_A_SIDE = 8
 """10 m pixels to a side of an MS pixel's block."""
 
 
@@ -156,3 +158,33 @@ def mgrs_tile(name: str) -> GeoBox:
     top = 60 * math.ceil((south + 100_000 - equator) / 60) + equator
     code = (32600 if hemisphere == "N" else 32700) + zone
     return GeoBox((10980, 10980), Affine(OUTPUT_GSD, 0, left, 0, -OUTPUT_GSD, top), f"EPSG:{code}")
+
+
+def footprint(geobox: GeoBox) -> tuple[dict[str, Any], list[float]]:
+    """Outline of a grid in WGS 84 as GeoJSON geometry and bbox (west, south, east, north).
+
+    Cut in two where it crosses the antimeridian; then west > east in the bbox, as GeoJSON has it.
+    """
+    from odc.geo.geom import box, polygon
+
+    x, y = ring(geobox, _POINTS_A_SIDE)
+    round_a_pole = abs(x[-1] - x[0]) > 180
+    if round_a_pole:
+        pole = np.copysign(90, y.mean())
+        x, y = np.append(x, [x[-1], x[0]]), np.append(y, [pole, pole])
+    x, y = np.round(x - 360 * np.floor((x.min() + 180) / 360), 7), np.round(y, 7)
+    outline = polygon([*zip(x.tolist(), y.tolist(), strict=True)], None)
+    rings: list[list[list[float]]] = []
+    for turn in range(int((x.max() + 180) // 360) + 1):
+        part = outline & box(360 * turn - 180, -90, 360 * turn + 180, 90, None)
+        if part.area > 0:
+            outer = part.exterior.geom if part.exterior.geom.is_ccw else part.exterior.geom.reverse()
+            rings.append([[round(lon - 360 * turn, 7), lat] for lon, lat in outer.coords])
+    west, east = min(lon for lon, _ in rings[0]), max(lon for lon, _ in rings[-1])
+    if round_a_pole:
+        west, east = -180.0, 180.0
+    latitudes = [lat for points in rings for _, lat in points]
+    bbox = [west, min(latitudes), east, max(latitudes)]
+    if len(rings) == 1:
+        return {"type": "Polygon", "coordinates": rings}, bbox
+    return {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}, bbox

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from l8s2.simulate.optics import resample, sampling_matrix
-from l8s2.tiling import Float, Mask, dilate
+from l8s2.arrays import Float, Mask, dilate
+from l8s2.optics import resample, sampling_matrix
 
 Values = NDArray[np.float64]
 Array = NDArray[np.floating]

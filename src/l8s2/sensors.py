@@ -105,3 +105,8 @@ PAN_BLUR = math.sqrt(BANDS[1].oli_psf_sigma ** 2 - PAN_PSF_SIGMA**2) / PAN_GSD
 
 SR_SCALE, SR_OFFSET = 0.0000275, -0.2
 """Landsat Collection-2 Level-2 surface reflectance = DN * SR_SCALE + SR_OFFSET; DN 0 is fill."""
+
+
+def extra_blur(oli_sigma: float, msi_sigma: float) -> float:
+    """Blur in 10 m pixels that turns a Sentinel-2 point spread function into OLI's; both sigmas in metres."""
+    return math.sqrt(max(oli_sigma**2 - msi_sigma**2, 0.0)) / OUTPUT_GSD

@@ -14,8 +14,8 @@ from odc.geo.geom import Geometry, box, polygon, unary_union
 
 from l8s2 import grid
 from l8s2.errors import InputError
+from l8s2.grid import footprint
 from l8s2.sensors import OUTPUT_GSD
-from l8s2.stac import footprint
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_runs import RESERVED
+
+from making.tiny_runs import RESERVED
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ pytest.importorskip("onnx")
 from click.testing import CliRunner  # noqa: E402
 
 from l8s2.cli import main  # noqa: E402
-from l8s2.engines import ModelFile  # noqa: E402
 from l8s2.errors import InputError  # noqa: E402
 from l8s2.evaluation.places import PlaceScore  # noqa: E402
-from l8s2.model_names import EMBEDDED  # noqa: E402
+from l8s2.models.names import EMBEDDED  # noqa: E402
+from l8s2.models.onnx_file import ModelFile  # noqa: E402
+from l8s2.simulate.archives import Image  # noqa: E402
 from l8s2.training.config import Model  # noqa: E402
 from l8s2.training.finetune import finetune, table, verdict  # noqa: E402
-from l8s2.training.imagery import Image  # noqa: E402
 from l8s2.training.sources import GAP_PIXELS, strips  # noqa: E402
 from l8s2.training.start import begin  # noqa: E402
 
@@ -129,7 +129,7 @@ def test_nothing_to_start_from_or_to_learn_from(tmp_path: Path) -> None:
 
 def test_finetune_on_real_pairs(tmp_path: Path) -> None:
     pytest.importorskip("h5py")
-    from made_set import made
+    from making.training_set import made
 
     made(tmp_path / "set")
     arguments = ["finetune", "--model", "compact-nopan", str(tmp_path / "set"), "-o", str(tmp_path / "run")]
@@ -147,7 +147,7 @@ def test_finetune_on_real_pairs(tmp_path: Path) -> None:
 
 def test_held_out_ground_of_which_nothing_counts_is_told_before_training(tmp_path: Path) -> None:
     pytest.importorskip("h5py")
-    from made_set import made
+    from making.training_set import made
 
     made(tmp_path / "set", side=12)  # the border takes all of a patch
     with pytest.raises(InputError, match="no pixel of the ground held out counts"):

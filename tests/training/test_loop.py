@@ -19,18 +19,19 @@ yaml = pytest.importorskip("yaml")
 pytest.importorskip("accelerate")
 
 from PIL import Image as Picture  # noqa: E402
-from tiny_runs import tiny  # noqa: E402
 
 from l8s2.errors import InputError  # noqa: E402
-from l8s2.model_folder import open_model_folder  # noqa: E402
-from l8s2.models import OnLattice, build  # noqa: E402
+from l8s2.models.folder import open_model_folder  # noqa: E402
+from l8s2.networks import OnLattice, build  # noqa: E402
+from l8s2.simulate.archives import Image  # noqa: E402
+from l8s2.simulate.crops import Batch  # noqa: E402
 from l8s2.training.config import parse  # noqa: E402
-from l8s2.training.imagery import Batch, Image  # noqa: E402
 from l8s2.training.learner import Interpolation, mixed_precision  # noqa: E402
 from l8s2.training.loop import Outcome, train  # noqa: E402
 from l8s2.training.run_folder import RunFolder, read_checkpoint  # noqa: E402
 from l8s2.training.schedule import Plateau, learning_rate  # noqa: E402
 from l8s2.training.sources import Prepared, prepare  # noqa: E402
+from making.tiny_runs import tiny  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 UNET = {"architecture": "UNet", "config": {"depth": 2, "growth_factor": 2}}

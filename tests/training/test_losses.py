@@ -14,7 +14,7 @@ from torch import Tensor  # noqa: E402
 from l8s2.errors import InputError  # noqa: E402
 from l8s2.training import losses  # noqa: E402
 from l8s2.training.losses import Kind, Pairs, Term  # noqa: E402
-from oracles import torchmetrics  # noqa: E402
+from making.oracles import torchmetrics  # noqa: E402
 
 KINDS = get_args(Kind)
 

@@ -15,7 +15,7 @@ import yaml  # noqa: E402
 from click.testing import CliRunner  # noqa: E402
 
 from l8s2.cli import main  # noqa: E402
-from l8s2.data.published import Patches  # noqa: E402
+from l8s2.datasets.published import Patches  # noqa: E402
 from l8s2.errors import InputError  # noqa: E402
 from l8s2.training.config import parse  # noqa: E402
 from l8s2.training.sources import ShuffledPatches, prepare, turned  # noqa: E402

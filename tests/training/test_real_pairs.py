@@ -12,18 +12,17 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("h5py")
 pytest.importorskip("accelerate")
 
-from made_pairs import write_oli2msi  # noqa: E402
-from made_patches import box_at, coordinates  # noqa: E402
-from made_set import made  # noqa: E402
-from tiny_runs import tiny  # noqa: E402
-
-from l8s2.data.patches import PatchSet  # noqa: E402
 from l8s2.errors import InputError  # noqa: E402
+from l8s2.patches.patch_set import PatchSet  # noqa: E402
 from l8s2.training.config import parse  # noqa: E402
 from l8s2.training.loop import train  # noqa: E402
-from l8s2.training.pairs import TIMES, turned  # noqa: E402
+from l8s2.training.pair_crops import TIMES, turned  # noqa: E402
 from l8s2.training.run_folder import RunFolder, read_checkpoint  # noqa: E402
 from l8s2.training.sources import Prepared, prepare  # noqa: E402
+from making.pairs import write_oli2msi  # noqa: E402
+from making.patches import box_at, coordinates  # noqa: E402
+from making.tiny_runs import tiny  # noqa: E402
+from making.training_set import made  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

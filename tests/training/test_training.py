@@ -10,12 +10,14 @@ pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 import torch
-from tiny_runs import RESERVED
 
-from l8s2.engines import ModelFile, OpenVinoNetwork, TorchNetwork
-from l8s2.models import Compact, CompactConfig
-from l8s2.training.export import export_onnx
-from l8s2.training.imagery import VALIDATION, Crops, load_folder
+from l8s2.models.onnx_export import export_onnx
+from l8s2.models.onnx_file import ModelFile
+from l8s2.networks import Compact, CompactConfig
+from l8s2.predictors.engines import OpenVinoNetwork, TorchNetwork
+from l8s2.simulate.archives import VALIDATION, load_folder
+from l8s2.simulate.crops import Crops
+from making.tiny_runs import RESERVED
 
 TINY = CompactConfig(width=8, blocks=1)
 

@@ -10,7 +10,7 @@ os.environ.setdefault(
 
 import click
 
-from l8s2 import __version__
+from l8s2._version import __version__
 from l8s2.cli.dataset import dataset
 from l8s2.cli.doctor import doctor
 from l8s2.cli.evaluate import demo, evaluate

@@ -46,10 +46,10 @@ def build(recipe: Path, output: Path, size: int, products: Path | None, as_json:
 
     May be stopped at any time and resumed, and run by several processes at once.
     """
-    from l8s2.data.build import begin
-    from l8s2.data.recipe import load_recipe
+    from l8s2.catalogs.recipe import load_recipe
+    from l8s2.pairs.build import create_build
 
-    begin(load_recipe(recipe), output, size=size, products=products)
+    create_build(load_recipe(recipe), output, size=size, products=products)
     _build(output, as_json)
 
 
@@ -62,8 +62,8 @@ def resume(folder: Path, as_json: bool) -> None:
 
 
 def _build(folder: Path, as_json: bool) -> None:
-    from l8s2.data import build
-    from l8s2.data.split import SHARES
+    from l8s2.pairs import build
+    from l8s2.patches.split import SHARES
 
     started, first = time.monotonic(), -1
 
@@ -74,7 +74,7 @@ def _build(folder: Path, as_json: bool) -> None:
         click.echo(f"[{done}/{total}, about {timedelta(seconds=round(left))} left] {line}", err=True)
 
     try:
-        found = build.resume(folder, report=report, bar=partial(ProgressBar, unit="B"))
+        found = build.resume_build(folder, report=report, bar=partial(ProgressBar, unit="B"))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"go on with l8s2 dataset resume {folder}") from None
     if as_json:
@@ -108,10 +108,10 @@ def _build(folder: Path, as_json: bool) -> None:
 @OVERWRITE
 def inspect(folder: Path, output: Path, count: int, lowest: str | None, side: str | None, overwrite: bool) -> None:
     """Draw patches of FOLDER: Landsat, Sentinel-2, difference, masks; sheet.png, and index.html with their columns."""
-    from l8s2.data.adapters import ShardPairs
-    from l8s2.data.contact_sheet import write_sheet
-    from l8s2.data.dataset import open_pairs
-    from l8s2.data.summary import evenly
+    from l8s2.datasets.contact_sheet import write_sheet
+    from l8s2.datasets.open import open_pairs
+    from l8s2.datasets.set_pairs import ShardPairs
+    from l8s2.datasets.summary import evenly
 
     pairs = open_pairs(folder, side)
     header: list[str] = []
@@ -148,8 +148,8 @@ def _number(text: str) -> float | None:
 @JSON
 def stats(folder: Path, count: int, side: str | None, as_json: bool) -> None:
     """Summarise the columns of FOLDER, and the reflectance of its bands."""
-    from l8s2.data.dataset import open_pairs
-    from l8s2.data.summary import evenly, summarize
+    from l8s2.datasets.open import open_pairs
+    from l8s2.datasets.summary import evenly, summarize
 
     pairs = open_pairs(folder, side)
     found = summarize(pairs, evenly(len(pairs), count))
@@ -197,7 +197,7 @@ def split(folder: Path, train: float, validation: float, test: float, strips: bo
 
     What is on a side stays there; new patches follow their place. One that joins two sides is Excluded.
     """
-    from l8s2.data.patches import PatchSet
+    from l8s2.patches.patch_set import PatchSet
 
     shares = {"Train": train, "Validation": validation, "Test": test}
     patches = PatchSet(folder)
@@ -233,8 +233,8 @@ def _warn_of_empty(shares: Mapping[str, float], counts: Mapping[str, int], strip
 @OVERWRITE
 def export(folder: Path, output: Path, layout: str, side: str | None, overwrite: bool) -> None:
     """Write FOLDER as one HDF5 file a patch and a CSV (published), or as folders of GeoTIFFs with equal names (geotiff)."""
-    from l8s2.data import export as exports
-    from l8s2.data.adapters import ShardPairs
+    from l8s2.datasets import export as exports
+    from l8s2.datasets.set_pairs import ShardPairs
 
     run = exports.export_published if layout == "published" else exports.export_geotiff
     with ProgressBar("exporting") as progress:

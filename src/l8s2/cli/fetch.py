@@ -14,7 +14,7 @@ from l8s2.cli.shell import JSON, ProgressBar, warn
 from l8s2.errors import InputError
 
 if TYPE_CHECKING:
-    from l8s2.data.wanted import Wanted
+    from l8s2.acquire.fetch_request import Wanted
 
 GOES_ON = "what was fetched stays; the same command goes on where it stopped"
 
@@ -38,11 +38,11 @@ def fetch(
     (https://...), the id of a Landsat Level-2 product (LC08_L2SP_...), or - for standard input. What is there already is
     not fetched again.
     """
-    from l8s2.data.access import Access
-    from l8s2.data.endpoints import known_catalogs
-    from l8s2.data.fetch import fetch as fetch_scene
-    from l8s2.data.remote import Outside
-    from l8s2.data.wanted import together, with_pans
+    from l8s2.acquire.access import Access
+    from l8s2.acquire.fetch import fetch_scene
+    from l8s2.acquire.fetch_request import together, with_pans
+    from l8s2.acquire.windows import Outside
+    from l8s2.catalogs.endpoints import known_catalogs
     from l8s2.target import area_of
 
     area_of(bbox, None)
@@ -93,7 +93,7 @@ def fetch(
 
 
 def _gathered(what: str, known: dict[str, Any]) -> Wanted:
-    from l8s2.data.wanted import gather
+    from l8s2.acquire.fetch_request import gather
 
     if what != "-":
         return gather(what, known)

@@ -68,8 +68,8 @@ def harmonize(
         raise click.UsageError("Give a PRODUCT, or --stac ITEM instead of one.")
     if stac is not None and dry_run:
         raise click.UsageError("--dry-run wants the files; it goes with PRODUCT, not with --stac.")
-    from l8s2.pipeline import harmonize_product
-    from l8s2.plan import plan_product
+    from l8s2.pipeline.estimate import plan_product
+    from l8s2.pipeline.to_product import harmonize_product
 
     options["bbox"] = options["bbox"] or None
     if dry_run:
@@ -109,12 +109,12 @@ def harmonize(
 @contextmanager
 def _fetched(stac: str, output: Path, overwrite: bool, options: dict[str, Any]) -> Iterator[Path]:
     """What is needed of an item, as a product on disk; first all that can be checked without it is."""
-    from l8s2.data.fetched import fetched, landsat_of
-    from l8s2.predictors import load_model
-    from l8s2.product import SUFFIX
+    from l8s2.acquire.cache import fetched, landsat_of
+    from l8s2.files import WholeFolder
+    from l8s2.predictors.load import load_model
+    from l8s2.product.writer import SUFFIX
     from l8s2.sensors import MS_GSD
     from l8s2.target import area_of
-    from l8s2.whole_folder import WholeFolder
 
     _check(options)
     wanted = landsat_of(stac)
@@ -156,9 +156,9 @@ def _check(options: dict[str, Any]) -> None:
 @JSON
 def info(product: Path, pan: Path | None, as_json: bool) -> None:
     """Show what PRODUCT holds, what is missing, its lattice, and the measured shift of pan against MS."""
-    from l8s2.info import describe
+    from l8s2.landsat.describe import describe_product
 
-    facts = describe(product, pan)
+    facts = describe_product(product, pan)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return

@@ -26,7 +26,7 @@ def models() -> None:
 @JSON
 def list_models(as_json: bool) -> None:
     """Show the embedded models, the published ones, and what is in the cache."""
-    from l8s2.model_info import available
+    from l8s2.models.describe import available
 
     found = available()
     if as_json:
@@ -41,7 +41,7 @@ def list_models(as_json: bool) -> None:
 @JSON
 def info(name: str, as_json: bool) -> None:
     """Show architecture, configuration, size, reach, cost, checksum and card of the model NAME."""
-    from l8s2.model_info import describe
+    from l8s2.models.describe import describe
 
     facts = describe(name)
     if as_json:
@@ -61,7 +61,7 @@ def convert(source: str, **options: Any) -> None:
     SOURCE: pytorch_model.bin, a checkpoint of the published research code, a model folder, an ONNX file of a compact network,
     or a name. Nothing in it is executed.
     """
-    from l8s2.model_info import convert as run
+    from l8s2.models.describe import convert as run
 
     click.echo(str(run(source, **options)))
 
@@ -72,7 +72,7 @@ def convert(source: str, **options: Any) -> None:
 @OVERWRITE
 def export(name: str, **options: Any) -> None:
     """Write the model NAME as ONNX: inputs ms and pan, outputs mean and (if it has one) sigma; checked against the network."""
-    from l8s2.model_info import export as run
+    from l8s2.models.describe import export as run
 
     click.echo(str(run(name, **options)))
 
@@ -83,7 +83,7 @@ def export(name: str, **options: Any) -> None:
 @click.option("--dry-run", is_flag=True, help="List what would be sent.")
 def push(folder: Path, name: str, dry_run: bool) -> None:
     """Send a model FOLDER to the Hugging Face Hub. Needs HF_TOKEN."""
-    from l8s2 import hub
+    from l8s2.models import hub
 
     for file in hub.push(folder, name, dry_run=dry_run):
         click.echo(str(folder / file))

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from l8s2.acquire.fetch_request import feature_collection
 from l8s2.cli.shell import JSON, warn
 from l8s2.errors import InputError
 
 if TYPE_CHECKING:
-    from l8s2.data.catalog import Found
-    from l8s2.data.items import SceneItem
-    from l8s2.data.recipe import Recipe
+    from l8s2.catalogs.items import SceneItem
+    from l8s2.catalogs.recipe import Recipe
+    from l8s2.catalogs.search import Found
 
 
 @click.command()
@@ -50,9 +51,10 @@ def search(
 
     With --json the raw STAC items as a FeatureCollection (Landsat's with l8s2:pan), or with --pairs the recipe.
     """
-    from l8s2.data import catalog
-    from l8s2.data.endpoints import known_catalogs
-    from l8s2.data.recipe import check_free, load_recipe, recipe_text, save_recipe
+    from l8s2.catalogs import search
+    from l8s2.catalogs.endpoints import known_catalogs
+    from l8s2.catalogs.recipe import load_recipe, recipe_text, save_recipe
+    from l8s2.files import check_free
 
     if output and not (pairs or rerun):
         raise click.UsageError("-o saves pairs; it goes with --pairs or --rerun.")
@@ -63,17 +65,17 @@ def search(
         raise click.UsageError("--rerun searches as the recipe says; give no place, time, rule or catalogue with it.")
     if not (pairs or rerun):
         query = _query(options)
-        found = catalog.search(query, known_catalogs(options["catalog_file"]))
+        found = search.search_scenes(query, known_catalogs(options["catalog_file"]))
         click.echo(json.dumps(feature_collection(found), indent=2) if as_json else _scene_table(found))
         _remarks(found)
         return
     if output:
         check_free(output, overwrite=overwrite)
     if rerun:
-        recipe, found = catalog.rerun(load_recipe(rerun))
+        recipe, found = search.rerun(load_recipe(rerun))
     else:
         query, rules = _query(options), _rules(options)
-        recipe, found = catalog.search_pairs(query, rules, known_catalogs(options["catalog_file"]))
+        recipe, found = search.search_pairs(query, rules, known_catalogs(options["catalog_file"]))
     if output and options["pan"] and recipe.query.pan and not found.pan_searched:
         raise InputError(f"{output}: not saved, {found.warnings[0]}; search again, or without pan (--no-pan)")
     if output:
@@ -82,27 +84,8 @@ def search(
     _remarks(found)
 
 
-def feature_collection(found: Found) -> dict[str, Any]:
-    """The raw items, each with ``l8s2:catalog``; those of Landsat tell in ``l8s2:pan`` which Level-1 item has their pan
-    band (null: none found), unless it was not looked for."""
-    from dataclasses import asdict
-
-    features = []
-    for item in (*found.landsat, *found.sentinel2):
-        feature = {**item.raw, "properties": {**item.raw["properties"], "l8s2:catalog": item.catalog}}
-        if item.kind == "landsat-l2" and found.pan_searched:
-            pan = found.pans.get(item.scene)
-            about = pan and {
-                "id": pan.id, "collection": pan.collection, "catalog": pan.catalog,
-                "assets": {name: asdict(asset) for name, asset in pan.assets.items()},
-            }  # fmt: skip
-            feature["properties"]["l8s2:pan"] = about
-        features.append(feature)
-    return {"type": "FeatureCollection", "features": features}
-
-
 def _query(options: dict[str, Any]) -> Any:
-    from l8s2.data.query import Query, read_area
+    from l8s2.catalogs.query import Query, read_area
 
     if options["datetime"] is None:
         raise click.UsageError("Missing option '--datetime'.")
@@ -119,7 +102,7 @@ def _query(options: dict[str, Any]) -> Any:
 
 
 def _rules(options: dict[str, Any]) -> Any:
-    from l8s2.data.pairing import PairRules
+    from l8s2.catalogs.pairing import PairRules
 
     return PairRules(**{n: options[n] for n in ("max_days", "min_overlap", "max_sun_angle", "max_view_angle")})
 

@@ -19,8 +19,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from l8s2.evaluation.resampling import Array, Exact, Float, cubic, filter_both_axes, pan_at_10m, pan_at_30m
-from l8s2.evaluation.resampling import nearest as nearest_pixel
+from l8s2.metrics.resampling import Array, Exact, Float, cubic, filter_both_axes, pan_at_10m, pan_at_30m
+from l8s2.metrics.resampling import nearest as nearest_pixel
 from l8s2.sensors import BANDS, PAN_WEIGHTS
 
 WINDOW = 5

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l8s2.evaluation.places import Observed, PlaceScore, score_image, simulate_place, validation_conditions
+from l8s2.metrics.uncertainty import Z_90
 from l8s2.sensors import BANDS
 from l8s2.simulate import Conditions
-from l8s2.trust import Z_90
 
 _DRAWS = 3
 _SAMPLES = 100_000

@@ -14,17 +14,18 @@ from typing import Any, Literal
 import numpy as np
 
 from l8s2 import masks
-from l8s2.data.dataset import Pairs, kind_of, open_pairs
+from l8s2.arrays import Float, Mask, dilate, enlarge
+from l8s2.datasets.open import kind_of, open_pairs
+from l8s2.datasets.sample import Pairs
 from l8s2.errors import InputError
-from l8s2.evaluation.pair import Truth
 from l8s2.evaluation.places import BORDER, of_pair, simulate_place, validation_conditions
 from l8s2.evaluation.strata import quarter, strata
+from l8s2.evaluation.truth import Truth
 from l8s2.grid import BLOCK
-from l8s2.scene import Scene, open_scene
+from l8s2.landsat.scene import Scene, open_scene
 from l8s2.sensors import BANDS
+from l8s2.simulate.archives import Image, load
 from l8s2.target import choose_target
-from l8s2.tiling import Float, Mask, dilate, enlarge
-from l8s2.training.imagery import Image, load
 
 Mode = Literal["simulated", "pair", "no-reference"]
 TILE = 256

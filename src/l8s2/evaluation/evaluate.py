@@ -10,11 +10,11 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from l8s2.arrays import Float, Mask
 from l8s2.errors import InputError
-from l8s2.evaluation import metrics, similarity
 from l8s2.evaluation.baselines import BASELINES, NEED_PAN
 from l8s2.evaluation.cases import Case, Imagery
-from l8s2.evaluation.catalogue import (
+from l8s2.evaluation.metric_table import (
     GROUPS,
     INDICES,
     OF_SIGMA,
@@ -24,15 +24,15 @@ from l8s2.evaluation.catalogue import (
     nrmse,
     without_reference,
 )
-from l8s2.evaluation.metrics import NOTHING, Score
+from l8s2.metrics import scores, similarity
+from l8s2.metrics.scores import NOTHING, Score
 from l8s2.sensors import BAND_NAMES, BANDS
-from l8s2.tiling import Float, Mask
 
 PLAIN = "bicubic"
 """The baseline that ``psnr_gain`` is counted from."""
 _THREADS = 4
 """At most so many models are scored at a time; each takes memory."""
-PUBLISHED = {"NRMSE": nrmse, "PSNR": metrics.psnr, "SSIM": similarity.ssim}
+PUBLISHED = {"NRMSE": nrmse, "PSNR": scores.psnr, "SSIM": similarity.ssim}
 PUBLISHED_BANDS_RANGE = 2.0
 """Data range of PSNR and SSIM in the published scores by band; reflectance has 1."""
 
@@ -204,7 +204,7 @@ def score(output: Output, plain: Float, case: Case, usable: Mask) -> dict[tuple[
             for name, metric in SPECTRAL.items():
                 some = metric.score(output.mean[known], case.truth[known], usable[known]) if known else NOTHING
                 found[group, name] = some
-        indices = metrics.index_scores(output.mean, case.truth, usable)
+        indices = scores.index_scores(output.mean, case.truth, usable)
         found |= {("all", name): getattr(indices[index], part) for name, (index, part) in INDICES.items()}
     return found
 

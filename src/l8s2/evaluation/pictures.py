@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from l8s2.arrays import Float, Mask, enlarge
 from l8s2.evaluation.cases import Case
-from l8s2.evaluation.catalogue import GROUPS
 from l8s2.evaluation.evaluate import Output, Scored
-from l8s2.tiling import Float, Mask, enlarge
+from l8s2.evaluation.metric_table import GROUPS
 
 WORST = 12
 """Images of which pictures are kept."""

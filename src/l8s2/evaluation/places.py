@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from l8s2.data.dataset import Sample, on_lattice, stood_in
+from l8s2.arrays import Mask, dilate, enlarge, fill_missing
+from l8s2.datasets.sample import Sample, on_lattice, stood_in
 from l8s2.evaluation.baselines import bicubic
-from l8s2.evaluation.metrics import rmse
-from l8s2.evaluation.uncertainty import coverage, error_correlation
+from l8s2.metrics.scores import rmse
+from l8s2.metrics.uncertainty import coverage, error_correlation
+from l8s2.optics import Float
 from l8s2.sensors import BANDS
 from l8s2.simulate import Conditions, observe
-from l8s2.simulate.optics import Float
-from l8s2.tiling import Mask, dilate, enlarge, fill_missing
 
 BORDER = 18
 """10 m pixels at the border of an image, and around missing ones, that never count."""

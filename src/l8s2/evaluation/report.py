@@ -8,11 +8,11 @@ from html import escape
 from typing import Any
 
 from l8s2.evaluation import tables
-from l8s2.evaluation.catalogue import CALIBRATION, GROUPS, MEANING, VISIBLE
 from l8s2.evaluation.evaluate import Scored
-from l8s2.evaluation.metrics import NOTHING
+from l8s2.evaluation.metric_table import CALIBRATION, GROUPS, MEANING, VISIBLE
 from l8s2.evaluation.pictures import Shown, calibration_svg
 from l8s2.evaluation.tables import Averages, means, place_means, shown
+from l8s2.metrics.scores import NOTHING
 from l8s2.sensors import BAND_NAMES
 
 _BANDS = (*BAND_NAMES, *GROUPS, VISIBLE)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from l8s2 import __version__, predictors
+from l8s2._version import __version__
 from l8s2.errors import InputError
 from l8s2.evaluation import tables
 from l8s2.evaluation.baselines import BASELINES
@@ -15,7 +15,9 @@ from l8s2.evaluation.cases import gather
 from l8s2.evaluation.evaluate import evaluate
 from l8s2.evaluation.pictures import Gallery
 from l8s2.evaluation.report import report
-from l8s2.whole_folder import WholeFolder, fsync
+from l8s2.files import WholeFolder, fsync
+from l8s2.predictors.load import load_model
+from l8s2.predictors.protocol import Predictor
 
 MARK = "scores.json"
 """The file by which a folder is known as one of ours."""
@@ -98,11 +100,11 @@ def _write(folder: WholeFolder, files: dict[str, str]) -> None:
         raise InputError(f"{folder.folder}: cannot be written ({error.strerror}); give another output folder") from None
 
 
-def _loaded(models: Sequence[str]) -> dict[str, predictors.Predictor]:
+def _loaded(models: Sequence[str]) -> dict[str, Predictor]:
     """By the names they have in tables."""
-    found: dict[str, predictors.Predictor] = {}
+    found: dict[str, Predictor] = {}
     for model in models:
-        predictor = predictors.load_model(model)
+        predictor = load_model(model)
         if predictor.name in found or predictor.name in BASELINES:
             raise InputError(
                 f"--model {model}: another is called {predictor.name} too; give it once, or rename the file"

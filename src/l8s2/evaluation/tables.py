@@ -9,9 +9,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from l8s2.evaluation.catalogue import MEANING, VISIBLE
 from l8s2.evaluation.evaluate import Record, Scored, mean_score
-from l8s2.evaluation.metrics import NOTHING, Score
+from l8s2.evaluation.metric_table import MEANING, VISIBLE
+from l8s2.metrics.scores import NOTHING, Score
 
 Averages = dict[str, dict[tuple[str, str], Score]]
 """Model -> (bands, metric) -> mean."""

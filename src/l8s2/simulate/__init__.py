@@ -1,6 +1,5 @@
-"""From Sentinel-2 truth to what Landsat OLI would have seen of it."""
+"""What Landsat OLI would have seen of a Sentinel-2 image, and made-up landscapes to try it on."""
 
-from l8s2.simulate.optics import resample, sampling_matrix
 from l8s2.simulate.sensor import Conditions, Observation, observe, sentinel2_stack
 
-__all__ = ["Conditions", "Observation", "observe", "resample", "sampling_matrix", "sentinel2_stack"]
+__all__ = ["Conditions", "Observation", "observe", "sentinel2_stack"]

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l8s2 import sensors
-from l8s2.simulate.optics import Float, resample
+from l8s2.optics import Float, resample
+from l8s2.sensors import extra_blur
 
 _GSD = sensors.OUTPUT_GSD
 
@@ -165,11 +166,6 @@ def observe(
     ms = ms + conditions.noise * _noise(ms, typical, snr, rng)
     pan = pan + conditions.noise * _noise(pan, sensors.PAN_TYPICAL_REFLECTANCE, sensors.PAN_SNR, rng)
     return Observation(ms=ms.astype(np.float32), pan=pan.astype(np.float32), conditions=conditions)
-
-
-def extra_blur(oli_sigma: float, msi_sigma: float) -> float:
-    """Blur in 10 m pixels that turns a Sentinel-2 point spread function into OLI's; both sigmas in metres."""
-    return float(np.sqrt(max(oli_sigma**2 - msi_sigma**2, 0.0))) / _GSD
 
 
 def _noise(

@@ -1,1 +1,1 @@
-"""Training on simulated pairs. Needs the extra ``torch``."""
+"""Networks trained and fine-tuned on simulated and on real pairs. Needs the extra ``train``."""

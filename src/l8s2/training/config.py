@@ -25,7 +25,7 @@ class Model(Section):
     """What is trained: an architecture from scratch, or a model that is there."""
 
     architecture: str | None = None
-    """``Compact``, ``UNet`` or ``package.module:Class``, as ``l8s2.models.build``."""
+    """``Compact``, ``UNet`` or ``package.module:Class``, as ``l8s2.networks.build``."""
     config: dict[str, Any] = {}
     """Its own configuration."""
     start: str | None = None

@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from l8s2 import __version__
-from l8s2.data.dataset import kind_of, open_pairs
+from l8s2._version import __version__
+from l8s2.datasets.open import kind_of, open_pairs
 from l8s2.errors import InputError
 from l8s2.evaluation.calibration import error_ratios, simulated
 from l8s2.evaluation.places import Observed, PlaceScore, of_pair
-from l8s2.model_folder import save_model_folder
-from l8s2.models import Compact
+from l8s2.metrics.uncertainty import Z_90
+from l8s2.models.folder import save_model_folder
+from l8s2.networks import Compact
 from l8s2.sensors import BAND_NAMES
 from l8s2.training.config import RunConfig, Simulated, parse
 from l8s2.training.loop import Report, train
-from l8s2.training.pairs import PairCrops
+from l8s2.training.pair_crops import PairCrops
 from l8s2.training.run_folder import RunFolder, read_checkpoint
 from l8s2.training.sources import Prepared, prepare, split
 from l8s2.training.start import begin
 from l8s2.training.validation import Trained, band_means, validate
-from l8s2.trust import Z_90
 
 SIMULATED = "simulated with the nominal sensor"
 """What is compared on, where it is not real pairs."""

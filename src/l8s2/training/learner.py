@@ -13,10 +13,10 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from l8s2.errors import InputError
-from l8s2.models import Compact, CompactConfig, OnLattice
+from l8s2.networks import Compact, CompactConfig, OnLattice
+from l8s2.simulate.crops import Batch
 from l8s2.training import losses
 from l8s2.training.config import RunConfig
-from l8s2.training.imagery import Batch
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 Reference = Callable[[Tensor, Tensor], Tensor]
@@ -108,7 +108,7 @@ class Learner:
         mean, sigma = self.model(ms, batch.get("pan") if at_10m or self.network.uses_pan else None)
         if mean.shape != truth.shape:
             raise InputError(
-                f"the network answers {tuple(mean.shape)} where the truth is {tuple(truth.shape)}; see the contract in l8s2.models"
+                f"the network answers {tuple(mean.shape)} where the truth is {tuple(truth.shape)}; see the contract in l8s2.networks"
             )
         if sigma is not None and not losses.trains_sigma(self.config.loss.kind):
             raise InputError(

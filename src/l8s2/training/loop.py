@@ -14,9 +14,9 @@ import torch
 import yaml
 from accelerate.utils import gather_object
 
-from l8s2 import __version__
+from l8s2._version import __version__
 from l8s2.errors import InputError
-from l8s2.model_folder import save_model_folder
+from l8s2.models.folder import save_model_folder
 from l8s2.sensors import BAND_NAMES
 from l8s2.training.config import RunConfig
 from l8s2.training.learner import Learner

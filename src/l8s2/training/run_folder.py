@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from l8s2.errors import InputError
-from l8s2.whole_folder import whole_file
+from l8s2.files import whole_file
 
 FREE = {
     *("data.simulated.folder", "data.pairs.folder", "data.published.csv_path", "data.published.patch_path"),

@@ -14,12 +14,13 @@ from typing import Protocol
 
 import numpy as np
 
-from l8s2.data.dataset import Pairs
-from l8s2.data.published import Patch, Patches
+from l8s2.datasets.published import Patch, Patches
+from l8s2.datasets.sample import Pairs
 from l8s2.errors import InputError
+from l8s2.simulate.archives import Image, load, load_folder
+from l8s2.simulate.crops import Batch, Crops
 from l8s2.training.config import Data, Published, Simulated
-from l8s2.training.imagery import Batch, Crops, Image, load, load_folder
-from l8s2.training.pairs import PairCrops, open_sides, shuffled
+from l8s2.training.pair_crops import PairCrops, open_sides, shuffled
 
 HELD_OUT = 0.25
 """Share of the rows of a place, the lowest ones, that ``strips`` holds out."""

@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from l8s2.errors import InputError
-from l8s2.model_names import located
-from l8s2.models import OnLattice, build
+from l8s2.models.names import located
+from l8s2.networks import OnLattice, build
 from l8s2.training.config import Model
 from l8s2.training.run_folder import read_checkpoint
 
@@ -43,7 +43,7 @@ def begin(model: Model) -> tuple[nn.Module, str, dict[str, Any]]:
 def _stored(name: str) -> tuple[nn.Module, str, dict[str, Any]]:
     path = located(name)
     if path.suffix == ".onnx":
-        from l8s2.onnx_files import read_compact
+        from l8s2.models.onnx_export import read_compact
 
         return read_compact(path), "Compact", {}
     if path.suffix == ".pt":
@@ -51,7 +51,7 @@ def _stored(name: str) -> tuple[nn.Module, str, dict[str, Any]]:
         network = build(state["architecture"], state["model_config"])
         network.load_state_dict(state["average"])
         return network, state["architecture"], state["model_config"]
-    from l8s2.model_folder import open_model_folder
+    from l8s2.models.folder import open_model_folder
 
     stored = open_model_folder(path)
     network = build(stored.architecture, stored.config)

@@ -11,12 +11,12 @@ import torch
 from PIL import Image as Picture
 from torch import nn
 
-from l8s2.data.published import Patches
+from l8s2.arrays import Float, fill_missing
+from l8s2.datasets.published import Patches
 from l8s2.evaluation.baselines import bicubic
-from l8s2.evaluation.metrics import rmse
 from l8s2.evaluation.places import PlaceScore, of_pair, score, score_image, simulate_place, validation_conditions
+from l8s2.metrics.scores import rmse
 from l8s2.sensors import BANDS
-from l8s2.tiling import Float, fill_missing
 from l8s2.training.sources import Prepared
 
 PICTURE = 240

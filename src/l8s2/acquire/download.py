@@ -1,0 +1,290 @@
+"""Whole files by http, with patience: resumed, signed anew, verified, and under their names only when whole."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from l8s2._version import __version__
+from l8s2.errors import InputError
+from l8s2.files import fsync
+from l8s2.progress import Progress
+
+ATTEMPTS = 6
+"""Without any progress."""
+BACKOFF, LONGEST_WAIT = 1.0, 60.0
+"""Seconds after the first failure, doubled each time; no longer than this, whatever a server asks for."""
+TIMEOUT = (10.0, 60.0)
+"""Seconds to connect, seconds between two bytes."""
+CHUNK = 1 << 16
+"""Bytes; as many may be lost when a connection ends."""
+AGENT = {"User-Agent": f"l8s2/{__version__}"}
+
+Address = Callable[[bool], str]
+"""Gives where something can be read now; True: signed anew."""
+T = TypeVar("T")
+
+_REFUSED = "check the credentials (l8s2 doctor), and that their owner may read it"
+
+_HASHES = {"12": hashlib.sha256, "13": hashlib.sha512, "d501": hashlib.md5}
+"""By the code of a multihash (https://multiformats.io/multihash/)."""
+
+
+class Stopped(Exception):
+    """Whoever wants the files has given up."""
+
+
+class Watch:
+    """Tells somebody how far files are that several threads fetch, and can be stopped by them."""
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        """``progress``: told of bytes."""
+        self._progress, self._lock, self._stopped = progress, threading.Lock(), threading.Event()
+        self._done = self._wanted = 0
+
+    def advance(self, more: int, wanted: int = 0) -> None:
+        """So many bytes more are there, so many more are wanted in all. Raises Stopped."""
+        with self._lock:
+            self._done, self._wanted = self._done + more, self._wanted + wanted
+            if self._progress is not None and self._wanted > 0:
+                self._progress(self._done, self._wanted, "fetching")
+        self.pause(0)
+
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises Stopped, at once."""
+        if self._stopped.wait(seconds):
+            raise Stopped
+
+    def stop(self) -> None:
+        """All that fetch end soon."""
+        self._stopped.set()
+
+
+class Transient(Exception):
+    """May go well another time."""
+
+    def __init__(
+        self, why: str, *, wait: float | None = None, refused: bool = False, moved_on: bool = False, once: bool = False
+    ) -> None:
+        """Describe a failure.
+
+        Args:
+            why: in a few words.
+            wait: seconds that the server asks for.
+            refused: the address is no longer good.
+            moved_on: more is there than before, so all counts anew.
+            once: another attempt, but no more.
+        """
+        super().__init__(why)
+        self.wait, self.refused, self.moved_on, self.once = wait, refused, moved_on, once
+
+
+def persistently(name: str, attempt: Callable[[bool], T], watch: Watch) -> T:
+    """Attempt until it goes well.
+
+    Args:
+        name: for messages.
+        attempt: given whether the address is to be signed anew; raises ``Transient`` for what may go well another time.
+        watch: may stop it.
+
+    Raises InputError when it does not in ATTEMPTS, or is refused twice in a row.
+    """
+    failed, refused, once = 0, False, False
+    while True:
+        try:
+            return attempt(refused)
+        except Transient as error:
+            if error.moved_on:
+                failed, refused, once = 0, False, False
+            failed += 1
+            if failed >= ATTEMPTS or (error.refused and refused) or (error.once and once):
+                tried = f" after {failed} attempts" if failed > 1 else ""
+                remedy = _REFUSED if error.refused else "try again later, what is there is kept"
+                raise InputError(f"{name}: {error}{tried}; {remedy}") from None
+            wait = 0.0 if error.refused else error.wait or BACKOFF * 2 ** (failed - 1)
+            refused, once = error.refused, once or error.once
+            watch.pause(min(wait, LONGEST_WAIT))
+
+
+def download(
+    address: Address,
+    path: Path,
+    *,
+    checksum: str | None = None,
+    check: Callable[[Path], None] | None = None,
+    watch: Watch | None = None,
+) -> None:
+    """Fetch a file, unless it is there. While it grows it is ``.<name>.part``, from which the next attempt, or run, goes on.
+
+    Args:
+        address: where it is.
+        path: that is to appear.
+        checksum: multihash in hexadecimal, as STAC's ``file:checksum``; sha2-256, sha2-512 or md5 are verified.
+        check: raises InputError for a file that is not what it should be.
+        watch: told of progress; may stop it.
+
+    Raises InputError where the file cannot be had, is not what it should be, or cannot be written.
+    """
+    if path.exists():
+        return
+    watch = watch or Watch()
+    part, tag = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.etag")
+
+    def attempt(fresh: bool) -> None:
+        place = address(fresh)
+        try:
+            if "://" in place:
+                _get(place, part, tag, path.name, watch)
+            else:
+                shutil.copyfile(place, part)
+            damage = _damage(part, path.name, checksum, check)
+            if not damage:
+                fsync(part)
+                part.replace(path)
+        except OSError as error:
+            raise InputError(
+                f"{path.name}: {error.strerror or error} ({path.parent}); mend that, then run it again"
+            ) from None
+        if damage:
+            part.unlink()
+            raise Transient(damage, once=True)
+
+    persistently(path.name, attempt, watch)
+    tag.unlink(missing_ok=True)
+    fsync(path.parent)
+
+
+def load_client() -> None:
+    """Load what asks servers, before threads do: it settles warnings, which they keep each other from. Raises InputError."""
+    try:
+        import requests  # noqa: F401
+    except ImportError:
+        raise InputError("fetching needs requests; install it with: pip install 'l8s2[stac]'") from None
+
+
+def probe(place: str, name: str) -> None:
+    """Ask for one byte, to learn what is the matter with an address; raises as ``answer_of`` does, or returns."""
+    with answer_of(place, name, {"Range": "bytes=0-0"}):
+        pass
+
+
+def read(place: str, headers: dict[str, str]) -> bytes:
+    """A small answer; raises as ``answer_of`` does."""
+    import requests
+
+    try:
+        with answer_of(place, place, headers) as answer:
+            content: bytes = answer.content
+            return content
+    except requests.RequestException as error:
+        raise Transient(_plain(error)) from None
+
+
+def answer_of(place: str, name: str, headers: dict[str, str]) -> Any:
+    """A server's answer with a file, or a part of it (206; 416: there is no such part), still to be read.
+
+    Raises Transient for what may go well another time, InputError for what will not.
+    """
+    import requests
+
+    try:
+        answer = requests.get(
+            place, headers={"Accept-Encoding": "identity", **AGENT, **headers}, stream=True, timeout=TIMEOUT
+        )
+    except requests.RequestException as error:
+        raise Transient(_plain(error)) from None
+    status, page = answer.status_code, answer.headers.get("Content-Type", "").startswith("text/html")
+    if status in (200, 206, 416) and not page:
+        return answer
+    answer.close()
+    if page and status < 400:
+        raise Transient("a web page instead of the file (a login?)", refused=True)
+    if status in (400, 401, 403):  # 400: so S3 says that a session has ended
+        raise Transient(f"access refused ({status})", refused=True)
+    if status in (408, 425, 429) or status >= 500 or status < 400:
+        asked = answer.headers.get("Retry-After", "")
+        raise Transient(f"the server fails ({status})", wait=float(asked) if asked.isdigit() else None)
+    raise InputError(f"{name}: not there ({status}); search again, it may have been replaced")
+
+
+def _get(place: str, part: Path, tag: Path, name: str, watch: Watch) -> None:
+    """Append to a part what is missing; from the beginning where the file is another one by now."""
+    import requests
+
+    have = (
+        max(part.stat().st_size - 1, 0) if part.exists() and tag.exists() else 0
+    )  # a byte is left even of a whole one
+    known = tag.read_text("ascii") if have else ""
+    with answer_of(place, name, {"Range": f"bytes={have}-", "If-Range": known} if have else {}) as answer:
+        etag, encoded = answer.headers.get("ETag", ""), "Content-Encoding" in answer.headers
+        if answer.status_code != 200:  # not every server knows If-Range
+            start = answer.headers.get("Content-Range", "")
+            if not have or etag != known or encoded or not start.startswith(f"bytes {have}-"):
+                tag.unlink(missing_ok=True)
+                raise Transient("it has changed on the server")
+        else:
+            have = 0
+        length = answer.headers.get("Content-Length", "")
+        total = have + int(length) if length.isdigit() and not encoded else None
+        watch.advance(have, total or have)
+        done = have
+        try:
+            with part.open("r+b" if have else "wb") as file:
+                file.seek(have)
+                if not have:
+                    tag.unlink(missing_ok=True)
+                    if re.fullmatch(r'"[!-~]*"', etag) and not encoded:
+                        tag.write_text(etag, "ascii")
+                for chunk in answer.iter_content(CHUNK):
+                    watch.pause(0)
+                    file.write(chunk)
+                    done += len(chunk)
+                    watch.advance(len(chunk))
+        except requests.RequestException as error:
+            watch.advance(-done, -(total or have))
+            raise Transient(_plain(error), moved_on=done > have) from None
+    if total is not None and done < total:
+        watch.advance(-done, -total)
+        raise Transient("the connection was dropped", moved_on=done > have)
+
+
+def _damage(part: Path, name: str, checksum: str | None, check: Callable[[Path], None] | None) -> str | None:
+    """What is wrong with a file that came whole, in a few words."""
+    with part.open("rb") as file:
+        if file.read(64).lstrip().lower().startswith((b"<!doctype", b"<html")):
+            return "a web page instead of the file (a login?)"
+    if checksum and not _matches(part, checksum.lower()):
+        return "its checksum is not that of the catalogue"
+    try:
+        if check is not None:
+            check(part)
+    except InputError as error:
+        return str(error).removeprefix(f"{name}: ").split(";")[0]
+    return None
+
+
+def _matches(path: Path, checksum: str) -> bool:
+    """Whether a file has a multihash; True for kinds that are not known."""
+    for code, kind in _HASHES.items():
+        digits = checksum.removeprefix(code)
+        length = f"{kind().digest_size:02x}"
+        if digits != checksum and digits.startswith(length) and len(digits) == 2 + 2 * kind().digest_size:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, kind).hexdigest() == digits[2:]
+    return True
+
+
+def _plain(error: Exception) -> str:
+    """What went wrong with a connection."""
+    text = str(error)
+    words = {
+        "timed out": "no answer in time",
+        "refused": "connection refused",
+        "resolve": "no such host, or no network",
+    }
+    return next((plain for word, plain in words.items() if word in text), "the connection was dropped")

@@ -1,0 +1,238 @@
+"""Scenes of catalogues as folders of files, whole or the window of an area, on their native grids."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import threading
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from urllib.parse import urlsplit
+
+from l8s2.acquire.access import Access
+from l8s2.acquire.download import Watch, download, load_client
+from l8s2.acquire.windows import BBox, Outside, Window, check_decodes, download_window
+from l8s2.catalogs.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2
+from l8s2.catalogs.footprints import common, rectangle
+from l8s2.catalogs.items import SceneItem, item_text
+from l8s2.errors import InputError
+from l8s2.files import lock_folder, write_whole
+from l8s2.landsat.layout import products_in
+from l8s2.landsat.mtl import parse_mtl
+from l8s2.progress import Progress
+
+MARGIN = 2000.0
+"""Metres around a window: what networks and registration look at beyond it."""
+THREADS = 4
+"""Files at a time."""
+PATIENCE = 1.0
+"""Seconds that these have to end once they are stopped; nothing that comes later is written."""
+LARGEST_MTL = 16 << 20
+"""Bytes; no more of it is read."""
+SCENE, WINDOW = "scene.json", "window.json"
+"""Beside the files: the scene as its catalogue describes it, written last; and what is fetched of it, written first."""
+_NAMES = {"qa_pixel": "QA_PIXEL", "qa_radsat": "QA_RADSAT", "pan": "B8"}
+
+
+class FetchError(InputError):
+    """A scene that could not be had whole. What was fetched of it stays."""
+
+    def __init__(self, scene: str, failures: list[str]) -> None:
+        """``failures``: a line for each file."""
+        more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
+        super().__init__(f"{scene}: {failures[0]}{more}")
+        self.failures = tuple(failures)
+
+
+def fetch_scene(
+    item: SceneItem,
+    directory: Path,
+    access: Access,
+    *,
+    bbox: BBox | None = None,
+    margin: float = MARGIN,
+    progress: Progress | None = None,
+) -> Path:
+    """Fetch a scene into ``directory/<product id>``, unless it is there; returns that folder.
+
+    Landsat's files have their USGS names. Sentinel-2's are ``B02.tif`` .. ``B12.tif`` and ``SCL.tif``, digital numbers. A product
+    of USGS that lies in ``directory`` already, as a folder or archive by its id, is taken as it is. What is there of a scene that
+    was interrupted is not fetched again.
+
+    Args:
+        item: Landsat Level 2 or Level 1 (its pan band), or Sentinel-2.
+        directory: in which the folder lies.
+        access: gives addresses.
+        bbox: only the pixels that touch this area: west, south, east, north, WGS 84 degrees; west > east crosses the
+            antimeridian. They are those of the whole files, on the same grid.
+        margin: metres around it.
+        progress: told of bytes.
+
+    Raises FetchError, an InputError with ``failures``, a line for each file that could not be had; Outside, another one, where
+    the scene has no pixel in the area, and nothing of it is left then; InputError where the folder
+    holds another window or another process is at it.
+    """
+    folder, window = directory / item.product, None if bbox is None else Window((*bbox,), margin)
+    if item.kind != SENTINEL2 and (there := _delivered(item, directory)):
+        return there
+    if _is_whole(folder, item, window):
+        return folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); give another folder") from None
+    with lock_folder(folder) as mine:
+        if not mine:
+            raise InputError(f"{folder}: another process is fetching it; wait for that, or give another folder")
+        if window and not (folder / WINDOW).exists() and any(folder.glob("[!.]*")):
+            raise InputError(f"{folder}: holds files that are not of this window; give another folder")
+        if _is_whole(folder, item, window):  # another process was faster
+            return folder
+        write_whole(folder / WINDOW, json.dumps({**_source(item), "window": window and window._asdict()}) + "\n")
+        try:
+            failures = _files(item, folder, access, window, progress)
+        except Outside as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise Outside(item.id, error.bbox) from None
+        if failures:
+            raise FetchError(item.id, failures)
+        write_whole(folder / SCENE, item_text(item))
+    return folder
+
+
+def holds(path: Path, item: SceneItem, bbox: BBox) -> bool:
+    """Whether a folder or archive has all that is needed of a scene in an area: as fetched, or of Landsat as USGS delivers it."""
+    try:
+        part = json.loads((path / WINDOW).read_text(encoding="utf-8"))["window"]
+    except (FileNotFoundError, NotADirectoryError):
+        return (path / SCENE).exists() if item.kind == SENTINEL2 else _is_delivered(path, item)
+    except (ValueError, KeyError, TypeError, OSError):
+        return False
+    if not (path / SCENE).exists():
+        return False
+    wanted = rectangle(bbox)
+    return part is None or common(wanted, rectangle((*part["bbox"],))).area >= 0.999 * wanted.area
+
+
+def _delivered(item: SceneItem, directory: Path) -> Path | None:
+    """A product as USGS delivers it, folder or archive, with all that is needed; None where there is none."""
+    paths = [directory / f"{item.product}{ending}" for ending in ("", ".tar", ".tar.gz", ".tgz")]
+    return next((path for path in paths if not (path / WINDOW).exists() and _is_delivered(path, item)), None)
+
+
+def _is_delivered(path: Path, item: SceneItem) -> bool:
+    needed = {_usgs_part(name) for name in REQUIRED[item.kind]}
+    return path.exists() and any(needed <= set(product.parts) for product in products_in(path))
+
+
+def _source(item: SceneItem) -> dict[str, str]:
+    """Where files are from: the archives of two catalogues differ, such as in the offset of Sentinel-2."""
+    return {"catalog": item.catalog, "collection": item.collection, "id": item.id}
+
+
+def _is_whole(folder: Path, item: SceneItem, window: Window | None) -> bool:
+    """Whether a folder has as much of a scene as is wanted.
+
+    Raises InputError where it has another window of it, or is from another catalogue.
+    """
+    try:
+        stored = json.loads((folder / WINDOW).read_text(encoding="utf-8"))
+        source = {name: stored[name] for name in _source(item)}
+        has = stored["window"] and Window((*stored["window"]["bbox"],), stored["window"]["margin"])
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (ValueError, KeyError, TypeError, OSError):
+        raise InputError(f"{folder / WINDOW}: damaged; delete the folder and fetch the scene again") from None
+    whole, remedy = (folder / SCENE).exists(), "or what is there of it; give another folder, or delete it"
+    if item.kind == SENTINEL2 and source != _source(item):  # Landsat's files are the same everywhere
+        raise InputError(f"{folder}: holds the scene as {source['catalog']} {source['collection']} has it, {remedy}")
+    if has != window and not (has is None and whole):
+        held = "the whole scene" if has is None else f"the window {' '.join(f'{v:g}' for v in has.bbox)}"
+        raise InputError(f"{folder}: holds {held}, {remedy}")
+    return whole
+
+
+def _files(
+    item: SceneItem, folder: Path, access: Access, window: Window | None, progress: Progress | None
+) -> list[str]:
+    """Fetch every file that is not there; a line for each that cannot be had."""
+    load_client()
+    watch, names = Watch(progress), [name for name in item.assets if name != "metadata"]
+    todo: SimpleQueue[str] = SimpleQueue()
+    ended: SimpleQueue[str | BaseException | None] = SimpleQueue()
+
+    def work() -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                name = todo.get_nowait()
+                try:
+                    ended.put(_file(item, name, folder, access, window, watch))
+                except BaseException as error:
+                    ended.put(error)
+
+    for name in names:
+        todo.put(name)
+    # no pool: Python waits for its threads at the end, as long as a server that says nothing may take
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    lines = []
+    try:
+        for result in (ended.get() for _ in names):
+            if isinstance(result, BaseException):
+                raise result
+            lines.append(result)
+    except BaseException:
+        watch.stop()
+        for thread in threads:
+            thread.join(PATIENCE / THREADS)
+        raise
+    return sorted(line for line in lines if line)
+
+
+def _file(item: SceneItem, name: str, folder: Path, access: Access, window: Window | None, watch: Watch) -> str | None:
+    """Fetch one file; returns a line where that fails."""
+    path, asset = folder / file_name(item, name), item.assets[name]
+
+    def address(fresh: bool) -> str:
+        return access.address(item, name, fresh=fresh)
+
+    try:
+        if name == "mtl":
+            download(address, path, checksum=asset.checksum, check=partial(_check_mtl, name=path.name), watch=watch)
+        elif window is not None or _suffix(item, name) == ".jp2":
+            download_window(address, path, window, watch)
+        else:
+            download(address, path, checksum=asset.checksum, check=partial(check_decodes, name=path.name), watch=watch)
+    except Outside:  # so are all the others
+        raise
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _check_mtl(path: Path, name: str) -> None:
+    """Raises InputError for a file that is no MTL."""
+    with path.open("rb") as file:
+        parse_mtl(file.read(LARGEST_MTL), name)
+
+
+def file_name(item: SceneItem, name: str) -> str:
+    """What the file of an asset is called in the folder of its scene."""
+    if item.kind == SENTINEL2:
+        return "SCL.tif" if name == "scl" else f"{ASSETS[SENTINEL2][name][1]}.tif"
+    ending = _suffix(item, name) if name == "mtl" else ".TIF"
+    return f"{item.product}_{_usgs_part(name)}{ending}"
+
+
+def _usgs_part(name: str) -> str:
+    if name in ASSETS[LANDSAT_L2] and name not in (*_NAMES, "mtl"):
+        return ASSETS[LANDSAT_L2][name][1].removesuffix(".TIF")
+    return _NAMES.get(name, name.upper())
+
+
+def _suffix(item: SceneItem, name: str) -> str:
+    return os.path.splitext(urlsplit(item.assets[name].href).path)[1].lower()

@@ -1,0 +1,42 @@
+"""What a product holds, what it lacks, and how well its pan fits its MS bands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from l8s2 import grid
+from l8s2.grid import footprint
+from l8s2.landsat.pan_shift import measure_pan_shift
+from l8s2.landsat.scene import open_scene
+from l8s2.sensors import BANDS, OUTPUT_GSD
+
+
+def describe_product(path: str | Path, pan: str | Path | None = None) -> dict[str, Any]:
+    """Everything ``l8s2 info`` shows, as plain values. Raises InputError as open_scene does."""
+    with open_scene(path, pan) as scene:
+        box = scene.geobox
+        output = grid.output_geobox(box)
+        metadata = scene.metadata
+        return {
+            "product": scene.product_id,
+            "satellite": f"Landsat {scene.name.satellite}",
+            "acquired": (metadata.acquired if metadata and metadata.acquired else scene.name.acquired).isoformat(),
+            "path_row": f"{scene.name.path:03d}/{scene.name.row:03d}",
+            "sun_elevation": scene.sun_elevation,
+            "bands": {band.name: band.landsat for band in BANDS},
+            "qa_pixel": scene.qa_pixel is not None,
+            "qa_radsat": scene.qa_radsat is not None,
+            "mtl": metadata is not None,
+            "pan": scene.pan_id,
+            "crs": f"EPSG:{box.crs.epsg}" if box.crs and box.crs.epsg else str(box.crs),
+            "shape_30m": list(scene.shape),
+            "bbox_wgs84": [round(v, 5) for v in footprint(box)[1]],
+            "lattice_misfit_px": round(grid.lattice_misfit(box), 4),
+            "output_crs": f"EPSG:{grid.epsg(output.crs)}",
+            "output_shape_10m": list(output.shape),
+            "output_upper_left": [output.affine.c, output.affine.f],
+            "output_gsd": OUTPUT_GSD,
+            "pan_shift": measure_pan_shift(scene),
+            "warnings": scene.warnings,
+        }

@@ -1,0 +1,127 @@
+"""What can be said of a product without any truth: against the 30 m input and against pan. Pure functions.
+
+``prediction`` is (6, 3h, 3w) reflectance on the 10 m block grid, ``ms`` (6, h, w) the input at 30 m, ``pan`` (2h, 2w) at
+15 m with pan[2r, 2c] centred on ms[:, r, c]. The mask is (h, w), MS pixels, True = usable; one that holds a value which
+is not finite, in any band or part of it, is not usable either. What lies under unusable pixels never counts: it is
+replaced by ``tiling.fill_missing`` before anything is blurred.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l8s2.arrays import dilate, enlarge, fill_missing
+from l8s2.metrics.detail import high_pass
+from l8s2.metrics.scores import Array, Mask, Score, correlation, rmse
+from l8s2.metrics.similarity import uiqi
+from l8s2.optics import Float, resample
+from l8s2.sensors import BANDS, OUTPUT_GSD, PAN_GSD, PAN_PSF_SIGMA, PAN_WEIGHTS, extra_blur
+
+REACH = 3
+"""MS pixels that OLI's point spread function reaches; so near to the border or to an unusable pixel nothing is compared."""
+WINDOW = 8
+"""MS pixels to the side of the windows of QNR."""
+_VISIBLE = slice(0, 3)
+
+
+class Qnr(NamedTuple):
+    """Quality with no reference; n counts the windows at 30 m behind each Q."""
+
+    qnr: Score
+    """``(1 - d_lambda) (1 - d_s)``, 1 is ideal."""
+    d_lambda: Score
+    """Spectral distortion, 0 is ideal."""
+    d_s: Score
+    """Spatial distortion, 0 is ideal."""
+
+
+def consistency(prediction: Array, ms: Array, mask: Mask) -> tuple[Score, ...]:
+    """RMS reflectance between the output as OLI would see it at 30 m and the input, one score per band.
+
+    The output goes through the Sentinel-2A band-pass and a Gaussian that makes OLI's point spread function of MSI's, both
+    from ``sensors.BANDS``, and is sampled at the MS centres. MS pixels within REACH of an unusable one or of the border do
+    not count.
+    """
+    usable = _usable(prediction, ms, mask)
+    fine = _as_oli(_filled(prediction, usable))
+    away = ~dilate(~usable, REACH)
+    away[:REACH] = away[-REACH:] = away[:, :REACH] = away[:, -REACH:] = False
+    rows, columns = (3 * np.arange(n) + 0.5 for n in mask.shape)
+    return tuple(
+        rmse(resample(image, rows, columns, extra_blur(band.oli_psf_sigma, band.msi_psf_sigma)), coarse, away)
+        for band, image, coarse in zip(BANDS, fine, ms, strict=True)
+    )
+
+
+def pan_correlation(prediction: Array, pan: Array, mask: Mask) -> Score:
+    """Correlation of the fine detail of the visible output with that of pan; n counts pan pixels.
+
+    The output is mixed with PAN_WEIGHTS and sampled at the centres of pan, both are high-passed by ``detail.high_pass``.
+    """
+    visible = prediction[_VISIBLE]
+    usable = mask & _whole(visible, mask.shape) & _whole(pan[None], mask.shape)
+    mixed = np.tensordot(np.array(PAN_WEIGHTS), _filled(visible, usable), axes=1)
+    ok = enlarge(usable, 2)
+    ours, theirs = (high_pass(image, ok, gsd=PAN_GSD) for image in (_at_pan(mixed, pan.shape), pan))
+    return correlation(ours, theirs, ok)
+
+
+def qnr(prediction: Array, ms: Array, pan: Array, mask: Mask) -> Qnr:
+    """Quality with no reference of blue, green and red (Alparone et al. 2008; all exponents 1).
+
+    ``d_lambda`` is the mean, over pairs of bands, of how much their Q differs between output and input; ``d_s`` the mean,
+    over bands, of how much the Q of band and pan differs between the scale of pan and that of the input. Q is
+    ``similarity.uiqi`` in windows of WINDOW MS pixels, so the same ground at 30, 15 and 10 m. The output goes through the
+    Sentinel-2A band-pass first; it is compared with pan at pan's centres; pan is brought to 30 m with OLI's point spread
+    function.
+    """
+    visible, coarse = prediction[_VISIBLE], ms[_VISIBLE]
+    usable = _usable(visible, coarse, mask) & _whole(pan[None], mask.shape)
+    fine = _as_oli(_filled(visible, usable))
+    at_pan = _at_pan(fine, pan.shape)
+    blur = extra_blur(float(np.mean([band.oli_psf_sigma for band in BANDS[_VISIBLE]])), PAN_PSF_SIGMA)
+    rows, columns = (2 * np.arange(n) for n in mask.shape)
+    coarse_pan = resample(_filled(pan[None], usable)[0], rows, columns, blur * OUTPUT_GSD / PAN_GSD)
+
+    def q(a: Array, b: Array) -> Score:
+        finer = a.shape[-1] // mask.shape[1]
+        return uiqi(a, b, enlarge(usable, finer), window=WINDOW * finer)
+
+    pairs = list(combinations(range(len(coarse)), 2))
+    n = q(coarse[0], coarse_pan).n
+    spectral = np.mean([abs(q(fine[i], fine[j]).value - q(coarse[i], coarse[j]).value) for i, j in pairs])
+    spatial = np.mean([abs(q(x, pan).value - q(y, coarse_pan).value) for x, y in zip(at_pan, coarse, strict=True)])
+    return Qnr(*(Score(float(x), n) for x in ((1 - spectral) * (1 - spatial), spectral, spatial)))
+
+
+def _usable(prediction: Array, ms: Array, mask: Mask) -> Mask:
+    return np.asarray(mask & np.isfinite(ms).all(axis=0) & _whole(prediction, mask.shape))
+
+
+def _whole(image: Array, shape: tuple[int, ...]) -> Mask:
+    """Of ``shape`` (h, w): the MS pixels in which every value of ``image`` (bands, f h, f w) is finite."""
+    h, w = shape
+    return np.asarray(np.isfinite(image).reshape(len(image), h, image.shape[1] // h, w, -1).all(axis=(0, 2, 4)))
+
+
+def _filled(image: Array, usable: Mask) -> Float:
+    """The image with everything under unusable MS pixels replaced by a guess."""
+    known = enlarge(usable, image.shape[-1] // usable.shape[-1])
+    return fill_missing(np.where(known, image, np.nan).astype(np.float32))
+
+
+def _as_oli(fine: Float) -> Float:
+    """As many of the six bands as there are, Sentinel-2A -> OLI band-pass."""
+    a, b = np.array([band.band_pass["S2A"] for band in BANDS[: len(fine)]], dtype=np.float32).T[:, :, None, None]
+    result: Float = fine * a + b
+    return result
+
+
+def _at_pan(fine: NDArray[np.floating], shape: tuple[int, ...]) -> Float:
+    """The 10 m grid sampled at the centres of pan, nothing blurred."""
+    rows, columns = (1.5 * np.arange(n) + 0.5 for n in shape)
+    return resample(fine.astype(np.float32), rows, columns, 0.0)

@@ -1,0 +1,94 @@
+"""Sentinel-2 bands on their own grids, and on any other of their zone, blurred and resampled in one step. Pure numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+
+from l8s2 import grid
+from l8s2.arrays import Float, fill_missing
+from l8s2.errors import InputError
+from l8s2.optics import resample
+from l8s2.sensors import BANDS, OUTPUT_GSD, extra_blur
+
+_REACH = 16
+"""Pixels that band-limited interpolation looks at to each side."""
+_HOLE = 0.02
+"""Share of missing ground from which a pixel is missing."""
+
+
+class Raster(NamedTuple):
+    """One band of Sentinel-2 on its own grid."""
+
+    values: Float
+    """(h, w) reflectance; NaN is missing or not to be used."""
+    box: GeoBox
+    """North up, 10 or 20 m, UTM."""
+
+
+def as_landsat(
+    sentinel2: Sequence[Raster],
+    box: GeoBox,
+    *,
+    bands: Sequence[int] = range(len(BANDS)),
+    down: float = 0.0,
+    right: float = 0.0,
+) -> Float:
+    """What OLI would see on the MS grid ``box``, but for the band-pass: (bands, h, w), NaN is missing.
+
+    Args:
+        sentinel2: the six bands.
+        bands: which of them.
+        down, right: as for ``sample``.
+    """
+    blurs = [extra_blur(band.oli_psf_sigma, band.msi_psf_sigma) * OUTPUT_GSD for band in BANDS]
+    return np.stack([sample(sentinel2[b], box, down=down, right=right, sigma=blurs[b]) for b in bands])
+
+
+def sample(band: Raster, onto: GeoBox, *, down: float = 0.0, right: float = 0.0, sigma: float = 0.0) -> Float:
+    """A band on another grid of its zone, blurred and resampled in one step, band-limited.
+
+    Args:
+        onto: north up, in the band's zone (either name of it).
+        down, right: metres by which the band's content lies too far down and right.
+        sigma: standard deviation of the blur, metres.
+
+    Returns:
+        (h, w) of ``onto``, NaN where more than 2 % of what is looked at is missing. Where pixels fall on pixels and nothing is
+        blurred they are copied. Raises InputError for another zone.
+    """
+    ours, theirs = grid.landsat_convention(onto), grid.landsat_convention(band.box)
+    if ours.crs != theirs.crs:
+        raise InputError(
+            f"Sentinel-2 band in {band.box.crs}, Landsat in {onto.crs}; choose a tile of the same UTM zone"
+        )
+    a, b, gsd = ours.affine, theirs.affine, theirs.affine.a
+    rows = (b.f - a.f - a.e * (np.arange(ours.shape[0]) + 0.5) + down) / gsd - 0.5
+    columns = (a.c - b.c + a.a * (np.arange(ours.shape[1]) + 0.5) + right) / gsd - 0.5
+    blur = sigma / gsd
+    whole = [np.rint(at).astype(int) for at in (rows, columns)]
+    copied = not sigma and max(np.abs(at - w).max() for at, w in zip((rows, columns), whole, strict=True)) < 1e-6
+    reach = 0 if copied else max(_REACH, int(np.ceil(5 * blur)))
+    cut, starts = _cut(band.values, *((int(w.min()) - reach, int(w.max()) + reach + 1) for w in whole))
+    if copied:
+        return cut[np.ix_(*(w - s for w, s in zip(whole, starts, strict=True)))]
+    places = (rows - starts[0], columns - starts[1])
+    result = resample(fill_missing(cut[None])[0], *places, blur)
+    missing = ~np.isfinite(cut)
+    if missing.any():
+        result[resample(missing.astype(np.float32), *places, max(blur, 0.9)) > _HOLE] = np.nan
+    return result
+
+
+def _cut(values: Float, rows: tuple[int, int], columns: tuple[int, int]) -> tuple[Float, tuple[int, int]]:
+    """Rows and columns (first, end) of an image, NaN beyond it; and where they start."""
+    result = np.full((rows[1] - rows[0], columns[1] - columns[0]), np.nan, np.float32)
+    (top, bottom), (left, right) = (
+        (min(max(first, 0), n), min(max(end, 0), n))
+        for (first, end), n in zip((rows, columns), values.shape, strict=True)
+    )
+    result[top - rows[0] : bottom - rows[0], left - columns[0] : right - columns[0]] = values[top:bottom, left:right]
+    return result, (rows[0], columns[0])

@@ -1,0 +1,226 @@
+"""A set of patches in a folder, built by any number of processes, killed and resumed at will.
+
+    shards/<unit>.h5    the patches of one unit of work, a pair of scenes; appears whole or not at all
+    units.csv           one line for each pair, those without patches too, made from the shards
+    split.csv           which side each patch is on; only ever grows (see ``data.split``)
+    index.csv           one line for each patch, made from the two above
+
+A unit is claimed by a lock on the hidden file it grows in. The system lets go of the lock when the process ends, however it
+ends, and whoever comes next begins the unit anew. The folder must lie on a file system with locks.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from l8s2.errors import InputError
+from l8s2.files import fsync, lock_file, whole_file
+from l8s2.patches.patch import Patch
+from l8s2.patches.shard import COLUMNS, Reader, Table, patch_of, read_table, read_unit, table_type, write_shard
+from l8s2.patches.split import Place, Side, assign
+from l8s2.patches.split_strips import assign_strips, in_strips
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: one process at a time there
+    fcntl = None  # type: ignore[assignment]
+
+PUBLISHED = ("patch_id", "pair_path", "location", "date", "geometry", "pair_type", "ssim", "psnr", "Field_counts")
+"""First columns of the index, those of the published patches."""
+_UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
+_SPLIT = ("patch_id", "pair_type", "reason")
+
+
+class PatchSet:
+    """The patches in a folder, in the order of their ids. What is recorded after the first look is not seen: open it anew."""
+
+    def __init__(self, folder: Path) -> None:
+        """``folder`` need not exist yet for ``add``."""
+        self.folder, self.shards = folder, folder / "shards"
+        self._reader = Reader()
+        self._table: Table | None = None
+
+    def add(self, unit_id: str, patches: Iterable[Patch], unit: Mapping[str, Any] | None = None) -> bool:
+        """Record a unit, unless it is recorded already or another process is at it.
+
+        Args:
+            unit_id: what stands for the pair: letters, digits and ``. _ + -``, always the same for the same pair.
+            patches: of one shape, perhaps none; drawn one by one, and only where the unit is to be recorded.
+            unit: what is known of the pair as a whole, plain values for JSON; looked at when all patches were drawn.
+
+        Returns:
+            Whether it was. Where drawing a patch fails, nothing is recorded.
+        """
+        if not _UNIT.fullmatch(unit_id):
+            raise InputError(f"unit {unit_id!r}: must consist of up to 200 letters, digits and . _ + -; rename it")
+        if self.recorded(unit_id):
+            return False
+        self.shards.mkdir(parents=True, exist_ok=True)
+        shard, part = self._shard(unit_id), self.shards / f".{unit_id}.part"
+        with lock_file(part, wait=False) as mine:
+            if not mine:
+                return False
+            try:
+                if self.recorded(unit_id):  # by whoever had the lock before
+                    return False
+                write_shard(part, unit_id, patches, {} if unit is None else unit)
+                fsync(part)
+                part.rename(shard)
+                fsync(self.shards)
+            finally:
+                part.unlink(missing_ok=True)
+        self._table = None
+        return True
+
+    def recorded(self, unit_id: str) -> bool:
+        """Whether a unit is done."""
+        return self._shard(unit_id).exists()
+
+    def unit(self, unit_id: str) -> tuple[dict[str, Any], int]:
+        """What was recorded of a pair as a whole, and the number of its patches. Raises InputError for a damaged file."""
+        return read_unit(self._shard(unit_id))
+
+    def _shard(self, unit_id: str) -> Path:
+        return self.shards / f"{unit_id}.h5"
+
+    def units(self) -> list[str]:
+        """Every unit recorded, sorted; those without patches too."""
+        return sorted(path.stem for path in self.shards.glob("*.h5"))
+
+    @property
+    def facts(self) -> Table:
+        """One row for each patch: the columns of ``data.shard``, then ``unit``, and ``row`` in its file."""
+        if self._table is None:
+            self._table = self._gather()
+        return self._table
+
+    def _gather(self) -> Table:
+        self._check()
+        kind = np.dtype([*((name, table_type()[name]) for name in COLUMNS), ("unit", object), ("row", np.int64)])
+        parts = []
+        for unit in self.units():
+            rows = read_table(self._shard(unit))
+            part = np.empty(len(rows), kind)
+            for name in COLUMNS:
+                part[name] = rows[name]
+            part["unit"], part["row"] = unit, np.arange(len(rows))
+            parts.append(part)
+        table = np.concatenate(parts) if parts else np.empty(0, kind)
+        _, first = np.unique(table["patch_id"].astype(str), return_index=True)  # the same pair twice counts once
+        return np.asarray(table[first])
+
+    def _check(self) -> None:
+        if not self.shards.is_dir():
+            raise InputError(f"{self.folder}: no training set (no folder shards in it); give one that l8s2 has built")
+
+    def __len__(self) -> int:
+        return len(self.facts)
+
+    def read(self, index: int) -> Patch:
+        """Patch ``index`` in the order of the ids. Raises InputError where its file is damaged."""
+        row = self.facts[index]
+        return patch_of(self._reader.read(self._shard(row["unit"]), int(row["row"])), row)
+
+    def sides(self) -> dict[str, Side]:
+        """Patch id -> side, of all patches that were split so far. Raises InputError where the file is none of ours."""
+        path = self.folder / "split.csv"
+        if not path.exists():
+            return {}
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) != _SPLIT:
+                raise InputError(f"{path}: its columns are not {', '.join(_SPLIT)}; bring the file of l8s2 back")
+            return {row["patch_id"]: Side(row["pair_type"], row["reason"]) for row in reader}
+
+    def split(self, shares: Mapping[str, float], *, strips: bool = False, anew: bool = False) -> dict[str, Side]:
+        """Put every patch on a side, those that have one staying there, and write both CSV files.
+
+        Args:
+            shares: as for ``split.assign``.
+            strips: deal strips of ground, see ``strips``, not places; so it remains.
+            anew: forget the sides dealt so far.
+        """
+        with self._alone():
+            sides = {} if anew else self.sides()
+            columns = (self.facts[name] for name in ("patch_id", "location", "path_row", "bounds"))
+            if gone := sides.keys() - set(self.facts["patch_id"]):
+                raise InputError(
+                    f"{self.folder}: {len(gone)} patches of split.csv are not there, and their ground would be dealt again; resume the"
+                    " build, or give --anew to forget all sides"
+                )
+            places = [Place(a, b, c, tuple(d.tolist())) for a, b, c, d in zip(*columns, strict=True)]
+            sides |= (assign_strips if strips or in_strips(places, sides) else assign)(places, sides, shares)
+            lines = [(name, side.pair_type, side.reason) for name, side in sorted(sides.items())]
+            _write_csv(self.folder / "split.csv", _SPLIT, lines)
+            _write_csv(self.folder / "index.csv", *self.index())
+        return sides
+
+    def counts(self) -> dict[str, int]:
+        """Side -> patches on it, of those that are there."""
+        sides, there = self.sides(), set(self.facts["patch_id"])
+        return dict(sorted(Counter(side.pair_type for name, side in sides.items() if name in there).items()))
+
+    def write_index(self) -> Path:
+        """Write ``index.csv`` anew from everything recorded by now; the bytes depend on that alone."""
+        with self._alone():
+            return _write_csv(self.folder / "index.csv", *self.index())
+
+    def write_units(self, columns: Iterable[str]) -> Path:
+        """Write ``units.csv``, a line for each unit: its id, these of its facts, and the number of its patches."""
+        header = ["unit", *columns, "patches"]
+        with self._alone():
+            lines = []
+            for unit_id in self.units():
+                facts, count = self.unit(unit_id)
+                known = {**facts, "unit": unit_id, "patches": count}
+                lines.append(["" if known.get(name) is None else str(known[name]) for name in header])
+            return _write_csv(self.folder / "units.csv", header, lines)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else writes a CSV file; everything recorded by now is seen."""
+        self._check()
+        with lock_file(self.folder / ".lock", wait=True):
+            self._table = None
+            yield
+
+    def index(self) -> tuple[list[str], list[list[str]]]:
+        """Header and lines of the index, a line for each patch in the order of the ids."""
+        sides, facts = self.sides(), self.facts
+        cells = {name: [_text(value) for value in facts[name]] for name in facts.dtype.names or ()}
+        cells["pair_path"] = [f"shards/{unit}.h5" for unit in cells["unit"]]
+        cells["date"] = [time[:10] for time in cells["landsat_time"]]
+        cells["pair_type"] = [sides.get(name, Side("")).pair_type for name in cells["patch_id"]]
+        cells["Field_counts"] = cells.pop("field_counts")
+        header = [*PUBLISHED, *(name for name in cells if name not in PUBLISHED)]
+        return header, [list(line) for line in zip(*(cells[name] for name in header), strict=True)]
+
+
+def _text(value: Any) -> str:
+    """For a cell: '' for NaN, the shortest decimal that gives a number back, blanks between several."""
+    if isinstance(value, np.ndarray):
+        return " ".join(_text(v) or "nan" for v in value) if np.isfinite(value).any() else ""
+    if isinstance(value, np.floating):
+        return "" if np.isnan(value) else repr(float(value)).removesuffix(".0")
+    return str(value)
+
+
+def _write_csv(path: Path, header: Iterable[str], lines: Iterable[Iterable[str]]) -> Path:
+    """The file changes from what it was to what it is to be in one step."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(lines)
+    with whole_file(path) as draft:
+        draft.write_text(text.getvalue(), encoding="utf-8")
+    fsync(path.parent)
+    return path

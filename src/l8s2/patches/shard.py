@@ -1,0 +1,234 @@
+"""One HDF5 file of patches: arrays by patch, and a table ``facts`` with one row for each.
+
+``ms`` (n, 6, h, w), ``pan`` (n, 2h, 2w) unless there is none, ``s2_10m`` (n, 3 or 4, 3h, 3w), ``s2_20m`` (n, 3, 3h/2, 3w/2) hold
+digital numbers as delivered; ``landsat_usable`` (n, h, w) and ``s2_usable`` (n, 3h, 3w) are True where ground is to be seen.
+Each patch is a chunk of its own with a checksum, pixels uncompressed. See ``data.patch`` for the fields of the table. The attribute ``unit`` holds
+what is known of the pair as a whole, as JSON.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from l8s2 import grid
+from l8s2.errors import InputError
+from l8s2.patches.patch import Facts, Patch, outline
+
+SCHEMA = 1
+Table = NDArray[np.void]
+"""Structured, one row for each patch; strings are ``str`` objects."""
+_PLACE: tuple[tuple[str, Any], ...] = (
+    ("patch_id", "str"),
+    ("ms_crs", "str"),
+    ("ms_transform", (np.float64, 6)),
+    ("s2_crs", "str"),
+    ("s2_transform", (np.float64, 6)),
+    ("geometry", "str"),
+    ("bounds", (np.float64, 4)),
+)
+"""Columns before those of ``Facts``: both lattices (affine a to f), the outline as WKT and its west, south, east, north, WGS 84."""
+_KINDS: dict[str, Any] = {"str": "str", "float": np.float64, "Bands": (np.float64, 6)}
+_COLUMNS = (*_PLACE, *((field.name, _KINDS[str(field.type)]) for field in fields(Facts)))
+COLUMNS = tuple(name for name, _ in _COLUMNS)
+"""Of the table, by name."""
+_OPEN = 32
+"""Files that a reader keeps open."""
+
+
+def hdf5() -> Any:
+    """The module h5py. Raises InputError where it is not installed."""
+    try:
+        import h5py
+    except ImportError:
+        raise InputError("training sets need h5py; install it with: pip install 'l8s2[train]'") from None
+    return h5py
+
+
+def table_type(text: Any = object) -> np.dtype[np.void]:
+    """Of a row; ``text`` stands for strings."""
+    return np.dtype([(name, text, ()) if kind == "str" else (name, *np.atleast_1d(kind)) for name, kind in _COLUMNS])
+
+
+def row_of(patch: Patch) -> tuple[Any, ...]:
+    """Of the table."""
+    here, there = grid.landsat_convention(patch.box), grid.output_geobox(patch.box)
+    around = np.round(outline(patch.box), 6)
+    (west, south), (east, north) = around.min(0), around.max(0)
+    points = ", ".join(f"{x:.6f} {y:.6f}" for x, y in around)
+    place = (
+        patch.id, f"EPSG:{grid.epsg(here.crs)}", tuple(here.affine[:6]), f"EPSG:{grid.epsg(there.crs)}",
+        tuple(there.affine[:6]), f"POLYGON (({points}))", (west, south, east, north),
+    )  # fmt: skip
+    return (*place, *(getattr(patch.facts, field.name) for field in fields(Facts)))
+
+
+def write_shard(path: Path, unit_id: str, patches: Iterable[Patch], unit: Mapping[str, Any]) -> None:
+    """Write a file, one patch in memory at a time; ``unit`` is looked at when all were drawn.
+
+    ValueError where patches differ in shape or one comes twice; OSError where the file cannot be written whole.
+    """
+    h5py = hdf5()
+    with Forgiving(path, "w+") as target, h5py.File(target, "w") as file:
+        file.attrs["schema"], file.attrs["unit_id"] = SCHEMA, unit_id
+        rows: dict[str, tuple[Any, ...]] = {}
+        for count, patch in enumerate(patches):
+            if patch.id in rows:
+                raise ValueError(f"{patch.id} comes twice in {unit_id}; every patch of a unit has a place of its own")
+            arrays = patch.arrays()
+            if not rows:
+                for name, array in arrays.items():
+                    compression = "lzf" if array.dtype == bool else None
+                    file.create_dataset(
+                        name, (0, *array.shape), array.dtype, maxshape=(None, *array.shape), chunks=(1, *array.shape),
+                        compression=compression, fletcher32=True,
+                    )  # fmt: skip
+            for name in file.keys() | arrays.keys():
+                if name not in arrays or name not in file or file[name].shape[1:] != arrays[name].shape:
+                    raise ValueError(f"{patch.id}: {name} differs from that of the first patch of {unit_id} in shape")
+                if file[name].dtype != arrays[name].dtype:
+                    raise ValueError(f"{patch.id}: {name} is {arrays[name].dtype}, {file[name].dtype} before")
+                file[name].resize(count + 1, axis=0)
+                file[name][count] = arrays[name]
+            target.check()
+            rows[patch.id] = row_of(patch)
+        file["facts"] = np.array([*rows.values()], table_type(h5py.string_dtype()))
+        file.attrs["unit"] = json.dumps(unit, allow_nan=False)
+
+
+class Forgiving(io.FileIO):
+    """A file that tells of a full disk only when it is asked: HDF5 dies of a segmentation fault where closing a file fails."""
+
+    _error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of it."""
+        view = memoryview(data).cast("B")
+        try:
+            while view and self._error is None:
+                view = view[super().write(view) or 0 :]
+        except OSError as error:
+            self._error = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Change the length."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._error = error
+            return size or 0
+
+    def check(self) -> None:
+        """Raises OSError where something could not be written."""
+        if self._error is not None:
+            raise OSError(self._error.errno, self._error.strerror, self.name)
+
+    def __exit__(self, *_: object) -> None:
+        super().close()
+        self.check()
+
+
+def read_unit(path: Path) -> tuple[dict[str, Any], int]:
+    """What is known of the pair as a whole, and the number of its patches. Raises InputError."""
+    with _opened(path) as file:
+        try:
+            return json.loads(file.attrs.get("unit", "{}")), len(file["facts"])
+        except (OSError, KeyError, ValueError) as error:
+            raise InputError(f"{path}: {_DAMAGED} ({error})") from None
+
+
+def read_table(path: Path) -> Table:
+    """Every row of a file, in its order. Columns that it does not have are NaN or ''. Raises InputError."""
+    with _opened(path) as file:
+        try:
+            stored = file["facts"][()]
+        except (OSError, KeyError) as error:
+            raise InputError(f"{path}: {_DAMAGED} ({error})") from None
+    table = np.empty(len(stored), table_type())
+    for name, kind in _COLUMNS:
+        if name not in (stored.dtype.names or ()):
+            table[name] = "" if kind == "str" else np.nan
+        elif kind == "str":
+            table[name] = [value.decode() for value in stored[name]]
+        else:
+            table[name] = stored[name]
+    return table
+
+
+_DAMAGED = "damaged; delete it and resume the build, which makes it again"
+
+
+def _opened(path: Path) -> Any:
+    """Raises InputError for what is no shard."""
+    h5py = hdf5()
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise InputError(f"{path}: {_DAMAGED} ({error})") from None
+    schema = int(file.attrs.get("schema", 0))
+    if not 1 <= schema <= SCHEMA:
+        file.close()
+        raise InputError(
+            f"{path}: schema {schema}, this l8s2 reads 1 to {SCHEMA}; update l8s2, or give a set of its own"
+        )
+    return file
+
+
+def patch_of(arrays: dict[str, Any], row: np.void) -> Patch:
+    """Put together what was written."""
+    transform = Affine(*row["ms_transform"])
+    box = GeoBox(arrays["ms"].shape[1:], transform, row["ms_crs"])
+    values: dict[str, Any] = {}
+    for field in fields(Facts):
+        value = row[field.name]
+        values[field.name] = tuple(value.tolist()) if isinstance(value, np.ndarray) else value
+        if isinstance(value, np.floating):
+            values[field.name] = float(value)
+    return Patch(**{"pan": None, **arrays}, box=box, facts=Facts(**values))
+
+
+class Reader:
+    """Reads patches out of many files, each opened when first needed, in every process by itself. Threads may share it."""
+
+    def __init__(self) -> None:
+        self.__setstate__({})
+
+    def read(self, path: Path, number: int) -> dict[str, NDArray[Any]]:
+        """The arrays of patch ``number`` of a file by name. Raises InputError where they cannot be read."""
+        if self._process != os.getpid():  # a fork: neither lock nor files of its parent are its own
+            self.__setstate__({})
+        with self._lock:
+            datasets = self._datasets(path)
+            try:
+                return {name: dataset[number] for name, dataset in datasets.items()}
+            except (OSError, KeyError, ValueError, IndexError) as error:
+                raise InputError(f"{path}: {_DAMAGED} ({error})") from None
+
+    def _datasets(self, path: Path) -> dict[str, Any]:
+        if path not in self._files:
+            if len(self._files) >= _OPEN:
+                self._files.popitem(last=False)[1][0].close()
+            file = _opened(path)
+            self._files[path] = file, {name: dataset for name, dataset in file.items() if name != "facts"}
+        self._files.move_to_end(path)
+        return self._files[path][1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __setstate__(self, _: dict[str, Any]) -> None:
+        self._lock, self._process = threading.Lock(), os.getpid()
+        self._files: OrderedDict[Path, tuple[Any, dict[str, Any]]] = OrderedDict()

@@ -1,0 +1,87 @@
+"""What harmonising a product would cost, before it is done."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from l8s2.arrays import windows
+from l8s2.landsat.scene import open_scene
+from l8s2.predictors.engines import Engine
+from l8s2.predictors.load import load_model
+from l8s2.target import choose_target
+
+WRITING = 6e-8
+"""Seconds a processor core needs to compress, copy and read back one sample."""
+_LONG = 3.0
+"""Seconds after which a measurement is not repeated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """An estimate, and what was found on the way."""
+
+    product_id: str
+    crs: str
+    shape: tuple[int, int]
+    """Rows, columns at 10 m."""
+    seconds: float
+    """Measured on one small tile of this machine and scaled up; writing by experience."""
+    memory_bytes: int
+    disk_bytes: int
+    """Largest need while writing; the product itself is smaller."""
+    pan: str | None
+    warnings: list[str]
+
+
+def plan_product(
+    path: str | Path,
+    *,
+    model: str | Path = "compact",
+    bbox: tuple[float, float, float, float] | None = None,
+    mgrs: str | None = None,
+    crs: str | None = None,
+    like: str | Path | None = None,
+    sigma: bool = True,
+    engine: Engine = "openvino",
+    threads: int | None = None,
+    mc_dropout: int | None = None,
+    pan: str | Path | None = None,
+) -> Plan:
+    """The same checks as harmonize_product, and an estimate, without writing anything."""
+    from l8s2.product.warp import buffer_bytes
+    from l8s2.product.writer import estimate_bytes
+
+    with open_scene(path, pan) as scene:
+        target = choose_target(scene.geobox, bbox=bbox, mgrs=mgrs, crs=crs, like=like)
+        predictor = load_model(model, engine=engine, threads=threads, mc_dropout=mc_dropout)
+        rows, columns = (min(predictor.tile, s.stop - s.start) for s in (target.rows, target.columns))
+        side = 96
+        ms = np.full((6, side, side), 0.1, np.float32)
+        pan_array = None if scene.pan is None else np.full((2 * side, 2 * side), 0.1, np.float32)
+        for _ in range(2):  # the first time takes longer
+            start = time.perf_counter()
+            predictor.predict(ms, pan_array)
+            taken = time.perf_counter() - start
+            if taken > _LONG:
+                break
+        each = taken / (side + 2 * predictor.margin) ** 2
+        grown = (rows + 2 * predictor.margin) * (columns + 2 * predictor.margin)
+        samples = target.geobox.shape[0] * target.geobox.shape[1] * (13 if sigma else 7)
+        area = (target.rows.stop - target.rows.start, target.columns.stop - target.columns.start)
+        tiles_in_all = sum(1 for _ in windows(area, predictor.tile))
+        return Plan(
+            product_id=scene.product_id,
+            crs=str(target.geobox.crs),
+            shape=(target.geobox.shape[0], target.geobox.shape[1]),
+            seconds=round(1.5 + 1.3 * each * grown * tiles_in_all + WRITING * samples / (os.cpu_count() or 1), 1),
+            memory_bytes=int(350e6) + predictor.memory(grown),
+            disk_bytes=estimate_bytes(target.geobox, sigma)
+            + (buffer_bytes(target.native, sigma) if target.warped else 0),
+            pan=scene.pan_id,
+            warnings=[*scene.warnings, *target.notes],
+        )

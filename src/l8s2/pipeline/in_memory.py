@@ -1,0 +1,88 @@
+"""A harmonised scene in memory, for work in Python."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from l8s2 import grid, masks
+from l8s2.landsat.scene import Scene, open_scene
+from l8s2.pipeline.tiles import fine, predict_tiles
+from l8s2.predictors.engines import Engine
+from l8s2.predictors.load import load_model
+from l8s2.sensors import BAND_NAMES
+
+if TYPE_CHECKING:
+    import xarray
+    from odc.geo.geobox import GeoBox
+
+
+def harmonize(
+    scene: Scene | str | Path,
+    *,
+    model: str | Path = "compact",
+    pan: str | Path | None = None,
+    engine: Engine = "openvino",
+    threads: int | None = None,
+    mc_dropout: int | None = None,
+) -> xarray.Dataset:
+    """A whole scene in memory, for work in Python; model, engine, threads and mc_dropout as ``load_model`` takes them.
+
+    Returns:
+        Dataset with ``surface_reflectance`` and ``sigma`` (band, y, x) float32, NaN where missing, and ``qa`` (y, x) uint16
+        on the 10 m Sentinel-2 lattice, CF attributes, coordinates of pixel centres and a ``spatial_ref``.
+
+    Raises InputError for input that cannot be used.
+    """
+    import xarray
+
+    predictor = load_model(model, engine=engine, threads=threads, mc_dropout=mc_dropout)
+    with ExitStack() as stack:
+        if not isinstance(scene, Scene):
+            scene = stack.enter_context(open_scene(scene, pan))
+        box = grid.output_geobox(scene.geobox)
+        mean = np.empty((6, *box.shape), np.float32)
+        sigma = np.empty_like(mean)
+        qa = np.empty(box.shape, np.uint16)
+        for part in predict_tiles(scene, predictor, slice(0, scene.shape[0]), slice(0, scene.shape[1])):
+            at = fine(part.rows), fine(part.columns)
+            mean[:, *at], sigma[:, *at], qa[at] = part.mean, part.sigma, part.qa
+    common: dict[str, Any] = {"units": "1", "grid_mapping": "spatial_ref"}
+    dataset = xarray.Dataset(
+        {
+            "surface_reflectance": (
+                ("band", "y", "x"), mean,
+                {"standard_name": "surface_bidirectional_reflectance", "long_name": "surface reflectance as Sentinel-2A would see it",
+                 "ancillary_variables": "sigma qa", **common},
+            ),
+            "sigma": (
+                ("band", "y", "x"), sigma,
+                {"standard_name": "surface_bidirectional_reflectance standard_error",
+                 "long_name": "standard error; +-1.645 sigma is the 90 % interval", **common},
+            ),
+            "qa": (
+                ("y", "x"), qa,
+                {"standard_name": "quality_flag", "grid_mapping": "spatial_ref",
+                 "flag_masks": np.array([1 << bit.bit for bit in masks.QA_BITS], np.uint16),
+                 "flag_meanings": " ".join(bit.name for bit in masks.QA_BITS)},
+            ),
+        },
+        coords={"band": list(BAND_NAMES), **_coordinates(box)},
+        attrs={"Conventions": "CF-1.11", "title": f"{scene.product_id} at 10 m", "source": scene.product_id,
+               "model": predictor.name, "model_sha256": predictor.sha256, "history": "l8s2"},
+    )  # fmt: skip
+    return dataset
+
+
+def _coordinates(box: GeoBox) -> dict[str, Any]:
+    """Pixel centres and the CF grid mapping of a grid in metres; odc.geo.xr would want dask."""
+    import pyproj
+
+    a = box.affine
+    centres = {"y": a.f + a.e * (np.arange(box.shape[0]) + 0.5), "x": a.c + a.a * (np.arange(box.shape[1]) + 0.5)}
+    axes = {k: (k, v, {"standard_name": f"projection_{k}_coordinate", "units": "metre"}) for k, v in centres.items()}
+    mapping = pyproj.CRS(str(box.crs)).to_cf() | {"GeoTransform": " ".join(map(str, a.to_gdal()))}
+    return {**axes, "spatial_ref": ((), 0, mapping)}

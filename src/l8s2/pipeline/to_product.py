@@ -1,0 +1,187 @@
+"""Scene in, product out: one readable loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l8s2.arrays import Float, enlarge
+from l8s2.errors import InputError
+from l8s2.landsat.pan_shift import measure_pan_shift
+from l8s2.landsat.scene import Scene, open_scene
+from l8s2.pipeline.tiles import fine, predict_tiles
+from l8s2.pipeline.verdict import Count, judge
+from l8s2.predictors.engines import Engine
+from l8s2.predictors.load import load_model
+from l8s2.predictors.protocol import Predictor
+from l8s2.product.writer import ProductWriter
+from l8s2.progress import Progress
+from l8s2.target import Target, choose_target
+
+GDAL_CACHE = 256 << 20
+"""Bytes; GDAL itself would take a share of the machine, and gain nothing by it here."""
+NO_SIGMA = "gives no uncertainty"
+
+
+def harmonize_product(
+    path: str | Path,
+    output: str | Path,
+    *,
+    model: str | Path = "compact",
+    bbox: tuple[float, float, float, float] | None = None,
+    mgrs: str | None = None,
+    crs: str | None = None,
+    like: str | Path | None = None,
+    sigma: bool = True,
+    engine: Engine = "openvino",
+    threads: int | None = None,
+    mc_dropout: int | None = None,
+    overwrite: bool = False,
+    pan: str | Path | None = None,
+    progress: Progress | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> Path:
+    """Harmonise the product at ``path`` into ``output/<L2SP id>_S2L`` and return that folder.
+
+    Args:
+        bbox: west, south, east, north in WGS 84 degrees; None takes the whole scene.
+        mgrs: a Sentinel-2 tile such as ``43PHQ``; the product gets exactly its 10 m grid.
+        crs, like: coordinate reference system, or a raster whose grid is taken; warped once at the end.
+        sigma: False leaves the SIGMA file out.
+        model, engine, threads, mc_dropout: see ``load_model``.
+        progress: told how far it is. warn: told every warning.
+
+    Raises InputError with one clear line; then nothing is written and nothing old is lost.
+    """
+    import rasterio
+
+    with ExitStack() as stack:
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE))
+        scene = stack.enter_context(open_scene(path, pan))
+        target = choose_target(scene.geobox, bbox=bbox, mgrs=mgrs, crs=crs, like=like)
+        for message in (*scene.warnings, *target.notes):
+            if warn:
+                warn(message)
+        predictor = load_model(model, engine=engine, threads=threads, mc_dropout=mc_dropout)
+        writer = stack.enter_context(
+            ProductWriter(Path(output), scene.product_id, target.geobox, sigma=sigma, overwrite=overwrite)
+        )
+        if target.warped:
+            from l8s2.product.warp import WarpBuffer
+
+            with WarpBuffer(writer.workspace, target.native, sigma=sigma) as buffer:
+                count = _run(scene, predictor, target, buffer, progress)
+                valid = buffer.warp_into(writer)
+        else:
+            count = _run(scene, predictor, target, writer, progress)
+            valid = count.valid
+        if not valid.any():
+            raise InputError(
+                f"{scene.product_id}: no valid pixel in the area asked for (all fill); nothing was written"
+            )
+        lacking = [
+            f"{band.name}: no valid pixel in the area asked for"
+            for band, n in zip(scene.bands, valid, strict=True)
+            if not n
+        ]
+        if not count.with_sigma:
+            lacking.append(f"model {predictor.name} {NO_SIGMA}: sigma is nodata, and none is too large to be trusted")
+        for message in lacking:
+            if warn:
+                warn(message)
+        shift = measure_pan_shift(scene)
+        verdict = judge(count, shift.get("length_m") if shift else None)
+        for reason in verdict.reasons:
+            if warn:
+                warn(f"verdict {verdict.level}: {reason}")
+        facts = {
+            "l8s2:verdict": verdict.level,
+            "l8s2:verdict_reasons": list(verdict.reasons),
+            "l8s2:clear_percent": round(100 * count.clear_share, 2),
+            "l8s2:untrusted_percent": round(100 * count.untrusted_share, 2),
+            **({"l8s2:pan_shift": shift} if shift else {}),
+            **({} if count.with_sigma else {"l8s2:sigma": f"none: the model {NO_SIGMA}"}),
+            **({"l8s2:mc_dropout": mc_dropout} if mc_dropout else {}),
+        }
+        info = _item_info(scene, predictor, target, lacking, facts)
+        return writer.finish(info, partial(progress, what="finishing")) if progress else writer.finish(info)
+
+
+def _run(scene: Scene, predictor: Predictor, target: Target, sink: Any, progress: Progress | None) -> Count:
+    """Feed ``sink`` with every tile, clipped to the target."""
+    first_row, first_column = target.origin
+    height, width = target.native.shape
+    rows_in_all, columns_in_all = (
+        min(fine(s).stop - first, n) - max(fine(s).start - first, 0)
+        for s, first, n in zip((target.rows, target.columns), target.origin, target.native.shape, strict=True)
+    )
+    count, done = Count(), 0
+    with (
+        closing(predict_tiles(scene, predictor, target.rows, target.columns)) as parts,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        pending = None
+        for part in parts:
+            r, c = fine(part.rows), fine(part.columns)
+            rows = slice(max(r.start - first_row, 0), min(r.stop - first_row, height))
+            columns = slice(max(c.start - first_column, 0), min(c.stop - first_column, width))
+            inside = (
+                slice(rows.start + first_row - r.start, rows.stop + first_row - r.start),
+                slice(columns.start + first_column - c.start, columns.stop + first_column - c.start),
+            )
+            before = enlarge(part.ms[2::-1])[:, *inside]
+            mean, sigma, qa = part.mean[:, *inside], part.sigma[:, *inside], part.qa[inside]
+            count.add(mean, qa)
+            count.with_sigma = count.with_sigma or bool(np.isfinite(sigma).any())
+            if pending is not None:
+                pending.result()
+            pending = pool.submit(_write, sink, rows, columns, mean, sigma, qa, before)
+            done += mean[0].size
+            if progress:
+                progress(done, rows_in_all * columns_in_all, "harmonising")
+        if pending is not None:
+            pending.result()
+    return count
+
+
+def _write(
+    sink: Any, rows: slice, columns: slice, mean: Float, sigma: Float, qa: NDArray[np.uint16], before: Float
+) -> None:
+    sink.write(rows, columns, mean, sigma, qa)
+    sink.write_before(rows, columns, before)
+
+
+def _item_info(scene: Scene, predictor: Predictor, target: Target, warnings: list[str], facts: dict[str, Any]) -> Any:
+    from datetime import UTC, datetime
+    from datetime import time as day_time
+
+    from l8s2._version import __version__
+    from l8s2.product.stac import ItemInfo
+
+    metadata = scene.metadata
+    acquired = metadata.acquired if metadata else None
+    if acquired is None:
+        acquired = datetime.combine(scene.name.acquired, day_time(), UTC)
+    twin = {}
+    if predictor.twin is not None:
+        twin = {"l8s2:model_without_pan": predictor.twin.name, "l8s2:model_without_pan_sha256": predictor.twin.sha256}
+    return ItemInfo(
+        datetime=acquired,
+        sun_elevation=metadata.sun_elevation if metadata else None,
+        sun_azimuth=metadata.sun_azimuth if metadata else None,
+        platform=f"landsat-{scene.name.satellite}",
+        l2_id=scene.product_id,
+        l1_id=scene.pan_id,
+        model=predictor.name,
+        model_sha256=predictor.sha256,
+        version=__version__,
+        warnings=[*scene.warnings, *target.notes, *warnings],
+        extra={"l8s2:warped": target.warped, **twin, **facts},
+    )

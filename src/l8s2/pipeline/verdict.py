@@ -1,0 +1,87 @@
+"""Where a product should not be trusted, and what that makes of a whole scene. Pure numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l8s2 import masks
+from l8s2.arrays import Float, Mask
+from l8s2.landsat.pan_shift import PAN_SHIFT
+from l8s2.metrics.uncertainty import Z_90
+
+WIDEST = 0.05
+"""Half width of the 90 % interval, reflectance, up to which it is never called useless."""
+WIDEST_SHARE = 0.5
+"""The same as a share of the reflectance itself; useless is what exceeds both."""
+UNTRUSTED = (0.05, 0.25)
+"""Shares of clear pixels not to be trusted from which a scene gets ``warn``, and ``fail``."""
+CLEAR = 0.1
+"""Share of clear pixels below which a scene gets ``warn``."""
+
+
+def useless(mean: Float, sigma: Float) -> Mask:
+    """(h, w) bool, True where the 90 % interval of any band is too wide to be of use; both (6, h, w), NaN never is."""
+    with np.errstate(invalid="ignore"):
+        wide = np.asarray(Z_90 * sigma > np.maximum(WIDEST, WIDEST_SHARE * np.abs(mean)))
+    return np.asarray(wide.any(axis=0))
+
+
+@dataclass
+class Count:
+    """10 m pixels of what has been made so far."""
+
+    valid: NDArray[np.int64] = field(default_factory=lambda: np.zeros(6, np.int64))
+    """(6,) with a value, per band."""
+    known: int = 0
+    """With a value in every band."""
+    clear: int = 0
+    """Of those, without cloud, its surroundings, cirrus or shadow."""
+    untrusted: int = 0
+    """Of the clear ones, with the bit ``do_not_trust``."""
+    with_sigma: bool = False
+    """Whether any value came with a standard error; ``add`` leaves it as it is."""
+
+    def add(self, mean: Float, qa: NDArray[np.uint16]) -> None:
+        """Take in a window, (6, h, w) and (h, w)."""
+        self.valid += np.isfinite(mean).sum((1, 2))
+        self.known += int(((qa & masks.flag("fill")) == 0).sum())
+        clear = masks.usable(qa)
+        self.clear += int(clear.sum())
+        self.untrusted += int((clear & ((qa & masks.flag("do_not_trust")) > 0)).sum())
+
+    @property
+    def clear_share(self) -> float:
+        """Of the known ones."""
+        return self.clear / max(self.known, 1)
+
+    @property
+    def untrusted_share(self) -> float:
+        """Of the clear ones."""
+        return self.untrusted / max(self.clear, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether a product may be used without a second look."""
+
+    level: Literal["pass", "warn", "fail"]
+    reasons: tuple[str, ...]
+    """What speaks against it, one line each; empty for ``pass``."""
+
+
+def judge(count: Count, pan_shift: float | None) -> Verdict:
+    """The verdict on a scene; ``pan_shift``: metres between pan and the visible bands, None where it is not known."""
+    doubts: list[tuple[bool, str]] = []
+    if count.untrusted_share > UNTRUSTED[0]:
+        text = f"{100 * count.untrusted_share:.1f} % of the clear pixels are not to be trusted (QA bit do_not_trust)"
+        doubts.append((count.untrusted_share > UNTRUSTED[1], text))
+    if count.clear_share < CLEAR:
+        doubts.append((False, f"only {100 * count.clear_share:.1f} % of the scene is clear"))
+    if pan_shift is not None and pan_shift > PAN_SHIFT[0]:
+        doubts.append((pan_shift > PAN_SHIFT[1], f"pan lies {pan_shift:.1f} m off the 30 m bands"))
+    level: Literal["pass", "warn", "fail"] = "fail" if any(bad for bad, _ in doubts) else "warn" if doubts else "pass"
+    return Verdict(level=level, reasons=tuple(text for _, text in doubts))

@@ -1,0 +1,71 @@
+"""Predictors by name, from disk or from the Hub."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from l8s2.errors import InputError
+from l8s2.models.names import PUBLISHED_ENSEMBLE, located
+from l8s2.models.onnx_file import ModelFile
+from l8s2.predictors.engines import Engine, OpenVinoNetwork, TorchNetwork
+from l8s2.predictors.network_predictor import NetworkPredictor
+from l8s2.predictors.protocol import Predictor
+
+
+def load_model(
+    name: str | Path = "compact",
+    *,
+    engine: Engine = "openvino",
+    threads: int | None = None,
+    mc_dropout: int | None = None,
+) -> Predictor:
+    """A predictor by name, from disk or from the Hub.
+
+    Args:
+        name: what ``model_names.POSSIBLE`` says; several of them make an ensemble. Compact models hand pixels without pan to
+            ``compact-nopan``.
+        engine: of ONNX files: ``openvino``, or ``torch`` with the extra of that name; everything else runs in PyTorch.
+        threads: processor threads; None leaves it to the engine.
+        mc_dropout: predict so many times with dropout active, for models trained with dropout.
+    """
+    if engine not in ("openvino", "torch"):
+        raise InputError(f"engine {engine}: unknown; choose openvino or torch")
+    names = [str(name)] if os.path.exists(name) else [n.strip() for n in str(name).split(",")]
+    if PUBLISHED_ENSEMBLE in names:
+        from l8s2.models.hub import PUBLISHED
+
+        names = [n for given in names for n in (PUBLISHED if given == PUBLISHED_ENSEMBLE else [given])]
+    if len(set(names)) < len(names):
+        raise InputError(f"model {name}: has a member twice; name every member once")
+    members = [_load_one(n, engine, threads, mc_dropout) for n in names]
+    if len(members) == 1:
+        return members[0]
+    from l8s2.predictors.ensemble import Ensemble
+
+    return Ensemble(members)
+
+
+def _load_one(name: str, engine: Engine, threads: int | None, mc_dropout: int | None) -> NetworkPredictor:
+    path = located(name)
+    network: OpenVinoNetwork | TorchNetwork
+    if path.suffix == ".onnx":
+        file = ModelFile(path)
+        network = (
+            OpenVinoNetwork(file, threads) if engine == "openvino" else TorchNetwork(file.build, threads, file.domain)
+        )
+        name, sha256 = file.path.stem, file.sha256
+    else:
+        from l8s2.models.folder import open_model_folder
+
+        stored = open_model_folder(path)
+        network = TorchNetwork(stored.build, threads)
+        name, sha256 = stored.name, stored.sha256
+    twin = None
+    if network.uses_pan and network.architecture == "Compact":
+        twin = _load_one("compact-nopan", engine, threads, None)
+    if mc_dropout is None:
+        return NetworkPredictor(name, sha256, network, twin)
+    from l8s2.predictors.ensemble import MonteCarlo
+
+    return NetworkPredictor(name, sha256, MonteCarlo(network, mc_dropout, name=name), twin)

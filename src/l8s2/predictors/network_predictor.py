@@ -1,0 +1,141 @@
+"""Networks behind one door: native arrays in, mean and sigma on the 10 m block grid out."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from l8s2.arrays import FILL_REACH, Float, Mask, dilate, enlarge, fill_missing
+from l8s2.errors import InputError
+from l8s2.predictors.engines import Network, TorchNetwork
+from l8s2.predictors.protocol import predict_in_tiles
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PAN_REACH = 3
+"""MS pixels around missing pan that are left to the pan-less twin."""
+LARGEST_TILE = 512
+"""MS pixels to a side: 1536 output pixels, three COG blocks."""
+_TILE_STEP = 32
+_MEMORY = 5_500_000_000
+"""Bytes that running a network on one tile may take."""
+
+
+class NetworkPredictor:
+    """One network, with or without a pan-less twin for what pan does not cover."""
+
+    def __init__(self, name: str, sha256: str, network: Network, twin: NetworkPredictor | None) -> None:
+        self.name, self.sha256 = name, sha256
+        self._network, self.twin = network, twin
+        self._networks = [network, twin._network] if twin else [network]
+        self.margin = max(n.receptive_field + n.stride - 1 for n in self._networks) + FILL_REACH
+        self.uses_pan: bool = network.uses_pan
+        self.sun_elevation: float | None = None
+
+    @cached_property
+    def tile(self) -> int:
+        """See Predictor.tile: the largest that a few gigabytes of memory allow."""
+        tile, seen = LARGEST_TILE, 2 * (self.margin - FILL_REACH)
+        while tile > _TILE_STEP and self.memory((tile + seen) ** 2) > _MEMORY:
+            tile -= _TILE_STEP
+        return tile
+
+    @property
+    def module(self) -> nn.Module:
+        """The plain PyTorch module; of UNets the one that takes ``module(ms, pan)`` at 10 m, as published."""
+        if not isinstance(self._network, TorchNetwork):
+            raise InputError(f"model {self.name} is no plain PyTorch module; load it with engine='torch'")
+        from l8s2.networks import OnLattice
+
+        module = self._network.module
+        return module.network if isinstance(module, OnLattice) else module
+
+    def strange(self, ms: Float) -> Mask:
+        """See Predictor.strange; nothing is strange to a model whose file does not say what it was trained on."""
+        domain = self._network.domain
+        return domain.strange(fill_missing(ms)) if domain else np.zeros(ms.shape[1:], dtype=bool)
+
+    def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+        """See Predictor.predict."""
+        return predict_in_tiles(self, ms, pan)
+
+    def predict_window(self, ms: Float, pan: Float | None, origin: tuple[int, int]) -> tuple[Float, Float, Mask]:
+        """See Predictor.predict_window."""
+        blind = self.twin if self.uses_pan else self
+        if blind is None and pan is None:
+            raise InputError(f"model {self.name} needs pan; give it with --pan, or take --model compact-nopan")
+        m = self.margin
+        height, width = (n - 2 * m for n in ms.shape[1:])
+        missing = np.isnan(ms[:, m : m + height, m : m + width])
+        with_pan = np.zeros((height, width), dtype=bool)
+        if pan is not None and self.uses_pan:
+            with_pan = ~self._without_pan(ms, pan)[m : m + height, m : m + width]
+        ms = fill_missing(ms)
+        if pan is not None and with_pan.any():
+            mean, sigma = self._run(self._network, ms, fill_missing(pan[None])[0], origin)
+            if blind and not with_pan.all():
+                self._patch(blind, mean, sigma, ms, origin, with_pan)
+        elif blind:
+            mean, sigma = self._run(blind._network, ms, None, origin)
+        else:
+            mean = sigma = np.full((6, 3 * height, 3 * width), np.nan, np.float32)
+        if blind is None:
+            missing |= ~with_pan
+        if missing.any():
+            gone = enlarge(missing)
+            mean, sigma = (np.where(gone, np.float32(np.nan), x) for x in (mean, sigma))
+        return mean, sigma, with_pan
+
+    def _without_pan(self, ms: Float, pan: Float) -> Mask:
+        """(h, w), True where pan is not to be used; beyond the footprint nothing is asked of it.
+
+        A twin gets whatever pan does not cover well. Without twin nothing but guessing is left where not one of the four
+        samples is known.
+        """
+        unknown = np.isnan(pan).reshape(ms.shape[1], 2, ms.shape[2], 2)
+        known_ms = np.isfinite(ms).any(axis=0)
+        if self.twin is None:
+            return np.asarray(unknown.all(axis=(1, 3)) & known_ms)
+        return dilate(np.asarray(unknown.any(axis=(1, 3)) & known_ms), PAN_REACH)
+
+    def _patch(
+        self, blind: NetworkPredictor, mean: Float, sigma: Float, ms: Float, origin: tuple[int, int], with_pan: Mask
+    ) -> None:
+        """Put what the bands alone tell where ``with_pan`` is False, in place; only the part around it is computed."""
+        m = self.margin
+        rows, columns = (np.flatnonzero(~with_pan.all(axis)) for axis in (1, 0))
+        part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        around = ms[:, part[0].start : part[0].stop + 2 * m, part[1].start : part[1].stop + 2 * m]
+        answer = self._run(blind._network, around, None, (origin[0] + part[0].start, origin[1] + part[1].start))
+        where = enlarge(~with_pan[part])
+        for image, values in zip((mean, sigma), answer, strict=True):
+            inner = image[:, 3 * part[0].start : 3 * part[0].stop, 3 * part[1].start : 3 * part[1].stop]
+            inner[:, where] = values[:, where]
+
+    def _run(self, network: Network, ms: Float, pan: Float | None, origin: tuple[int, int]) -> tuple[Float, Float]:
+        """Run on what the network must see of the window, multiples of its stride; return the window without margin."""
+        needed, inner = [], []
+        for first, size in zip(origin, ms.shape[1:], strict=True):
+            start, stop = first + self.margin, first + size - self.margin
+            begin = (start - network.receptive_field) // network.stride * network.stride
+            end = -(-(stop + network.receptive_field) // network.stride) * network.stride
+            needed.append(slice(begin - first, end - first))
+            inner.append(slice(3 * (start - begin), 3 * (stop - begin)))
+        if pan is not None:
+            pan = np.ascontiguousarray(pan[tuple(slice(2 * s.start, 2 * s.stop) for s in needed)])
+            if self.sun_elevation is not None and not network.pan_sun_corrected:
+                pan = pan * np.float32(np.sin(np.radians(self.sun_elevation)))
+        mean, sigma = network(np.ascontiguousarray(ms[:, *needed]), pan)
+        return mean[:, *inner], sigma[:, *inner]
+
+    def memory(self, pixels: int) -> int:
+        """See Predictor.memory."""
+        return max(network.memory(pixels) for network in self._networks)
+
+    def release(self) -> None:
+        """See Predictor.release."""
+        for network in self._networks:
+            network.release()

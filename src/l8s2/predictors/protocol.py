@@ -1,0 +1,96 @@
+"""What the rest of l8s2 asks of a model: native arrays in, mean and sigma on the 10 m block grid out."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l8s2.arrays import Float, Mask, windows
+from l8s2.errors import InputError
+
+
+class Predictor(Protocol):
+    """What the rest of l8s2 asks of a model."""
+
+    name: str
+    sha256: str
+    margin: int
+    """MS pixels of context that ``predict_window`` expects on every side."""
+    sun_elevation: float | None
+    """Of the scene that is to be predicted, degrees. Some models want pan as it was before it was divided by the sine of it; None
+    leaves pan as it is given."""
+
+    @property
+    def twin(self) -> Predictor | None:
+        """Who answers where there is no pan; None for a model that needs no pan, or has no twin."""
+        ...
+
+    @property
+    def tile(self) -> int:
+        """MS pixels to a side that are best predicted at a time; what ``predict_window`` gives does not depend on it."""
+        ...
+
+    def strange(self, ms: Float) -> Mask:
+        """(h, w) bool, True where ms (6, h, w), with NaN where missing, is unlike any ground the model was trained on."""
+        ...
+
+    def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+        """(mean, sigma), each (6, 3h, 3w), from ms (6, h, w) and pan (2h, 2w) or None.
+
+        Reflectance; ms at 30 m, pan top-of-atmosphere at 15 m with pan[2r, 2c] centred on ms[:, r, c], the result
+        on the Sentinel-2 lattice. NaN is missing: an MS band that is NaN stays NaN, a missing pan pixel is left
+        to the pan-less twin, and is missing in the result where there is none. A model without uncertainty gives NaN
+        for sigma.
+        """
+        ...
+
+    def predict_window(self, ms: Float, pan: Float | None, origin: tuple[int, int]) -> tuple[Float, Float, Mask]:
+        """The same for a window read with ``margin`` MS pixels of context on every side, NaN beyond the image.
+
+        ``origin``: row and column in the image of ms[:, 0, 0], negative where the margin begins beyond it. Returns mean
+        and sigma of the window without its margin, and (h, w) bool, True where pan was used. Every pixel is the same
+        number in whatever window it is predicted.
+        """
+        ...
+
+    def memory(self, pixels: int) -> int:
+        """Bytes that predicting a window of so many MS pixels, margin included, takes at the peak, about."""
+        ...
+
+    def release(self) -> None:
+        """Let go of what the next prediction can load again."""
+        ...
+
+
+def predict_in_tiles(predictor: Predictor, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+    """``Predictor.predict`` by means of ``Predictor.predict_window``."""
+    ms = _checked(ms, "ms", 3)
+    if ms.shape[0] != 6:
+        raise InputError(f"ms has shape {ms.shape}; it must be (6, h, w): blue, green, red, nir08, swir16, swir22")
+    height, width = ms.shape[1:]
+    m = predictor.margin
+    if pan is not None:
+        pan = _checked(pan, "pan", 2)
+        if pan.shape != (2 * height, 2 * width):
+            raise InputError(f"pan has shape {pan.shape}; for ms {ms.shape} it must be {(2 * height, 2 * width)}")
+        pan = np.pad(pan, 2 * m, constant_values=np.nan)
+    ms = np.pad(ms, ((0, 0), (m, m), (m, m)), constant_values=np.nan)
+    mean = np.empty((6, 3 * height, 3 * width), np.float32)
+    sigma = np.empty_like(mean)
+    for r, c in windows((height, width), predictor.tile):
+        wide = slice(r.start, r.stop + 2 * m), slice(c.start, c.stop + 2 * m)
+        fine = None if pan is None else pan[tuple(slice(2 * s.start, 2 * s.stop) for s in wide)]
+        at = slice(3 * r.start, 3 * r.stop), slice(3 * c.start, 3 * c.stop)
+        mean[:, *at], sigma[:, *at], _ = predictor.predict_window(ms[:, *wide], fine, (r.start - m, c.start - m))
+    return mean, sigma
+
+
+def _checked(values: NDArray[Any], name: str, ndim: int) -> Float:
+    values = np.asarray(values)
+    if values.ndim != ndim or values.dtype.kind != "f":
+        raise InputError(
+            f"{name} is {values.dtype} of shape {values.shape}; it must be floating-point reflectance with {ndim} axes"
+        )
+    return values.astype(np.float32, copy=False)

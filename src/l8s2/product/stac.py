@@ -1,0 +1,191 @@
+"""The STAC Item of a product: what it is, where, made from what, by which model."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+
+from l8s2.grid import footprint
+from l8s2.sensors import BANDS, OUTPUT_GSD
+
+_SCHEMAS = (
+    "eo/v2.0.0", "raster/v2.0.0", "projection/v2.0.0", "file/v2.1.0", "classification/v2.0.0", "processing/v1.2.0",
+)  # fmt: skip
+_VIEW = "view/v1.0.0"  # not valid without an angle
+_USGS_ITEMS = "https://landsatlook.usgs.gov/stac-server/collections"
+_DESCRIPTION = (
+    "Surface reflectance of one Landsat-8/9 scene at 10 m, predicted by a model that imitates the spectral bands and "
+    "the sharpness of Sentinel-2A. It is not a Sentinel-2 product: Sentinel-2 did not observe this scene."
+)
+_ATTRIBUTION = (
+    "Landsat data courtesy of the U.S. Geological Survey. The model was trained on modified Copernicus Sentinel data."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemInfo:
+    """What the Item says beyond the pixels."""
+
+    datetime: dt.datetime
+    """When the scene was observed, with time zone."""
+    sun_elevation: float | None
+    """Degrees above the horizon."""
+    sun_azimuth: float | None
+    """Degrees clockwise from north."""
+    platform: str
+    """``landsat-8`` or ``landsat-9``."""
+    l2_id: str
+    """USGS product id of the Level-2 input."""
+    l1_id: str | None
+    """USGS product id of the Level-1 product the pan band came from; None without pan."""
+    model: str
+    model_sha256: str
+    version: str
+    """Of l8s2."""
+    warnings: list[str] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Further Item properties."""
+
+
+def build_item(
+    item_id: str, geobox: GeoBox, info: ItemInfo, files: Mapping[str, tuple[Path, str]], encoding: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The STAC 1.1 Item as a dictionary.
+
+    Args:
+        item_id: name of the product.
+        geobox: its grid.
+        info: its origin.
+        files: asset key (``surface_reflectance``, ``sigma``, ``qa``, ``preview``) to the file and the name it will have.
+        encoding: fields that describe the samples of reflectance and sigma: ``data_type``, ``nodata``, ``raster:scale`` ...
+    """
+    import pystac
+
+    geometry, bbox = footprint(geobox)
+    properties = _properties(geobox, info)
+    schemas = (*_SCHEMAS, _VIEW) if any(name.startswith("view:") for name in properties) else _SCHEMAS
+    item = pystac.Item(
+        id=item_id,
+        geometry=geometry,
+        bbox=bbox,
+        datetime=info.datetime.astimezone(dt.UTC),
+        properties=properties,
+        stac_extensions=[f"https://stac-extensions.github.io/{schema}/schema.json" for schema in schemas],
+    )
+    for key, (path, name) in files.items():
+        fields = {"file:size": path.stat().st_size, "file:checksum": checksum(path), **_asset_fields(key, encoding)}
+        media = pystac.MediaType.PNG if key == "preview" else pystac.MediaType.COG
+        title, roles = _ASSETS[key]
+        asset = pystac.Asset(f"./{name}", title=title, media_type=media, roles=list(roles), extra_fields=fields)
+        item.add_asset(key, asset)
+    item.add_link(_source(f"landsat-c2l2-sr/items/{info.l2_id}_SR", "Landsat Collection 2 Level-2 surface reflectance"))
+    if info.l1_id:
+        item.add_link(_source(f"landsat-c2l1/items/{info.l1_id}", "Landsat Collection 2 Level-1 (panchromatic band)"))
+    result: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
+    return result
+
+
+_ASSETS: dict[str, tuple[str, Sequence[str]]] = {
+    "surface_reflectance": ("Surface reflectance, 10 m", ("data", "reflectance")),
+    "sigma": ("Standard error of the surface reflectance", ("data", "uncertainty")),
+    "qa": ("Quality bits", ("metadata", "data-mask")),
+    "preview": ("30 m input (left) and 10 m output (right), true colour", ("overview",)),
+}
+
+
+def _source(path: str, title: str) -> Any:
+    import pystac
+
+    href = f"{_USGS_ITEMS}/{path}"
+    return pystac.Link(pystac.RelType.DERIVED_FROM, href, media_type=pystac.MediaType.GEOJSON, title=title)
+
+
+def _properties(geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
+    bounds = geobox.boundingbox
+    code = geobox.crs.epsg if geobox.crs is not None else None
+    properties: dict[str, Any] = {
+        "title": f"{info.l2_id} at 10 m",
+        "description": _DESCRIPTION,
+        "platform": info.platform,
+        "instruments": ["oli"],
+        "constellation": "landsat",
+        "gsd": _gsd(geobox),
+        "providers": [
+            {"name": "USGS", "roles": ["producer", "licensor"], "url": "https://www.usgs.gov/landsat-missions"}
+        ],
+        "proj:code": f"EPSG:{code}" if code else None,
+        **({} if code else {"proj:wkt2": geobox.crs.to_wkt() if geobox.crs is not None else None}),
+        "proj:shape": [int(size) for size in geobox.shape],
+        "proj:transform": [float(v) for v in geobox.affine[:6]],
+        "proj:bbox": [bounds.left, bounds.bottom, bounds.right, bounds.top],
+        "processing:level": "L2",
+        "processing:software": {"l8s2": info.version},
+        "processing:lineage": (
+            f"{info.l2_id}" + (f" and the panchromatic band of {info.l1_id}" if info.l1_id else ", without panchromatic band")
+            + f", through model {info.model}"
+        ),
+        "processing:datetime": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "l8s2:model": info.model,
+        "l8s2:model_sha256": info.model_sha256,
+        "l8s2:imitates": "sentinel-2a",
+        "l8s2:attribution": _ATTRIBUTION,
+    }  # fmt: skip
+    if info.warnings:
+        properties["l8s2:warnings"] = list(info.warnings)
+    for name, angle in (("view:sun_elevation", info.sun_elevation), ("view:sun_azimuth", info.sun_azimuth)):
+        if angle is not None:
+            properties[name] = angle if name.endswith("elevation") else angle % 360
+    return properties | info.extra
+
+
+def _gsd(geobox: GeoBox) -> float:
+    """Pixel size in metres; that of the model where the grid is not in metres."""
+    if geobox.crs is None or not geobox.crs.projected or geobox.crs.units[0] not in ("metre", "meter"):
+        return OUTPUT_GSD
+    return round(float(np.sqrt(abs(geobox.affine.determinant))), 3)
+
+
+def _asset_fields(key: str, encoding: Mapping[str, Any]) -> dict[str, Any]:
+    if key == "preview":
+        return {}
+    if key == "qa":
+        from l8s2.masks import QA_BITS
+
+        return {
+            "data_type": "uint16",
+            "classification:bitfields": [
+                {
+                    "name": bit.name,
+                    "description": bit.description,
+                    "offset": bit.bit,
+                    "length": 1,
+                    "classes": [{"value": 0, "name": f"not_{bit.name}"}, {"value": 1, "name": bit.name}],
+                }
+                for bit in QA_BITS
+            ],
+        }
+    return {
+        "bands": [
+            {
+                "name": band.name,
+                "eo:common_name": band.name,
+                "eo:center_wavelength": band.wavelength,
+                "eo:full_width_half_max": band.bandwidth,
+                **encoding,
+            }
+            for band in BANDS
+        ]
+    }
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file as a multihash, hexadecimal."""
+    with path.open("rb") as file:
+        return "1220" + hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,199 @@
+"""The only writer of products: a folder of cloud-optimised GeoTIFFs, a preview and a STAC Item, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from l8s2.errors import InputError
+from l8s2.files import WholeFolder, fsync
+from l8s2.product.cog import CogFile, Encoding
+from l8s2.product.preview import Preview
+from l8s2.radiometry import NODATA, SCALE, encoded
+from l8s2.sensors import BAND_NAMES
+
+if TYPE_CHECKING:
+    from l8s2.product.stac import ItemInfo
+
+SUFFIX = "_S2L"
+FILL_BIT = 1
+"""QA of pixels that are not written."""
+
+_REFLECTANCE = Encoding(dtype="int16", fill=NODATA, nodata=NODATA, scale=SCALE, overviews="average")
+_QA = Encoding(dtype="uint16", fill=FILL_BIT, nodata=None, scale=None, overviews="mode")
+_COMPRESSED = 0.75
+"""Size of deflated reflectance over its plain size, overviews apart."""
+
+
+def estimate_bytes(geobox: GeoBox, sigma: bool = True) -> int:
+    """Disk space that writing a product takes at its peak, for a grid full of valid pixels; less where there is nodata."""
+    plain = 2 * geobox.shape[0] * geobox.shape[1]
+    files = [6 * plain, 6 * plain] if sigma else [6 * plain]
+    drafts = sum(files) + plain // 8
+    return int(_COMPRESSED * (drafts + files[0] * 5 / 3)) + (8 << 20)
+
+
+class ProductWriter:
+    """Writes the product ``<output>/<product_id>_S2L/``. A context manager; leaving it before ``finish`` removes everything.
+
+    The folder appears under its name only when it is whole. Until then it grows in a hidden folder beside it.
+    """
+
+    def __init__(
+        self, output: Path, product_id: str, geobox: GeoBox, *, sigma: bool = True, overwrite: bool = False
+    ) -> None:
+        """Check that the product can be written, without writing anything.
+
+        Args:
+            output: folder that gets the product; made where it does not exist.
+            product_id: USGS product id of the Level-2 input.
+            geobox: grid of the product, in any coordinate reference system.
+            sigma: whether there is a SIGMA file.
+            overwrite: replace a product of the same name, once the new one is whole.
+
+        Raises InputError where the product exists, or where it cannot be written.
+        """
+        self.geobox = geobox
+        self.name, self.product_id = f"{product_id}{SUFFIX}", product_id
+        self._whole = WholeFolder(output / self.name, overwrite=overwrite)
+        self.workspace = self._whole.workspace
+        """Hidden folder, also for files that others need until the product is whole."""
+        self._output, self._sigma = output, sigma
+        there = self._disk_folder()
+        free, need = shutil.disk_usage(there).free, estimate_bytes(geobox, sigma)
+        if free < need / 2:  # half: a scene may be mostly nodata
+            room = f"{_size(free)} free, about {_size(need)} needed"
+            raise InputError(f"{there}: {room}; free some space or give another output folder")
+
+    def _disk_folder(self) -> Path:
+        """The nearest folder that exists."""
+        return next(path for path in (self._output, *self._output.absolute().parents) if path.exists())
+
+    def __enter__(self) -> ProductWriter:
+        self._files: dict[str, CogFile] = {}
+        self._preview = Preview((self.geobox.shape[0], self.geobox.shape[1]))
+        with self._disk():
+            self._whole.__enter__()
+        try:
+            with self._disk():
+                self._create("surface_reflectance", "SR.tif", BAND_NAMES, _REFLECTANCE)
+                if self._sigma:
+                    self._create("sigma", "SIGMA.tif", BAND_NAMES, _REFLECTANCE)
+                self._create("qa", "QA.tif", ("qa",), _QA)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _create(self, key: str, ending: str, bands: Sequence[str], encoding: Encoding) -> None:
+        self._files[key] = CogFile(self._path(ending), self.geobox, bands, encoding)
+
+    def _path(self, ending: str) -> Path:
+        """A file in the hidden folder; it gets its last name with the folder, so that nothing takes it for whole."""
+        return self.workspace / f"{self.product_id}_{ending}.part"
+
+    def write(
+        self,
+        rows: slice,
+        columns: slice,
+        mean: NDArray[np.float32],
+        sigma: NDArray[np.float32] | None,
+        qa: NDArray[np.uint16],
+    ) -> None:
+        """Write one window; windows in any order, no pixel twice. Pixels never written are nodata, and fill in QA.
+
+        Args:
+            rows, columns: the window, in pixels of the grid.
+            mean: (6, h, w) reflectance, band order of ``sensors.BANDS``; NaN = nodata.
+            sigma: (6, h, w) standard error, reflectance; NaN = nodata. Not needed where no SIGMA file was asked for.
+            qa: (h, w) bits of ``masks.QA_BITS``.
+
+        Raises InputError where the disk does not take it.
+        """
+        samples = encoded(mean)
+        known = samples != NODATA
+        with self._disk():
+            self._files["surface_reflectance"].write(rows, columns, samples)
+            if self._sigma:
+                if sigma is None:
+                    raise ValueError("sigma is None, but this product has a SIGMA file")
+                errors = np.where(known & ~np.isnan(sigma), np.maximum(encoded(sigma), 1), np.int16(NODATA))
+                self._files["sigma"].write(rows, columns, errors)
+            self._files["qa"].write(rows, columns, qa[None])
+        self._preview.add("after", rows, columns, samples[2::-1], known[:3].all(0))
+
+    def write_before(self, rows: slice, columns: slice, rgb: NDArray[np.float32]) -> None:
+        """Show the input of a window in the preview.
+
+        ``rgb``: (3, h', w') red, green, blue reflectance, NaN = nodata, of any shape; stretched over the window by nearest
+        neighbour, so it may come at 30 m or at 10 m.
+        """
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        r = np.arange(height) * rgb.shape[1] // height
+        c = np.arange(width) * rgb.shape[2] // width
+        samples = encoded(rgb)[:, r[:, None], c]
+        self._preview.add("before", rows, columns, samples, (samples != NODATA).all(0))
+
+    def finish(self, info: ItemInfo, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Path:
+        """Make the product whole and give it its name; returns its folder. Nothing can be written afterwards.
+
+        ``progress`` is told (samples done, samples in all) of the files.
+        Raises InputError where the disk does not take it; a product that was to be replaced is then still there.
+        """
+        from l8s2.product.stac import build_item
+
+        with self._disk():
+            total = sum(file.samples for file in self._files.values())
+            done = 0
+            for file in self._files.values():
+                file.finish(lambda share, first=done, file=file: progress(first + int(share * file.samples), total))  # type: ignore[misc]
+                done += file.samples
+            paths = {key: file.path for key, file in self._files.items()}
+            paths["preview"] = self._path("preview.png")
+            self._preview.save(paths["preview"])
+            files = {key: (path, path.name.removesuffix(".part")) for key, path in paths.items()}
+            encoding = {"data_type": "int16", "nodata": NODATA, "unit": "1", "raster:scale": SCALE, "raster:offset": 0}
+            item = build_item(self.name, self.geobox, info, files, encoding)
+            json_path = self.workspace / f"{self.product_id}.json.part"
+            json_path.write_text(json.dumps(item, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            for path in (*paths.values(), json_path):
+                fsync(path)
+                path.rename(path.with_name(path.name.removesuffix(".part")))
+            self._whole.publish()
+        return self._output / self.name
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files.values():
+            file.close()
+        self._whole.__exit__(kind, error, trace)
+
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[None]:
+        """Turn what the file system refuses into one line."""
+        from rasterio._err import CPLE_BaseError
+        from rasterio.errors import RasterioError
+
+        try:
+            yield
+        except (OSError, RasterioError, CPLE_BaseError) as error:
+            reason = getattr(error, "strerror", None) or "GDAL could not write"
+            free, need = shutil.disk_usage(self._disk_folder()).free, estimate_bytes(self.geobox, self._sigma)
+            raise InputError(
+                f"{self._output}: {self.name} could not be written ({reason}; {_size(free)} left, about {_size(need)} needed in all);"
+                " free some space or give another output folder"
+            ) from error
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 5e8 else f"{number / 1e6:.1f} MB"

@@ -1,0 +1,80 @@
+"""Frozen dataclasses as JSON files of a named schema, written and read back strictly."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from l8s2.errors import InputError
+
+
+def text_of(value: Any, schema: str) -> str:
+    """A dataclass of plain values, tuples, times and such dataclasses as JSON; ``load`` is the inverse."""
+    return json.dumps({"schema": schema, **_plain(value)}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def load(path: Path, kind: Any, schema: str, what: str, remedy: str) -> Any:
+    """The dataclass ``kind`` in a file written from ``text_of``; ``what`` it is and the ``remedy`` are for messages.
+
+    Raises InputError for anything else, and for another schema.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
+        found = content.pop("schema")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; {remedy}") from None
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        raise InputError(f"{path}: no {what}; {remedy}") from None
+    if found != schema:
+        raise InputError(f"{path}: schema {str(found)[:40]!r}, this l8s2 reads {schema}; {remedy}, or update l8s2")
+    try:
+        return _built(kind, content)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise InputError(f"{path}: damaged {what} ({error}); {remedy}") from None
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no number")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, tuples and times as JSON has them."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.name != "raw"}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _built(kind: Any, value: Any) -> Any:
+    """The inverse, guided by type annotations; TypeError where something does not fit."""
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
+    if isinstance(kind, types.UnionType):
+        return None if value is None else _built(next(part for part in parts if part is not types.NoneType), value)
+    if hasattr(kind, "__dataclass_fields__"):
+        hints = typing.get_type_hints(kind)
+        return kind(**{name: _built(hints[name], part) for name, part in value.items()})
+    if origin is tuple:
+        inner = [parts[0]] * len(value) if parts[-1] is Ellipsis else parts
+        return tuple(_built(part, v) for part, v in zip(inner, value, strict=True))
+    if origin is not None:  # a mapping
+        return {key: _built(parts[1], v) for key, v in value.items()}
+    if kind is datetime:
+        return datetime.fromisoformat(value)
+    if not isinstance(value, (int, float) if kind is float else kind):
+        raise TypeError(f"{str(value)[:40]!r} is no {kind.__name__}")
+    return value

@@ -1,0 +1,144 @@
+"""``python -m l8s2.training.release RUN IMAGERY -o NAME.onnx``: calibrate sigma, export, and write the model card."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+from l8s2._version import __version__
+from l8s2.arrays import fill_missing
+from l8s2.evaluation.calibration import Ratios, error_ratios, factors, simulated, validation_scores
+from l8s2.evaluation.places import by_place
+from l8s2.files import whole_file
+from l8s2.models.domain import Domain, local_mean
+from l8s2.models.onnx_export import export_onnx
+from l8s2.networks import Compact, CompactConfig
+from l8s2.predictors.engines import TorchNetwork
+from l8s2.predictors.load import load_model
+from l8s2.predictors.network_predictor import NetworkPredictor
+from l8s2.predictors.protocol import Predictor
+from l8s2.sensors import BAND_NAMES
+from l8s2.simulate.archives import CALIBRATION, Image, load_folder
+
+
+def colours(images: list[Image], each: int = 800) -> np.ndarray:
+    """(n, 6) locally averaged reflectance at random places of ``images``, as they are and brighter or darker, for the domain."""
+    rng = np.random.default_rng(0)
+    found = []
+    for image in images:
+        if all(image.known_bands):
+            coarse = local_mean(fill_missing(image.stack[:, 1::3, 1::3]))[
+                :, np.isfinite(image.stack[:, 1::3, 1::3]).all(0)
+            ]
+            drawn = coarse[:, rng.integers(0, coarse.shape[1], min(each, coarse.shape[1]))].T
+            found += [drawn, drawn * np.exp(rng.normal(0, 0.2, (len(drawn), 1)))]
+    return np.concatenate(found).astype(np.float32)
+
+
+def validate(
+    predictor: Predictor, images: list[Image], ratios: Ratios, *, disturbed: bool
+) -> dict[str, dict[str, list[float]]]:
+    """Scores by place as plain lists; the sigma of a place is calibrated without it."""
+    scores = validation_scores(predictor, images, ratios, disturbed=disturbed)
+    return {p: {k: [round(float(x), 5) for x in v] for k, v in row.items()} for p, row in by_place(scores).items()}
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("imagery", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The .onnx file; its card goes beside it as .md.",
+)
+def main(run: Path, imagery: Path, output: Path) -> None:
+    """Turn the checkpoint of RUN into a model file, scored on the validation places of IMAGERY."""
+    state = torch.load(run / "last.pt", weights_only=True)
+    if state.get("architecture", "Compact") != "Compact":
+        raise click.UsageError(
+            f"{run}: a {state['architecture']}; only compact networks become such files, see l8s2 models export"
+        )
+    network = Compact(CompactConfig(**state["model_config"]))
+    network.load_state_dict(state["average"])
+    training, calibration, validation = load_folder(imagery)
+    checkpoint = TorchNetwork(lambda: deepcopy(network))
+    ratios = error_ratios(NetworkPredictor("in training", "", checkpoint, None), simulated(calibration + validation))
+    network.calibration.mul_(torch.tensor(factors(ratios)))
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    card = {
+        "name": output.stem, "version": __version__, "commit": commit, "steps": state["step"], "training": _recipe(state["training_config"]),
+        "places": sorted({i.place for i in training}), "calibration": sorted(CALIBRATION),
+    }  # fmt: skip
+    export_onnx(network, output, card, Domain.fit(colours(training)))
+    predictor = load_model(output)
+    tables = {
+        kind: validate(predictor, validation, ratios, disturbed=kind == "disturbed") for kind in ("clean", "disturbed")
+    }
+    with whole_file(output.with_suffix(".md")) as draft:
+        draft.write_text(model_card(network, card, tables), encoding="utf-8")
+    click.echo(json.dumps(tables["clean"]["mean"]))
+
+
+def _recipe(config: dict[str, Any]) -> dict[str, Any]:
+    """Steps, seed, batch and size of a run, of checkpoints before and since configurations had sections."""
+    data = config.get("data", config)
+    return {
+        **{k: config[k] for k in ("steps", "seed")},
+        "batch": data["batch"],
+        "size": (data.get("simulated") or data)["size"],
+    }
+
+
+def model_card(network: Compact, card: dict[str, Any], tables: dict[str, dict[str, dict[str, list[float]]]]) -> str:
+    """Markdown: what the model is, what it was trained on and how well it does."""
+    parameters = sum(p.numel() for p in network.parameters())
+    training = card["training"]
+    lines = [
+        f"# {card['name']}",
+        "",
+        f"Compact network, {'with' if network.config.pan else 'without'} pan: {parameters:,} parameters, receptive field "
+        f"{network.receptive_field} MS pixels. Input: Landsat-8/9 surface reflectance at 30 m (blue, green, red, nir08, swir16, swir22)"
+        f"{' and top-of-atmosphere pan at 15 m' if network.config.pan else ''}. Output: reflectance as Sentinel-2A would see it at 10 m, and its "
+        "standard error. nir08, swir16 and swir22 imitate B8A, B11 and B12, which are 20 m native: there the output is as sharp as 20 m.",
+        "",
+        f"* **Data**: pairs simulated from Sentinel-2 and HLS imagery of {', '.join(card['places'])}. Contains modified Copernicus Sentinel data. "
+        f"Sigma was scaled on strips of {', '.join(card['calibration'])} that were not trained on and on the validation places; "
+        "coverage below is that of a scaling without the place it is shown for.",
+        "* **Licence** of the weights: MIT.",
+        f"* **Recipe**: `l8s2 train --config configs/compact{'' if network.config.pan else '-nopan'}.yaml -o RUN data.simulated.folder IMAGERY "
+        f"steps {training['steps']}`, then "
+        f"`python -m l8s2.training.release RUN IMAGERY -o {card['name']}.onnx`; stopped at step {card['steps']}, seed {training['seed']}, "
+        f"batches of {training['batch']} crops of {training['size']} x {training['size']} MS pixels; l8s2 {card['version']}, commit {card['commit']}.",
+        "* **Limits**: trained on about 10 Mpx of ground, simulated, no real Landsat; haze, cloud edges and snow are rare in it.",
+    ]
+    for kind, table in tables.items():
+        lines += [
+            "",
+            f"## Validation places, radiometry {kind}",
+            "",
+            "Gain in PSNR over Keys bicubic of the Landsat bands (dB), simulated with the nominal sensor, noise on; coverage of +-1.645 sigma.",
+            "",
+            "| place | " + " | ".join(BAND_NAMES) + " | 10 m bands | 20 m bands | coverage 10 m | coverage 20 m |",
+            "|---|" + "---|" * 10,
+        ]
+        for place, row in table.items():
+            gain, coverage = row["gain"], row["coverage"]
+            cells = [f"{g:+.2f}" for g in gain] + [f"{np.mean(gain[:3]):+.2f}", f"{np.mean(gain[3:]):+.2f}"]
+            cells += [f"{np.mean(coverage[:3]):.3f}", f"{np.mean(coverage[3:]):.3f}"]
+            lines.append(f"| {place} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

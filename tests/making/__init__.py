@@ -1,0 +1,1 @@
+"""What tests are made of: scenes, items, patches, servers and oracles."""
