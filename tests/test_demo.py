@@ -11,6 +11,7 @@ from PIL import Image
 from rich.console import Console
 
 from l8s2 import demo
+from l8s2.cli.evaluate import show_demo
 from l8s2.errors import InputError
 from l8s2.sensors import BAND_NAMES
 
@@ -82,7 +83,7 @@ def test_the_picture_fits_the_terminal(small, columns):
 
 
 def test_no_picture_where_nobody_looks(small, capsys):
-    demo.show(small[0])
+    show_demo(small[0])
     printed = capsys.readouterr().out
     assert "simulated" in printed
     assert "▀" not in printed

@@ -123,15 +123,6 @@ def score(ms: Float, mean: Float, sigma: Float, truth: Float, clear: Mask) -> di
     return {"bands": rows, "means": means}
 
 
-def show(result: dict[str, Any]) -> None:
-    """Print the table and, on a terminal with colours, a small picture."""
-    from rich.console import Console
-
-    console = Console()
-    colours = console.is_terminal and console.color_system is not None
-    console.print(render(result, columns=console.width if colours else None))
-
-
 def render(result: dict[str, Any], *, columns: int | None) -> RenderableType:
     """The result for people; with a picture of ``columns`` characters where that is not None."""
     from rich.console import Group

@@ -266,7 +266,7 @@ def test_torch_view(tmp_path: Path, workers: int) -> None:
 def test_the_view_does_not_load_torch(tmp_path: Path) -> None:
     PatchSet(tmp_path).add("u", of_unit(0))
     code = (
-        "import sys\nfrom pathlib import Path\nfrom l8s2.datasets.sample import TorchView, open_pairs\n"
+        "import sys\nfrom pathlib import Path\nfrom l8s2.datasets.open import open_pairs\nfrom l8s2.datasets.sample import TorchView\n"
         f"print(len(TorchView(open_pairs(Path({str(tmp_path)!r})))), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -31,7 +31,6 @@ from l8s2.metrics import no_reference, scores, similarity, uncertainty
 from l8s2.metrics.scores import Score
 from l8s2.patches.patch import Patch
 from l8s2.patches.patch_set import PatchSet
-from l8s2.predictors import network_predictor as predictors
 from l8s2.sensors import BAND_NAMES
 from l8s2.simulate.landscape import landscape
 from making.pairs import write_ls2s2, write_oli2msi
@@ -91,7 +90,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stubs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What ``load_model`` finds, by name."""
     found: dict[str, Any] = {"compact": Stub(), "compact-nopan": Other()}
-    monkeypatch.setattr(predictors, "load_model", lambda name: found[name])
+    monkeypatch.setattr("l8s2.evaluation.run.load_model", lambda name: found[name])
     return found
 
 
@@ -100,7 +99,7 @@ def results(made: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     """The folder of a run with two stubs on two images, alone in its own, and what the run said."""
     folder = tmp_path_factory.mktemp("results") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(predictors, "load_model", {"compact": Stub(), "compact-nopan": Other()}.__getitem__)
+        patch.setattr("l8s2.evaluation.run.load_model", {"compact": Stub(), "compact-nopan": Other()}.__getitem__)
         return folder, evaluate(made, "-o", folder)
 
 

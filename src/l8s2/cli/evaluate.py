@@ -62,10 +62,21 @@ def evaluate(imagery: tuple[Path, ...], as_json: bool, **options: Any) -> None:
 @JSON
 def demo(output: Path, as_json: bool) -> None:
     """Simulate a small scene, harmonise it, and score it against the truth. No download, under 30 s."""
-    from l8s2.demo import run_demo, show
+    from l8s2.demo import run_demo
 
     result = run_demo(output, report=lambda line: click.echo(line, err=True))
     if as_json:
         click.echo(json.dumps(result, indent=2))
     else:
-        show(result)
+        show_demo(result)
+
+
+def show_demo(result: dict[str, Any]) -> None:
+    """Print the table and, on a terminal with colours, a small picture."""
+    from rich.console import Console
+
+    from l8s2.demo import render
+
+    console = Console()
+    colours = console.is_terminal and console.color_system is not None
+    console.print(render(result, columns=console.width if colours else None))

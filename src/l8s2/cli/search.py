@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from l8s2.acquire.fetch_request import feature_collection
 from l8s2.cli.shell import JSON, warn
 from l8s2.errors import InputError
 
@@ -66,6 +65,8 @@ def search(
     if not (pairs or rerun):
         query = _query(options)
         found = search.search_scenes(query, known_catalogs(options["catalog_file"]))
+        from l8s2.acquire.fetch_request import feature_collection
+
         click.echo(json.dumps(feature_collection(found), indent=2) if as_json else _scene_table(found))
         _remarks(found)
         return

@@ -106,7 +106,7 @@ def convert(source: str, output: Path, *, config: Path | None = None, overwrite:
     if path.suffix != ".onnx":
         convert_model(path, output, config=config, overwrite=overwrite)
         return output
-    from l8s2.models.onnx_export import read_compact
+    from l8s2.models.onnx_weights import read_compact
 
     network = read_compact(path)
     card = path.with_suffix(".md")

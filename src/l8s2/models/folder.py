@@ -204,7 +204,7 @@ def convert_model(source: Path, folder: Path, *, config: Path | None = None, ove
 def modelling_file() -> str:
     """Source of the UNets for transformers' AutoModel that needs nothing of l8s2: our own files, one after the other."""
     sources = files("l8s2")
-    parts = [sources / "models" / f"{name}.py" for name in ("attention", "unet")] + [sources / "hf" / "modeling.py"]
+    parts = [sources / "networks" / f"{name}.py" for name in ("attention", "unet")] + [sources / "hf" / "modeling.py"]
     text = "\n\n".join(_without_ours(part.read_text(encoding="utf-8")) for part in parts)
     return f'"""Written by l8s2 from its own source. MIT licence."""\n\nfrom __future__ import annotations\n\n{text}'
 

@@ -19,8 +19,7 @@ from l8s2.errors import InputError
 from l8s2.files import whole_file
 from l8s2.models.domain import Domain
 from l8s2.models.onnx_file import openvino_core
-from l8s2.models.tensors import fill
-from l8s2.networks import Compact, OnLattice, build
+from l8s2.networks import Compact, OnLattice
 
 TOLERANCE = 1e-4
 """Largest difference between the file's answer and the network's: one step of the integers that a product stores."""
@@ -113,23 +112,6 @@ def _difference(network: Any, path: Path) -> float:
         float(np.abs(found[name] - x).max() / max(np.abs(x).max(), 1.0))
         for name, x in zip(("mean", "sigma"), expected, strict=False)
     )
-
-
-def read_compact(path: Path) -> Compact:
-    """A compact network from the ONNX file that l8s2 has exported. Raises InputError for any other file."""
-    try:
-        proto = onnx.load(path)
-        info = {p.key: p.value for p in proto.metadata_props}
-        config, calibration = json.loads(info["config"]), torch.tensor(json.loads(info["calibration"]))
-        network = build(info["architecture"], config)
-        if not isinstance(network, Compact):
-            raise ValueError(info["architecture"])
-    except Exception:  # whatever the parser makes of rubbish
-        raise InputError(f"{path}: no compact network in ONNX that l8s2 has exported; give a model folder") from None
-    stored = {t.name: torch.tensor(onnx.numpy_helper.to_array(t)) for t in proto.graph.initializer}
-    stored["calibration"] = calibration
-    fill(network, {name: stored[name] for name in network.state_dict() if name in stored}, path)
-    return network.eval()
 
 
 class _Stages(nn.Module):

@@ -51,7 +51,7 @@ class ModelFile:
 
     def build(self) -> nn.Module:
         """The compact network in the file, for PyTorch."""
-        from l8s2.models.onnx_export import read_compact
+        from l8s2.models.onnx_weights import read_compact
 
         return read_compact(self.path)
 

@@ -43,7 +43,7 @@ def begin(model: Model) -> tuple[nn.Module, str, dict[str, Any]]:
 def _stored(name: str) -> tuple[nn.Module, str, dict[str, Any]]:
     path = located(name)
     if path.suffix == ".onnx":
-        from l8s2.models.onnx_export import read_compact
+        from l8s2.models.onnx_weights import read_compact
 
         return read_compact(path), "Compact", {}
     if path.suffix == ".pt":

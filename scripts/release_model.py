@@ -1,4 +1,4 @@
-"""``python -m l8s2.training.release RUN IMAGERY -o NAME.onnx``: calibrate sigma, export, and write the model card."""
+"""``python scripts/release_model.py RUN IMAGERY -o NAME.onnx``: calibrate sigma, export, and write the model card."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def model_card(network: Compact, card: dict[str, Any], tables: dict[str, dict[st
         "* **Licence** of the weights: MIT.",
         f"* **Recipe**: `l8s2 train --config configs/compact{'' if network.config.pan else '-nopan'}.yaml -o RUN data.simulated.folder IMAGERY "
         f"steps {training['steps']}`, then "
-        f"`python -m l8s2.training.release RUN IMAGERY -o {card['name']}.onnx`; stopped at step {card['steps']}, seed {training['seed']}, "
+        f"`python scripts/release_model.py RUN IMAGERY -o {card['name']}.onnx`; stopped at step {card['steps']}, seed {training['seed']}, "
         f"batches of {training['batch']} crops of {training['size']} x {training['size']} MS pixels; l8s2 {card['version']}, commit {card['commit']}.",
         "* **Limits**: trained on about 10 Mpx of ground, simulated, no real Landsat; haze, cloud edges and snow are rare in it.",
     ]
