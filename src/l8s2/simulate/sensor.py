@@ -9,15 +9,22 @@ image interpolated band-limited, so it holds no detail finer than 20 m.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from l8s2 import sensors
+from l8s2.simulate.ground import response, unlike
+from l8s2.simulate.level1 import RawGrid, level1
 from l8s2.simulate.optics import Float, resample
 
 _GSD = sensors.OUTPUT_GSD
+_TYPICAL = np.array([band.typical_reflectance for band in sensors.BANDS])[:, None, None]
+_SNR = np.array([band.snr for band in sensors.BANDS])[:, None, None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +55,27 @@ class Conditions:
     """BRDF-like relative brightness ramp over the image, down and across (value at the far edge)."""
     pan_shift: tuple[float, float] = (0.0, 0.0)
     """Where pan really samples against where it says, metres (down, right)."""
+    band_shift: tuple[tuple[float, float], ...] = ((0.0, 0.0),) * 6
+    """The same for each of the MS bands. Specified are 4.5 m between bands of OLI and 0.3 pixel between bands of MSI; on real
+    pairs the shifts of the bands scatter by about 1 m (``benchmarks/unexplained.py``)."""
+    raw_grid: RawGrid | None = None
+    """Where OLI took its samples before Level 1 resampled them; None: on the map. ``psf_sigma`` and ``pan_psf_sigma`` are then
+    those of the raw samples, and noise is that of raw samples, correlated by the resampling."""
+    response: float = 0.0
+    """How far bands follow the spectral response of both sensors (``ground.RESPONSE``) instead of the line ``platform`` has."""
+    texture: tuple[float, ...] = (0.0,) * 6
+    """Structure that OLI saw and Sentinel-2 did not: standard deviation in cells of 20 m, in units of the contrast of the band."""
+    unevenness: tuple[float, ...] = (0.0,) * 6
+    """The same for smooth structure the size of fields: view angle, growth, atmosphere."""
 
     @classmethod
-    def random(cls, rng: np.random.Generator, *, disturbed: bool = False) -> Conditions:
+    def random(cls, rng: np.random.Generator, *, disturbed: bool = False, untidy: bool = False) -> Conditions:
         """Draw conditions within the published bounds.
 
         Point spread functions scatter about the nominal one (MTF at Nyquist 0.27-0.36, one draw in eight up to the
         theoretical 0.48). ``disturbed`` adds gain (3 %), offset (0.005) and BRDF-like errors (3 %) to MS,
-        which no network can undo: leave it off to judge detail.
+        which no network can undo: leave it off to judge detail. ``untidy`` adds what two real sensors differ in
+        (see ``_untidy``).
         """
         wide = rng.random() < 0.125
         shared = rng.uniform(11.6, 15.4) if wide else rng.normal(14.7, 0.35)
@@ -72,6 +92,8 @@ class Conditions:
             noise=float(rng.uniform(0.5, 1.5)),
             pan_shift=(float(rng.normal(0, 1.2)), float(rng.normal(0, 1.2))),
         )
+        if untidy:
+            drawn = replace(drawn, **_untidy(rng))
         if not disturbed:
             return drawn
         return replace(
@@ -80,6 +102,42 @@ class Conditions:
             offset=tuple(map(float, rng.normal(0, 0.005, 6))),
             tilt=(float(rng.normal(0, 0.03)), float(rng.normal(0, 0.03))),
         )
+
+
+_RELATIVE_BLUR = (12.3, 12.3, 12.3, 10.4, 9.0, 9.5)
+"""Blur that turns Sentinel-2 into OLI, metres: medians of fits on seven real pairs."""
+_BLUR_SCATTER = (1.1, 1.1, 1.1, 0.55, 0.8, 0.9)
+"""Their standard deviations."""
+_RESAMPLING_BLUR = 8.7
+"""Share of Level 1's cubic convolution in a fitted blur, metres (variances add)."""
+_TEXTURE = (0.2, 0.2, 0.15, 0.2, 0.2, 0.2)
+_UNEVENNESS = (0.1, 0.1, 0.07, 0.1, 0.1, 0.1)
+
+
+def _untidy(rng: np.random.Generator) -> dict[str, Any]:
+    """Fields of Conditions that differ as two real sensors do; each has its source in its docstring."""
+    whole, single = rng.normal(0, 0.7), rng.normal(0, 0.7, 6)
+    wanted = np.array(_RELATIVE_BLUR) + np.array(_BLUR_SCATTER) * np.clip(whole + single, -2, 2)
+    raw = np.maximum(wanted**2 - _RESAMPLING_BLUR**2, 0)
+    sigma = np.sqrt(raw + np.array([band.msi_psf_sigma for band in sensors.BANDS]) ** 2)
+    shift = rng.normal(0, 1.5, 2) + rng.normal(0, 1.5, (6, 2))
+    strength = np.exp(rng.normal(0, 0.35)) * np.exp(rng.normal(0, 0.2, 6))
+    rotation = float(rng.uniform(8, 14) * rng.choice((-1, 1)))
+    spacing, phase = rng.normal(1, 0.01, 2), rng.uniform(0, 1, 2)
+    return {
+        "psf_sigma": tuple(map(float, sigma)),
+        "pan_psf_sigma": float(0.75 * rng.uniform(5.5, 8.0)),
+        "noise": float(rng.uniform(0.7, 2.5)),
+        "band_shift": tuple((float(down), float(right)) for down, right in shift),
+        "raw_grid": RawGrid(
+            rotation=rotation,
+            spacing=(float(spacing[0]), float(spacing[1])),
+            phase=(float(phase[0]), float(phase[1])),
+        ),
+        "response": float(rng.normal(1, 0.4)),
+        "texture": tuple(map(float, strength * _TEXTURE)),
+        "unevenness": tuple(map(float, strength * _UNEVENNESS)),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,13 +195,19 @@ def observe(
 
     ab = np.array([band.band_pass[conditions.platform] for band in sensors.BANDS], dtype=np.float32)
     oli = truth * ab[:, :1, None] + ab[:, 1:, None]
+    if conditions.response:
+        oli = oli + response(truth, conditions.response)
+    if any(conditions.texture) or any(conditions.unevenness):
+        oli = oli + unlike(truth, conditions.texture, conditions.unevenness, rng)
+    grid = conditions.raw_grid
     rows, columns = (np.arange(n // 3) * 3 + 0.5 for n in (height, width))
-    ms = np.empty((6, len(rows), len(columns)), dtype=np.float32)
-    for i, (band, sigma) in enumerate(zip(sensors.BANDS, conditions.psf_sigma, strict=True)):
-        blur = extra_blur(sigma, band.msi_psf_sigma)
-        ms[i] = resample(oli[i], rows, columns, blur)
-        if not known[i].all():
-            ms[i][resample(known[i].astype(np.float32), rows, columns, blur) < 0.98] = np.nan
+    blurs = [
+        extra_blur(sigma, band.msi_psf_sigma) for sigma, band in zip(conditions.psf_sigma, sensors.BANDS, strict=True)
+    ]
+    noisy = partial(_with_noise, factor=conditions.noise, typical=_TYPICAL, snr=_SNR, rng=rng)
+    ms = _seen(oli, blurs, conditions.band_shift, grid, rows, columns, noisy)
+    if not known.all():
+        ms[_seen(known.astype(np.float32), blurs, conditions.band_shift, grid, rows, columns) < 0.98] = np.nan
     tilt = 1 + sum(
         t * np.linspace(-1, 1, n).reshape(shape)
         for t, n, shape in zip(conditions.tilt, ms.shape[1:], ((1, -1, 1), (1, 1, -1)), strict=True)
@@ -158,18 +222,54 @@ def observe(
         for n, shift in zip((height, width), conditions.pan_shift, strict=True)
     )
     msi_visible = float(np.mean([band.msi_psf_sigma for band in sensors.BANDS[:3]]))
-    pan = resample(panchromatic, rows, columns, extra_blur(conditions.pan_psf_sigma, msi_visible))
-
-    typical = np.array([band.typical_reflectance for band in sensors.BANDS])[:, None, None]
-    snr = np.array([band.snr for band in sensors.BANDS])[:, None, None]
-    ms = ms + conditions.noise * _noise(ms, typical, snr, rng)
-    pan = pan + conditions.noise * _noise(pan, sensors.PAN_TYPICAL_REFLECTANCE, sensors.PAN_SNR, rng)
+    blurs = [extra_blur(conditions.pan_psf_sigma, msi_visible)]
+    noisy_pan = partial(
+        _with_noise, factor=conditions.noise, typical=sensors.PAN_TYPICAL_REFLECTANCE, snr=sensors.PAN_SNR, rng=rng
+    )
+    pan = _seen(panchromatic[None], blurs, ((0.0, 0.0),), grid, rows, columns, noisy_pan)[0]
+    if grid is None:
+        ms, pan = noisy(ms), noisy_pan(pan)
     return Observation(ms=ms.astype(np.float32), pan=pan.astype(np.float32), conditions=conditions)
 
 
 def extra_blur(oli_sigma: float, msi_sigma: float) -> float:
     """Blur in 10 m pixels that turns a Sentinel-2 point spread function into OLI's; both sigmas in metres."""
     return float(np.sqrt(max(oli_sigma**2 - msi_sigma**2, 0.0))) / _GSD
+
+
+def _seen(
+    ground: Float,
+    blurs: Sequence[float],
+    shifts: Sequence[tuple[float, float]],
+    grid: RawGrid | None,
+    rows: NDArray[np.floating],
+    columns: NDArray[np.floating],
+    disturb: Callable[[Float], Float] = lambda raw: raw,
+) -> Float:
+    """Blur each band (bands, H, W), shift it (metres) and sample it on the map; ``disturb`` is for raw samples alone."""
+    spacing = float(rows[1] - rows[0]) if len(rows) > 1 else 3.0
+    if grid is not None:
+        map_rows, map_columns = rows, columns
+        rows, columns = (np.arange(n, dtype=np.float64) for n in ground.shape[1:])
+    seen = np.stack(
+        [
+            resample(band, rows + down / _GSD, columns + right / _GSD, blur)
+            for band, blur, (down, right) in zip(ground, blurs, shifts, strict=True)
+        ]
+    )
+    return seen if grid is None else level1(seen, grid, map_rows, map_columns, spacing, disturb)
+
+
+def _with_noise(
+    reflectance: NDArray[np.floating],
+    *,
+    factor: float,
+    typical: NDArray[np.floating] | float,
+    snr: NDArray[np.floating] | float,
+    rng: np.random.Generator,
+) -> Float:
+    result: Float = reflectance + factor * _noise(reflectance, typical, snr, rng)
+    return result
 
 
 def _noise(
