@@ -32,9 +32,9 @@ _GROUPS = ((0, 1, 2), (3,), (4, 5))
 _ALIKE = 0.8
 """Share of the variance of a difference that the bands of a group have in common: on real pairs of Landsat-8 and Sentinel-2 what
 is left correlates by 0.4-0.85 within the visible and 0.74-0.87 within the short-wave infrared, by -0.5-0.5 between groups."""
-_FINE, _BROAD = 2, 16
-"""10 m pixels to a side of the cells of texture (the 20 m pixels of MSI), and distance of the nodes of unevenness (half a field)."""
-_SMOOTH = 0.5
+_FINE, _BROAD = 2, 10
+"""10 m pixels to a side of the cells of texture (the 20 m pixels of MSI), and distance of the nodes of unevenness (a Gaussian of 90 m)."""
+_SMOOTH = 0.9
 """Blur of unevenness, in distances of its nodes."""
 
 

@@ -34,7 +34,8 @@ class RawGrid:
         cos, sin = np.cos(np.radians(self.rotation)), np.sin(np.radians(self.rotation))
         turned = np.stack([cos * offset[0] + sin * offset[1], cos * offset[1] - sin * offset[0]])
         each = (2, *(1,) * (offset.ndim - 1))
-        return turned / (gsd * np.reshape(self.spacing, each)) + np.reshape(self.phase, each)
+        result: Positions = turned / (gsd * np.reshape(self.spacing, each)) + np.reshape(self.phase, each)
+        return result
 
     def to_map(self, samples: Positions, gsd: float) -> Positions:
         """The inverse of ``from_map``."""
@@ -56,14 +57,18 @@ def cubic_convolution(images: Float, positions: Positions) -> Float:
     """
     bands, height, width = images.shape
     whole = np.floor(positions)
-    near = whole.reshape(2, -1).astype(np.intp) + np.arange(-1, 3)[:, None, None]  # (4, 2, n)
-    down, across = _keys((positions - whole).reshape(2, -1).astype(np.float32))  # (4, n) each
-    index = np.clip(near[:, 0], 0, height - 1)[:, None] * width + np.clip(near[:, 1], 0, width - 1)  # (4, 4, n)
-    pixels = np.ascontiguousarray(images.reshape(bands, -1).T)
-    taken = pixels[index.reshape(16, -1).T]  # (n, 16, bands)
-    weights = (down[:, None] * across).reshape(16, -1).T[:, None]  # (n, 1, 16)
-    result: Float = np.matmul(weights, taken)[:, 0].T.reshape(bands, *positions.shape[1:])
-    return result
+    down, across = _keys((positions - whole).reshape(2, -1).astype(np.float32))
+    first = whole.reshape(2, -1).astype(np.int32)
+    near = first[:, None] + np.arange(-1, 3, dtype=np.int32)[:, None]  # (2, 4, n)
+    rows, columns = np.clip(near[0], 0, height - 1) * np.int32(width), np.clip(near[1], 0, width - 1)
+    flat = images.reshape(bands, -1)
+    result = np.zeros((bands, rows.shape[1]), dtype=np.float32)
+    for row, weight in zip(rows, down, strict=True):
+        line = np.zeros_like(result)
+        for column, share in zip(columns, across, strict=True):
+            line += share * flat.take(row + column, axis=1)
+        result += weight * line
+    return result.reshape(bands, *positions.shape[1:])
 
 
 def _keys(fraction: Float) -> tuple[Float, Float]:
@@ -95,7 +100,7 @@ def level1(
         grid: of the sensor.
         rows, columns: (h,) and (w,) centres of the map's pixels, in pixels of ``blurred``.
         gsd: nominal distance of samples, in pixels of ``blurred``.
-        disturb: what happens to the raw samples (bands, m, n), such as noise.
+        disturb: what happens to the raw samples (bands, n, 1), such as noise.
 
     Returns:
         (bands, h, w) float32.
@@ -105,5 +110,11 @@ def level1(
     first = np.floor(wanted.min((1, 2))).astype(int) - 1
     last = np.floor(wanted.max((1, 2))).astype(int) + 2
     samples = np.stack(np.meshgrid(*(np.arange(a, b + 1.0) for a, b in zip(first, last, strict=True)), indexing="ij"))
-    raw = disturb(cubic_convolution(blurred, grid.to_map(samples, gsd) + middle))
+    places = grid.to_map(samples, gsd) + middle
+    # the map's pixels need no sample that is three samples away from the nearest of them
+    ends = np.array([(rows[0], rows[-1]), (columns[0], columns[-1])])
+    margin = 3 * gsd * max(grid.spacing)
+    needed = ((places > ends[:, :1, None] - margin) & (places < ends[:, 1:, None] + margin)).all(0)
+    raw = np.zeros((len(blurred), *needed.shape), dtype=np.float32)
+    raw[:, needed] = disturb(cubic_convolution(blurred, places[:, needed, None]))[..., 0]
     return cubic_convolution(raw, wanted - first[:, None, None])

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from l8s2 import sensors
 from l8s2.simulate.ground import response, unlike
 from l8s2.simulate.level1 import RawGrid, level1
-from l8s2.simulate.optics import Float, resample
+from l8s2.simulate.optics import Float, blurred, resample
 
 _GSD = sensors.OUTPUT_GSD
 _TYPICAL = np.array([band.typical_reflectance for band in sensors.BANDS])[:, None, None]
@@ -205,9 +205,9 @@ def observe(
         extra_blur(sigma, band.msi_psf_sigma) for sigma, band in zip(conditions.psf_sigma, sensors.BANDS, strict=True)
     ]
     noisy = partial(_with_noise, factor=conditions.noise, typical=_TYPICAL, snr=_SNR, rng=rng)
-    ms = _seen(oli, blurs, conditions.band_shift, grid, rows, columns, noisy)
+    ms = _seen(oli, blurs, conditions.band_shift, grid, rows, columns, 3.0, noisy)
     if not known.all():
-        ms[_seen(known.astype(np.float32), blurs, conditions.band_shift, grid, rows, columns) < 0.98] = np.nan
+        ms[_seen(known.astype(np.float32), blurs, conditions.band_shift, grid, rows, columns, 3.0) < 0.98] = np.nan
     tilt = 1 + sum(
         t * np.linspace(-1, 1, n).reshape(shape)
         for t, n, shape in zip(conditions.tilt, ms.shape[1:], ((1, -1, 1), (1, 1, -1)), strict=True)
@@ -226,7 +226,7 @@ def observe(
     noisy_pan = partial(
         _with_noise, factor=conditions.noise, typical=sensors.PAN_TYPICAL_REFLECTANCE, snr=sensors.PAN_SNR, rng=rng
     )
-    pan = _seen(panchromatic[None], blurs, ((0.0, 0.0),), grid, rows, columns, noisy_pan)[0]
+    pan = _seen(panchromatic[None], blurs, ((0.0, 0.0),), grid, rows, columns, 1.5, noisy_pan)[0]
     if grid is None:
         ms, pan = noisy(ms), noisy_pan(pan)
     return Observation(ms=ms.astype(np.float32), pan=pan.astype(np.float32), conditions=conditions)
@@ -244,20 +244,20 @@ def _seen(
     grid: RawGrid | None,
     rows: NDArray[np.floating],
     columns: NDArray[np.floating],
+    spacing: float,
     disturb: Callable[[Float], Float] = lambda raw: raw,
 ) -> Float:
     """Blur each band (bands, H, W), shift it (metres) and sample it on the map; ``disturb`` is for raw samples alone."""
-    spacing = float(rows[1] - rows[0]) if len(rows) > 1 else 3.0
-    if grid is not None:
-        map_rows, map_columns = rows, columns
-        rows, columns = (np.arange(n, dtype=np.float64) for n in ground.shape[1:])
-    seen = np.stack(
-        [
-            resample(band, rows + down / _GSD, columns + right / _GSD, blur)
-            for band, blur, (down, right) in zip(ground, blurs, shifts, strict=True)
-        ]
-    )
-    return seen if grid is None else level1(seen, grid, map_rows, map_columns, spacing, disturb)
+    moves = [(down / _GSD, right / _GSD) for down, right in shifts]
+    if grid is None:
+        return np.stack(
+            [
+                resample(band, rows + down, columns + right, blur)
+                for band, blur, (down, right) in zip(ground, blurs, moves, strict=True)
+            ]
+        )
+    whole = np.stack([blurred(band, blur, move) for band, blur, move in zip(ground, blurs, moves, strict=True)])
+    return level1(whole, grid, rows, columns, spacing, disturb)
 
 
 def _with_noise(
