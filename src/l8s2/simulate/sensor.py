@@ -24,6 +24,8 @@ from l8s2.simulate.optics import Float, blurred, resample
 
 _GSD = sensors.OUTPUT_GSD
 _TYPICAL = np.array([band.typical_reflectance for band in sensors.BANDS])[:, None, None]
+_SHARPEST = -0.4
+"""Lowest variance of a blur, square pixels: twice the contrast of MSI's 20 m bands at their Nyquist frequency, and not more."""
 _SNR = np.array([band.snr for band in sensors.BANDS])[:, None, None]
 
 
@@ -108,18 +110,18 @@ _RELATIVE_BLUR = (12.3, 12.3, 12.3, 10.4, 9.0, 9.5)
 """Blur that turns Sentinel-2 into OLI, metres: medians of fits on seven real pairs."""
 _BLUR_SCATTER = (1.1, 1.1, 1.1, 0.55, 0.8, 0.9)
 """Their standard deviations."""
-_RESAMPLING_BLUR = 8.7
+_RESAMPLING_BLUR = 10.0
 """Share of Level 1's cubic convolution in a fitted blur, metres (variances add)."""
-_TEXTURE = (0.2, 0.2, 0.15, 0.2, 0.2, 0.2)
-_UNEVENNESS = (0.1, 0.1, 0.07, 0.1, 0.1, 0.1)
+_TEXTURE = (0.14, 0.13, 0.11, 0.13, 0.14, 0.14)
+_UNEVENNESS = (0.13, 0.10, 0.08, 0.11, 0.08, 0.08)
 
 
 def _untidy(rng: np.random.Generator) -> dict[str, Any]:
     """Fields of Conditions that differ as two real sensors do; each has its source in its docstring."""
     whole, single = rng.normal(0, 0.7), rng.normal(0, 0.7, 6)
     wanted = np.array(_RELATIVE_BLUR) + np.array(_BLUR_SCATTER) * np.clip(whole + single, -2, 2)
-    raw = np.maximum(wanted**2 - _RESAMPLING_BLUR**2, 0)
-    sigma = np.sqrt(raw + np.array([band.msi_psf_sigma for band in sensors.BANDS]) ** 2)
+    variance = wanted**2 - _RESAMPLING_BLUR**2
+    sigma = np.sqrt(variance + np.array([band.msi_psf_sigma for band in sensors.BANDS]) ** 2)
     shift = rng.normal(0, 1.5, 2) + rng.normal(0, 1.5, (6, 2))
     strength = np.exp(rng.normal(0, 0.35)) * np.exp(rng.normal(0, 0.2, 6))
     rotation = float(rng.uniform(8, 14) * rng.choice((-1, 1)))
@@ -201,13 +203,13 @@ def observe(
         oli = oli + unlike(truth, conditions.texture, conditions.unevenness, rng)
     grid = conditions.raw_grid
     rows, columns = (np.arange(n // 3) * 3 + 0.5 for n in (height, width))
-    blurs = [
-        extra_blur(sigma, band.msi_psf_sigma) for sigma, band in zip(conditions.psf_sigma, sensors.BANDS, strict=True)
+    sigmas = [
+        (oli_sigma, band.msi_psf_sigma) for oli_sigma, band in zip(conditions.psf_sigma, sensors.BANDS, strict=True)
     ]
     noisy = partial(_with_noise, factor=conditions.noise, typical=_TYPICAL, snr=_SNR, rng=rng)
-    ms = _seen(oli, blurs, conditions.band_shift, grid, rows, columns, 3.0, noisy)
+    ms = _seen(oli, sigmas, conditions.band_shift, grid, rows, columns, 3.0, noisy)
     if not known.all():
-        ms[_seen(known.astype(np.float32), blurs, conditions.band_shift, grid, rows, columns, 3.0) < 0.98] = np.nan
+        ms[_seen(known.astype(np.float32), sigmas, conditions.band_shift, grid, rows, columns, 3.0) < 0.98] = np.nan
     tilt = 1 + sum(
         t * np.linspace(-1, 1, n).reshape(shape)
         for t, n, shape in zip(conditions.tilt, ms.shape[1:], ((1, -1, 1), (1, 1, -1)), strict=True)
@@ -222,11 +224,11 @@ def observe(
         for n, shift in zip((height, width), conditions.pan_shift, strict=True)
     )
     msi_visible = float(np.mean([band.msi_psf_sigma for band in sensors.BANDS[:3]]))
-    blurs = [extra_blur(conditions.pan_psf_sigma, msi_visible)]
+    pan_sigmas = [(conditions.pan_psf_sigma, msi_visible)]
     noisy_pan = partial(
         _with_noise, factor=conditions.noise, typical=sensors.PAN_TYPICAL_REFLECTANCE, snr=sensors.PAN_SNR, rng=rng
     )
-    pan = _seen(panchromatic[None], blurs, ((0.0, 0.0),), grid, rows, columns, 1.5, noisy_pan)[0]
+    pan = _seen(panchromatic[None], pan_sigmas, ((0.0, 0.0),), grid, rows, columns, 1.5, noisy_pan)[0]
     if grid is None:
         ms, pan = noisy(ms), noisy_pan(pan)
     return Observation(ms=ms.astype(np.float32), pan=pan.astype(np.float32), conditions=conditions)
@@ -239,7 +241,7 @@ def extra_blur(oli_sigma: float, msi_sigma: float) -> float:
 
 def _seen(
     ground: Float,
-    blurs: Sequence[float],
+    sigmas: Sequence[tuple[float, float]],
     shifts: Sequence[tuple[float, float]],
     grid: RawGrid | None,
     rows: NDArray[np.floating],
@@ -247,17 +249,28 @@ def _seen(
     spacing: float,
     disturb: Callable[[Float], Float] = lambda raw: raw,
 ) -> Float:
-    """Blur each band (bands, H, W), shift it (metres) and sample it on the map; ``disturb`` is for raw samples alone."""
+    """Bands (bands, H, W) as OLI sees them on the map.
+
+    Args:
+        ground: as Sentinel-2 saw it.
+        sigmas: point spread functions of OLI and MSI, metres, for each band.
+        shifts: of each band, metres.
+        grid: of the raw samples; None: there are none.
+        rows, columns: of the map's pixels in pixels of ``ground``; ``spacing``: their distance.
+        disturb: what happens to the raw samples.
+    """
     moves = [(down / _GSD, right / _GSD) for down, right in shifts]
+    bands = zip(ground, sigmas, moves, strict=True)
     if grid is None:
         return np.stack(
             [
-                resample(band, rows + down, columns + right, blur)
-                for band, blur, (down, right) in zip(ground, blurs, moves, strict=True)
+                resample(band, rows + down, columns + right, extra_blur(oli, msi))
+                for band, (oli, msi), (down, right) in bands
             ]
         )
-    whole = np.stack([blurred(band, blur, move) for band, blur, move in zip(ground, blurs, moves, strict=True)])
-    return level1(whole, grid, rows, columns, spacing, disturb)
+    # raw samples may be sharper than a 20 m band of MSI
+    whole = [blurred(band, max((oli**2 - msi**2) / _GSD**2, _SHARPEST), move) for band, (oli, msi), move in bands]
+    return level1(np.stack(whole), grid, rows, columns, spacing, disturb)
 
 
 def _with_noise(
