@@ -112,8 +112,8 @@ _BLUR_SCATTER = (1.1, 1.1, 1.1, 0.55, 0.8, 0.9)
 """Their standard deviations."""
 _RESAMPLING_BLUR = 10.0
 """Share of Level 1's cubic convolution in a fitted blur, metres (variances add)."""
-_TEXTURE = (0.14, 0.13, 0.11, 0.13, 0.14, 0.14)
-_UNEVENNESS = (0.13, 0.10, 0.08, 0.11, 0.08, 0.08)
+_TEXTURE = (0.04, 0.04, 0.03, 0.05, 0.05, 0.05)
+_UNEVENNESS = (0.15, 0.11, 0.09, 0.11, 0.08, 0.08)
 
 
 def _untidy(rng: np.random.Generator) -> dict[str, Any]:
