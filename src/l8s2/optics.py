@@ -36,23 +36,29 @@ def sampling_matrix(size: int, positions: NDArray[np.number], sigma: float) -> F
     if sigma < 0:
         raise ValueError(f"sigma={sigma} is negative; a point spread function has sigma >= 0")
     positions = np.asarray(positions, dtype=np.float64)
-    radius = int(np.ceil(5.0 * sigma)) if sigma >= _GAUSSIAN else 16
     whole = np.floor(positions).astype(np.int64)
-    phase = (positions - whole)[:, None]
+    kernel, taps = _kernels((positions - whole)[:, None], sigma**2)
+    rows = np.broadcast_to(np.arange(len(positions))[:, None], kernel.shape)
+    matrix = np.zeros((len(positions), size))
+    np.add.at(matrix, (rows, np.clip(whole[:, None] + taps, 0, size - 1)), kernel)
+    return matrix.astype(np.float32)
+
+
+def _kernels(phase: NDArray[np.float64], variance: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Weights (n, taps) for ``phase`` (n, 1) in [0, 1) behind pixel 0, and the pixels (taps,) they are of."""
+    sigma = np.sqrt(max(variance, 0.0))
+    radius = int(np.ceil(5.0 * sigma)) if sigma >= _GAUSSIAN else 16
     taps = np.arange(1 - radius, radius + 1)
     x = phase - taps
     if sigma >= _GAUSSIAN:  # the band limit is out of reach: the transform is the Gaussian itself
         kernel = np.exp(-0.5 * (x / sigma) ** 2)
     else:
-        spectrum = _WEIGHTS * np.exp(-2 * (np.pi * sigma * _FREQUENCIES) ** 2)
+        spectrum = _WEIGHTS * np.exp(-2 * (np.pi * _FREQUENCIES) ** 2 * variance)
         at, of = 2 * np.pi * phase * _FREQUENCIES, 2 * np.pi * taps * _FREQUENCIES[:, None]
         kernel = (spectrum * np.cos(at)) @ np.cos(of) + (spectrum * np.sin(at)) @ np.sin(of)  # cos(at - of)
         kernel *= np.cos(np.pi / 2 * np.clip(x / radius, -1, 1)) ** 2
     kernel /= kernel.sum(axis=1, keepdims=True)
-    matrix = np.zeros((len(positions), size))
-    rows = np.broadcast_to(np.arange(len(positions))[:, None], x.shape)
-    np.add.at(matrix, (rows, np.clip(whole[:, None] + taps, 0, size - 1)), kernel)
-    return matrix.astype(np.float32)
+    return kernel, taps
 
 
 def resample(image: Float, rows: NDArray[np.number], columns: NDArray[np.number], sigma: float) -> Float:
@@ -65,3 +71,38 @@ def resample(image: Float, rows: NDArray[np.number], columns: NDArray[np.number]
     across = sampling_matrix(image.shape[-1], columns, sigma)
     result: Float = down @ (np.asarray(image, dtype=np.float32) @ across.T)
     return result
+
+
+def blurred(image: Float, variance: float, shift: tuple[float, float] = (0.0, 0.0)) -> Float:
+    """Blur or sharpen ``image`` (..., height, width), seen ``shift`` (down, right) pixels further.
+
+    Args:
+        image: without NaN.
+        variance: of the Gaussian, square pixels. Negative undoes such a blur as far as the band of the input reaches.
+        shift: of the sampling positions, in pixels.
+
+    Returns:
+        Of the shape of ``image``, float32.
+    """
+    whole = [int(np.floor(move)) for move in shift]
+    kernels, taps = _kernels(np.array([[move - first] for move, first in zip(shift, whole, strict=True)]), variance)
+    down, across = (
+        _toeplitz(n, kernel, int(taps[0]) + first)
+        for n, kernel, first in zip(image.shape[-2:], kernels, whole, strict=True)
+    )
+    result: Float = down @ (np.asarray(image, dtype=np.float32) @ across.T)
+    return result
+
+
+def _toeplitz(size: int, kernel: NDArray[np.float64], first: int) -> Float:
+    """(size, size) with ``kernel`` in every row, from ``first`` pixels behind the diagonal; beyond the ends the edge repeats."""
+    before = max(-first, 0)
+    after = max(first + len(kernel) - 1, 0)
+    length = size + before + after
+    diagonals = np.zeros((size, length + 1), dtype=np.float32)
+    diagonals[:, before + first : before + first + len(kernel)] = kernel
+    wide = diagonals.reshape(-1)[: size * length].reshape(size, length)  # every row one further to the right
+    matrix = wide[:, before : before + size].copy()
+    matrix[:, 0] += wide[:, :before].sum(1)
+    matrix[:, -1] += wide[:, before + size :].sum(1)
+    return matrix

@@ -40,10 +40,13 @@ class Batch:
 class Crops:
     """Endless simulated crops; the batch of step n depends on (seed, n) alone, so training can resume anywhere."""
 
-    def __init__(self, images: list[Image], *, size: int, batch: int, seed: int, disturbed: bool = False) -> None:
+    def __init__(
+        self, images: list[Image], *, size: int, batch: int, seed: int, disturbed: bool = False, untidy: bool = False
+    ) -> None:
         """``size``: MS pixels to a side of a crop."""
         self.images = [image for image in images if min(image.stack.shape[1:]) >= 3 * size * image.smallest_scale]
-        self.size, self.batch, self.seed, self.disturbed = size, batch, seed, disturbed
+        self.size, self.batch, self.seed = size, batch, seed
+        self.disturbed, self.untidy = disturbed, untidy
         # a place counts by the root of its ground, an image of a place by an equal share
         area = {i.place: i.stack[0].size for i in self.images}
         count = {p: sum(i.place == p for i in self.images) for p in area}
@@ -62,7 +65,7 @@ class Crops:
         if rng.random() < 0.25:
             stranger, _ = self._world(self.images[rng.choice(len(self.images), p=self.weight)], rng)
             truth = with_stranger(truth, stranger, rng)
-        conditions = Conditions.random(rng, disturbed=self.disturbed)
+        conditions = Conditions.random(rng, disturbed=self.disturbed, untidy=self.untidy)
         veil = random_veil(truth.shape, rng) if rng.random() < 0.3 else None
         if veil is not None:
             truth = truth + veil

@@ -9,16 +9,25 @@ image interpolated band-limited, so it holds no detail finer than 20 m.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from l8s2 import sensors
-from l8s2.optics import Float, resample
+from l8s2.optics import Float, blurred, resample
 from l8s2.sensors import extra_blur
+from l8s2.simulate.ground import response, unlike
+from l8s2.simulate.level1 import RawGrid, level1
 
 _GSD = sensors.OUTPUT_GSD
+_TYPICAL = np.array([band.typical_reflectance for band in sensors.BANDS])[:, None, None]
+_SHARPEST = -0.4
+"""Lowest variance of a blur, square pixels: twice the contrast of MSI's 20 m bands at their Nyquist frequency, and not more."""
+_SNR = np.array([band.snr for band in sensors.BANDS])[:, None, None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +58,27 @@ class Conditions:
     """BRDF-like relative brightness ramp over the image, down and across (value at the far edge)."""
     pan_shift: tuple[float, float] = (0.0, 0.0)
     """Where pan really samples against where it says, metres (down, right)."""
+    band_shift: tuple[tuple[float, float], ...] = ((0.0, 0.0),) * 6
+    """The same for each of the MS bands. Specified are 4.5 m between bands of OLI and 0.3 pixel between bands of MSI; on real
+    pairs the shifts of the bands scatter by about 1 m (``benchmarks/unexplained.py``)."""
+    raw_grid: RawGrid | None = None
+    """Where OLI took its samples before Level 1 resampled them; None: on the map. ``psf_sigma`` and ``pan_psf_sigma`` are then
+    those of the raw samples, and noise is that of raw samples, correlated by the resampling."""
+    response: float = 0.0
+    """How far bands follow the spectral response of both sensors (``ground.RESPONSE``) instead of the line ``platform`` has."""
+    texture: tuple[float, ...] = (0.0,) * 6
+    """Structure that OLI saw and Sentinel-2 did not: standard deviation in cells of 20 m, in units of the contrast of the band."""
+    unevenness: tuple[float, ...] = (0.0,) * 6
+    """The same for smooth structure the size of fields: view angle, growth, atmosphere."""
 
     @classmethod
-    def random(cls, rng: np.random.Generator, *, disturbed: bool = False) -> Conditions:
+    def random(cls, rng: np.random.Generator, *, disturbed: bool = False, untidy: bool = False) -> Conditions:
         """Draw conditions within the published bounds.
 
         Point spread functions scatter about the nominal one (MTF at Nyquist 0.27-0.36, one draw in eight up to the
         theoretical 0.48). ``disturbed`` adds gain (3 %), offset (0.005) and BRDF-like errors (3 %) to MS,
-        which no network can undo: leave it off to judge detail.
+        which no network can undo: leave it off to judge detail. ``untidy`` adds what two real sensors differ in
+        (see ``_untidy``).
         """
         wide = rng.random() < 0.125
         shared = rng.uniform(11.6, 15.4) if wide else rng.normal(14.7, 0.35)
@@ -73,6 +95,8 @@ class Conditions:
             noise=float(rng.uniform(0.5, 1.5)),
             pan_shift=(float(rng.normal(0, 1.2)), float(rng.normal(0, 1.2))),
         )
+        if untidy:
+            drawn = replace(drawn, **_untidy(rng))
         if not disturbed:
             return drawn
         return replace(
@@ -81,6 +105,42 @@ class Conditions:
             offset=tuple(map(float, rng.normal(0, 0.005, 6))),
             tilt=(float(rng.normal(0, 0.03)), float(rng.normal(0, 0.03))),
         )
+
+
+_RELATIVE_BLUR = (12.3, 12.3, 12.3, 10.4, 9.0, 9.5)
+"""Blur that turns Sentinel-2 into OLI, metres: medians of fits on seven real pairs."""
+_BLUR_SCATTER = (1.1, 1.1, 1.1, 0.55, 0.8, 0.9)
+"""Their standard deviations."""
+_RESAMPLING_BLUR = 10.0
+"""Share of Level 1's cubic convolution in a fitted blur, metres (variances add)."""
+_TEXTURE = (0.04, 0.04, 0.03, 0.05, 0.05, 0.05)
+_UNEVENNESS = (0.15, 0.11, 0.09, 0.11, 0.08, 0.08)
+
+
+def _untidy(rng: np.random.Generator) -> dict[str, Any]:
+    """Fields of Conditions that differ as two real sensors do; each has its source in its docstring."""
+    whole, single = rng.normal(0, 0.7), rng.normal(0, 0.7, 6)
+    wanted = np.array(_RELATIVE_BLUR) + np.array(_BLUR_SCATTER) * np.clip(whole + single, -2, 2)
+    variance = wanted**2 - _RESAMPLING_BLUR**2
+    sigma = np.sqrt(variance + np.array([band.msi_psf_sigma for band in sensors.BANDS]) ** 2)
+    shift = rng.normal(0, 1.5, 2) + rng.normal(0, 1.5, (6, 2))
+    strength = np.exp(rng.normal(0, 0.35)) * np.exp(rng.normal(0, 0.2, 6))
+    rotation = float(rng.uniform(8, 14) * rng.choice((-1, 1)))
+    spacing, phase = rng.normal(1, 0.01, 2), rng.uniform(0, 1, 2)
+    return {
+        "psf_sigma": tuple(map(float, sigma)),
+        "pan_psf_sigma": float(0.75 * rng.uniform(5.5, 8.0)),
+        "noise": float(rng.uniform(0.7, 2.5)),
+        "band_shift": tuple((float(down), float(right)) for down, right in shift),
+        "raw_grid": RawGrid(
+            rotation=rotation,
+            spacing=(float(spacing[0]), float(spacing[1])),
+            phase=(float(phase[0]), float(phase[1])),
+        ),
+        "response": float(rng.normal(1, 0.4)),
+        "texture": tuple(map(float, strength * _TEXTURE)),
+        "unevenness": tuple(map(float, strength * _UNEVENNESS)),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,13 +198,19 @@ def observe(
 
     ab = np.array([band.band_pass[conditions.platform] for band in sensors.BANDS], dtype=np.float32)
     oli = truth * ab[:, :1, None] + ab[:, 1:, None]
+    if conditions.response:
+        oli = oli + response(truth, conditions.response)
+    if any(conditions.texture) or any(conditions.unevenness):
+        oli = oli + unlike(truth, conditions.texture, conditions.unevenness, rng)
+    grid = conditions.raw_grid
     rows, columns = (np.arange(n // 3) * 3 + 0.5 for n in (height, width))
-    ms = np.empty((6, len(rows), len(columns)), dtype=np.float32)
-    for i, (band, sigma) in enumerate(zip(sensors.BANDS, conditions.psf_sigma, strict=True)):
-        blur = extra_blur(sigma, band.msi_psf_sigma)
-        ms[i] = resample(oli[i], rows, columns, blur)
-        if not known[i].all():
-            ms[i][resample(known[i].astype(np.float32), rows, columns, blur) < 0.98] = np.nan
+    sigmas = [
+        (oli_sigma, band.msi_psf_sigma) for oli_sigma, band in zip(conditions.psf_sigma, sensors.BANDS, strict=True)
+    ]
+    noisy = partial(_with_noise, factor=conditions.noise, typical=_TYPICAL, snr=_SNR, rng=rng)
+    ms = _seen(oli, sigmas, conditions.band_shift, grid, rows, columns, 3.0, noisy)
+    if not known.all():
+        ms[_seen(known.astype(np.float32), sigmas, conditions.band_shift, grid, rows, columns, 3.0) < 0.98] = np.nan
     tilt = 1 + sum(
         t * np.linspace(-1, 1, n).reshape(shape)
         for t, n, shape in zip(conditions.tilt, ms.shape[1:], ((1, -1, 1), (1, 1, -1)), strict=True)
@@ -159,13 +225,60 @@ def observe(
         for n, shift in zip((height, width), conditions.pan_shift, strict=True)
     )
     msi_visible = float(np.mean([band.msi_psf_sigma for band in sensors.BANDS[:3]]))
-    pan = resample(panchromatic, rows, columns, extra_blur(conditions.pan_psf_sigma, msi_visible))
-
-    typical = np.array([band.typical_reflectance for band in sensors.BANDS])[:, None, None]
-    snr = np.array([band.snr for band in sensors.BANDS])[:, None, None]
-    ms = ms + conditions.noise * _noise(ms, typical, snr, rng)
-    pan = pan + conditions.noise * _noise(pan, sensors.PAN_TYPICAL_REFLECTANCE, sensors.PAN_SNR, rng)
+    pan_sigmas = [(conditions.pan_psf_sigma, msi_visible)]
+    noisy_pan = partial(
+        _with_noise, factor=conditions.noise, typical=sensors.PAN_TYPICAL_REFLECTANCE, snr=sensors.PAN_SNR, rng=rng
+    )
+    pan = _seen(panchromatic[None], pan_sigmas, ((0.0, 0.0),), grid, rows, columns, 1.5, noisy_pan)[0]
+    if grid is None:
+        ms, pan = noisy(ms), noisy_pan(pan)
     return Observation(ms=ms.astype(np.float32), pan=pan.astype(np.float32), conditions=conditions)
+
+
+def _seen(
+    ground: Float,
+    sigmas: Sequence[tuple[float, float]],
+    shifts: Sequence[tuple[float, float]],
+    grid: RawGrid | None,
+    rows: NDArray[np.floating],
+    columns: NDArray[np.floating],
+    spacing: float,
+    disturb: Callable[[Float], Float] = lambda raw: raw,
+) -> Float:
+    """Bands (bands, H, W) as OLI sees them on the map.
+
+    Args:
+        ground: as Sentinel-2 saw it.
+        sigmas: point spread functions of OLI and MSI, metres, for each band.
+        shifts: of each band, metres.
+        grid: of the raw samples; None: there are none.
+        rows, columns: of the map's pixels in pixels of ``ground``; ``spacing``: their distance.
+        disturb: what happens to the raw samples.
+    """
+    moves = [(down / _GSD, right / _GSD) for down, right in shifts]
+    bands = zip(ground, sigmas, moves, strict=True)
+    if grid is None:
+        return np.stack(
+            [
+                resample(band, rows + down, columns + right, extra_blur(oli, msi))
+                for band, (oli, msi), (down, right) in bands
+            ]
+        )
+    # raw samples may be sharper than a 20 m band of MSI
+    whole = [blurred(band, max((oli**2 - msi**2) / _GSD**2, _SHARPEST), move) for band, (oli, msi), move in bands]
+    return level1(np.stack(whole), grid, rows, columns, spacing, disturb)
+
+
+def _with_noise(
+    reflectance: NDArray[np.floating],
+    *,
+    factor: float,
+    typical: NDArray[np.floating] | float,
+    snr: NDArray[np.floating] | float,
+    rng: np.random.Generator,
+) -> Float:
+    result: Float = reflectance + factor * _noise(reflectance, typical, snr, rng)
+    return result
 
 
 def _noise(

@@ -64,6 +64,8 @@ class Simulated(Crops):
 
     disturbed: bool = False
     """Add radiometric errors that no network can undo."""
+    untidy: bool = False
+    """Let OLI differ from Sentinel-2 as real sensors do: resampling, registration, response, texture (``Conditions.random``)."""
     split: Literal["places", "strips"] = "places"
     """What is held out to validate on: the places reserved in ``training.imagery``, or a strip of every place."""
 

@@ -60,7 +60,9 @@ class SimulatedCrops:
     epoch = None
 
     def __init__(self, images: list[Image], config: Simulated, batch: int, seed: int) -> None:
-        self.crops = Crops(images, size=config.size, batch=batch, seed=seed, disturbed=config.disturbed)
+        self.crops = Crops(
+            images, size=config.size, batch=batch, seed=seed, disturbed=config.disturbed, untidy=config.untidy
+        )
         if not self.crops.images:
             raise InputError(
                 f"{config.folder}: no image is {3 * config.size} pixels to a side; set data.simulated.size to less than "
