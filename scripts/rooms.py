@@ -48,7 +48,9 @@ def main() -> None:
     source = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent.parent / "src" / "l8s2"
     arrows = room_arrows(source)
     below = {room: reachable(arrows, room) for room in arrows}
-    circles = {frozenset({room} | {o for o in below[room] if room in below[o]}) for room in arrows if room in below[room]}
+    circles = {
+        frozenset({room} | {o for o in below[room] if room in below[o]}) for room in arrows if room in below[room]
+    }
     floor: dict[str, int] = {}
     for room in sorted(arrows, key=lambda name: len(below[name])):
         lower = [floor[other] for other in arrows[room] if other in floor and room not in below[other]]
