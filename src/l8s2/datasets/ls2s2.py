@@ -24,7 +24,7 @@ from l8s2.datasets.sample import Lattice, Sample, complete
 from l8s2.errors import InputError
 from l8s2.optics import resample
 from l8s2.registration import Shift, measure_shift
-from l8s2.sensors import BANDS, MS_GSD, OUTPUT_GSD, PAN_BLUR, PAN_GSD, PAN_WEIGHTS, extra_blur
+from l8s2.sensors import BANDS, MS_GSD, N_BANDS, OLI, OUTPUT_GSD, PAN_BLUR, PAN_GSD, VISIBLE, extra_blur
 
 _LANDSAT = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B10")
 _SENTINEL2 = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
@@ -88,8 +88,8 @@ class Ls2s2:
             ms=ms.values,
             pan=pan.values[0] if pan else None,
             truth=truth.values,
-            valid=np.repeat((truth.clear & enlarge(ms.clear))[None], 6, axis=0),
-            bands_known=(True,) * 6,
+            valid=np.repeat((truth.clear & enlarge(ms.clear))[None], N_BANDS, axis=0),
+            bands_known=(True,) * N_BANDS,
             id=f"{date.area.name}_{date.day}_{at[0]}_{at[1]}",
             lattice=self._lattice(date, ms, truth, pan),
             place=date.area.name,
@@ -141,7 +141,7 @@ class Ls2s2:
             of_pan = (0.0, 0.0)
             if pan is not None:
                 seen = _at_centres(pan, slice(1), ms.values.shape[1:], stated.pan_off, PAN_GSD, PAN_BLUR)
-                visible: Float = np.tensordot(np.array(PAN_WEIGHTS, np.float32), ms.values[:3], 1)
+                visible: Float = np.tensordot(np.array(OLI.pan_weights, np.float32), ms.values[VISIBLE], 1)
                 shift = measure_shift(visible, seen[0], ms.clear)
                 of_pan = _whole(shift, PAN_GSD / 2, f"{area}: pan")
             return _whole(found, MS_GSD / 2, f"{area}: Sentinel-2"), of_pan

@@ -21,7 +21,7 @@ import numpy as np
 
 from l8s2.metrics.resampling import Array, Exact, Float, cubic, filter_both_axes, pan_at_10m, pan_at_30m
 from l8s2.metrics.resampling import nearest as nearest_pixel
-from l8s2.sensors import BANDS, PAN_WEIGHTS
+from l8s2.sensors import BANDS, OLI, VISIBLE
 
 WINDOW = 5
 """MS pixels to the side of the window in which ``mtf_glp`` regresses the bands on pan. Wider windows scored lower on
@@ -31,8 +31,7 @@ DARKEST = 0.01
 FLATTEST = 1e-12
 """Variance (reflectance squared) up to which an image counts as flat: nothing is regressed on it, the gain is 0."""
 
-_VISIBLE = slice(0, 3)
-_VISIBLE_SIGMA = float(np.mean([band.oli_psf_sigma for band in BANDS[_VISIBLE]]))
+_VISIBLE_SIGMA = float(np.mean([band.oli_psf_sigma for band in BANDS[VISIBLE]]))
 
 
 def nearest(ms: Array, pan: Array | None = None) -> Float:
@@ -77,7 +76,7 @@ def band_pass_bicubic(ms: Array, pan: Array | None = None) -> Float:
 def brovey(ms: Array, pan: Array | None) -> Float:
     """Brovey transform (Gillespie, Kahle & Walker 1987): visible bands times pan by intensity, the others interpolated.
 
-    Intensity is the mixture of blue, green and red by PAN_WEIGHTS; pan is given its mean and variance, of the whole
+    Intensity is the mixture of blue, green and red by OLI.pan_weights; pan is given its mean and variance, of the whole
     image at 30 m. Written as ``band + band / max(intensity, DARKEST) * (pan - intensity)``: the ratio, but harmless
     over water.
 
@@ -92,13 +91,13 @@ def brovey(ms: Array, pan: Array | None) -> Float:
         ValueError: pan is None or does not fit ms.
     """
     pan = _checked(ms, pan)
-    coarse = np.tensordot(np.array(PAN_WEIGHTS), ms[_VISIBLE], axes=1)
+    coarse = np.tensordot(np.array(OLI.pan_weights), ms[VISIBLE], axes=1)
     mean, covariance = _moments(coarse[None], pan_at_30m(pan, _VISIBLE_SIGMA))
     gain = np.sqrt(_divide(covariance[0, 0], covariance[1, 1]))
     intensity = cubic(coarse)
     detail = mean[0] + gain * (pan_at_10m(pan) - mean[1]) - intensity
     fine = band_pass_bicubic(ms)
-    fine[_VISIBLE] += fine[_VISIBLE] / np.maximum(intensity, DARKEST) * detail
+    fine[VISIBLE] += fine[VISIBLE] / np.maximum(intensity, DARKEST) * detail
     return fine
 
 
@@ -122,12 +121,12 @@ def gram_schmidt(ms: Array, pan: Array | None) -> Float:
     pan = _checked(ms, pan)
     bands = _band_pass(ms)
     mean, covariance = _moments(bands, pan_at_30m(pan, _VISIBLE_SIGMA))
-    inverse = np.linalg.pinv(covariance[_VISIBLE, _VISIBLE], hermitian=True)  # bands may be alike
+    inverse = np.linalg.pinv(covariance[VISIBLE, VISIBLE], hermitian=True)  # bands may be alike
     weights = np.zeros(len(mean))
-    weights[_VISIBLE] = inverse @ covariance[_VISIBLE, -1]
+    weights[VISIBLE] = inverse @ covariance[VISIBLE, -1]
     gains = _divide(covariance @ weights, weights @ covariance @ weights)[: len(BANDS)]
     fine = cubic(bands)
-    intensity = mean[-1] + np.tensordot(weights[_VISIBLE], fine[_VISIBLE] - mean[_VISIBLE, None, None], axes=1)
+    intensity = mean[-1] + np.tensordot(weights[VISIBLE], fine[VISIBLE] - mean[VISIBLE, None, None], axes=1)
     for band, gain, out in zip(BANDS, gains, fine, strict=True):
         out += gain * (pan_at_10m(pan, band.msi_psf_sigma) - intensity)
     return fine

@@ -11,7 +11,7 @@ from l8s2.arrays import windows
 from l8s2.landsat.scene import Scene
 from l8s2.optics import resample
 from l8s2.registration import measure_shift
-from l8s2.sensors import MS_GSD, PAN_BLUR, PAN_WEIGHTS
+from l8s2.sensors import MS_GSD, OLI, PAN_BLUR, VISIBLE
 
 PAN_SHIFT = (3.0, 7.5)
 """Metres between pan and MS from which a scene gets ``warn``, and ``fail``. Landsat's band-to-band registration is specified
@@ -36,8 +36,8 @@ def measure_pan_shift(scene: Scene) -> dict[str, Any] | None:
         if pixels.pan is None:
             continue
         cloudy = (pixels.qa & (masks.flag("cloud") | masks.flag("dilated_cloud") | masks.flag("cirrus"))) > 0
-        bright = np.nan_to_num(pixels.ms[:3].max(0)) > 0.5
-        visible = np.tensordot(np.array(PAN_WEIGHTS, np.float32), pixels.ms[:3], axes=1)
+        bright = np.nan_to_num(pixels.ms[VISIBLE].max(0)) > 0.5
+        visible = np.tensordot(np.array(OLI.pan_weights, np.float32), pixels.ms[VISIBLE], axes=1)
         known = np.isfinite(pixels.pan)
         if known.mean() < 0.2:
             continue

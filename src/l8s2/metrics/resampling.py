@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from l8s2.sensors import MS_GSD, OUTPUT_GSD, PAN_GSD, PAN_PSF_SIGMA, extra_blur
+from l8s2.sensors import MS_GSD, OLI, OUTPUT_GSD, PAN_GSD, extra_blur
 
 Array = NDArray[np.floating]
 Float = NDArray[np.float32]
@@ -53,7 +53,7 @@ def cubic(ms: Array) -> Float:
     return filter_both_axes(np.asarray(ms, dtype=np.float32), _MS_TO_10M)
 
 
-def pan_at_10m(pan: Array, sigma: float = PAN_PSF_SIGMA) -> Float:
+def pan_at_10m(pan: Array, sigma: float = OLI.pan_psf_sigma) -> Float:
     """Cubic convolution (Keys 1981, a = -0.5) of pan onto the 10 m block grid, then blurred to the sharpness of a band.
 
     Args:
@@ -65,7 +65,7 @@ def pan_at_10m(pan: Array, sigma: float = PAN_PSF_SIGMA) -> Float:
         (3h, 3w) float32.
     """
     fine = filter_both_axes(np.asarray(pan, dtype=np.float32), _PAN_TO_10M, period=2)
-    blur = extra_blur(sigma, PAN_PSF_SIGMA)
+    blur = extra_blur(sigma, OLI.pan_psf_sigma)
     return filter_both_axes(fine, _gaussian(blur)) if blur else fine
 
 
@@ -76,12 +76,12 @@ def pan_at_30m(pan: Array, sigma: float) -> Float:
 
     Args:
         pan: (2h, 2w) at 15 m.
-        sigma: Gaussian standard deviation of the band's point spread function, metres, above PAN_PSF_SIGMA.
+        sigma: Gaussian standard deviation of the band's point spread function, metres, above OLI.pan_psf_sigma.
 
     Returns:
         (h, w) float32.
     """
-    blur = extra_blur(sigma, PAN_PSF_SIGMA) * OUTPUT_GSD / PAN_GSD
+    blur = extra_blur(sigma, OLI.pan_psf_sigma) * OUTPUT_GSD / PAN_GSD
     wide = np.pad(np.asarray(pan, dtype=np.float32), 4, mode="reflect", reflect_type="odd")
     return filter_both_axes(wide, _gaussian(blur), period=2)[2:-2, 2:-2]
 
