@@ -10,13 +10,11 @@ Li-sparse-reciprocal, h/b = 2, b/r = 1 (Lucht, Schaaf & Strahler 2000, IEEE Tran
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from l8s2.arrays import Float
+from l8s2.arrays import Float, Values
 from l8s2.errors import InputError
 from l8s2.sensors import BAND_NAMES
-
-Values = NDArray[np.float64]
 
 _BY_BAND = {
     "blue": (0.0774, 0.0372, 0.0079),

@@ -62,7 +62,7 @@ def _published(patch: Patch) -> dict[str, Any]:
     truth = encoded(sample.truth)
     truth[truth == 0] = 1  # 0 is fill
     h, w = patch.box.shape
-    rows, columns = (np.arange(3 * n) / 3 - 1 / 6 for n in (h, w))
+    rows, columns = (grid.output_centres_at_30m(3 * n) for n in (h, w))
     zoomed = np.where(enlarge(np.isnan(sample.ms)), np.nan, resample(fill_missing(sample.ms), rows, columns, 0.0))
     return {
         "s2_image": np.where(sample.valid, truth, np.int16(0)),

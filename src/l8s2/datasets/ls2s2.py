@@ -22,6 +22,7 @@ from l8s2.arrays import Float, Mask, enlarge, fill_missing
 from l8s2.datasets.geotiffs import lattice_of, read_tiff
 from l8s2.datasets.sample import Lattice, Sample, complete
 from l8s2.errors import InputError
+from l8s2.grid import ms_centres_at_10m, ms_centres_at_15m
 from l8s2.optics import resample
 from l8s2.registration import Shift, measure_shift
 from l8s2.sensors import BANDS, MS_GSD, N_BANDS, OLI, OUTPUT_GSD, PAN_BLUR, PAN_GSD, VISIBLE, extra_blur
@@ -172,8 +173,8 @@ def _at_centres(
     layer: _Layer, bands: slice, shape: tuple[int, ...], off: tuple[float, float], gsd: int, sigma: float
 ) -> Float:
     """(bands, h, w) bands of a layer of ``gsd`` metres, blurred, at the centres of the MS pixels; NaN around what is not clear."""
-    first = 0.5 if gsd == OUTPUT_GSD else 0.0  # where the first MS pixel is centred when nothing is off
-    rows, columns = (np.arange(n) * MS_GSD / gsd + first - metres / gsd for n, metres in zip(shape, off, strict=True))
+    centres = ms_centres_at_10m if gsd == OUTPUT_GSD else ms_centres_at_15m
+    rows, columns = (centres(n) - metres / gsd for n, metres in zip(shape, off, strict=True))
     values = resample(fill_missing(layer.values[bands]), rows, columns, sigma)
     values[:, resample((~layer.clear).astype(np.float32), rows, columns, max(sigma, 0.9)) > 0.02] = np.nan
     return values

@@ -19,7 +19,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from l8s2.metrics.resampling import Array, Exact, Float, cubic, filter_both_axes, pan_at_10m, pan_at_30m
+from l8s2.arrays import Array, Float, Values
+from l8s2.metrics.resampling import cubic, filter_both_axes, pan_at_10m, pan_at_30m
 from l8s2.metrics.resampling import nearest as nearest_pixel
 from l8s2.sensors import BANDS, OLI, VISIBLE
 
@@ -187,7 +188,7 @@ def _band_pass(ms: Array) -> Float:
     return np.asarray((ms - b) / a, dtype=np.float32)
 
 
-def _moments(bands: Array, pan: Array) -> tuple[Exact, Exact]:
+def _moments(bands: Array, pan: Array) -> tuple[Values, Values]:
     """Mean (n + 1,) and covariance of ``bands`` (n, h, w) and ``pan`` (h, w), of the pixels where none is NaN."""
     images = np.concatenate([bands, pan[None]]).astype(np.float64)
     values = images[:, np.isfinite(images).all(axis=0)]
@@ -196,21 +197,21 @@ def _moments(bands: Array, pan: Array) -> tuple[Exact, Exact]:
     return values.mean(axis=1), np.cov(values, bias=True)
 
 
-def _local_slope(band: Array, reference: Array) -> Exact:
+def _local_slope(band: Array, reference: Array) -> Values:
     """Slope of ``band`` on ``reference``, both (h, w), in the window about each pixel, NaN left out; never NaN."""
     known = np.isfinite(band) & np.isfinite(reference)
     box = np.ones((1, WINDOW)) / WINDOW
     share = filter_both_axes(known.astype(np.float64), box)
 
-    def mean(values: Exact) -> Exact:
+    def mean(values: Values) -> Values:
         return _divide(filter_both_axes(values, box), share)
 
     y, x = (np.where(known, image, 0).astype(np.float64) for image in (band, reference))
     return _divide(mean(x * y) - mean(x) * mean(y), mean(x * x) - mean(x) ** 2)
 
 
-def _divide(a: Exact, b: Exact) -> Exact:
+def _divide(a: Values, b: Values) -> Values:
     """a / b, and 0 where b is not above FLATTEST."""
     a, b = np.broadcast_arrays(a, b)
-    result: Exact = np.divide(a, b, out=np.zeros(a.shape), where=b > FLATTEST)
+    result: Values = np.divide(a, b, out=np.zeros(a.shape), where=b > FLATTEST)
     return result

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from l8s2.arrays import Array, Mask
 from l8s2.metrics import detail, no_reference, scores, similarity, uncertainty
-from l8s2.metrics.scores import Array, Mask, Score
+from l8s2.metrics.scores import Score
 from l8s2.sensors import BAND_NAMES, N_BANDS, NATIVE_10M, NATIVE_20M
 
 GROUPS: dict[str, tuple[int, ...]] = {

@@ -8,6 +8,7 @@ import numpy as np
 
 from l8s2 import masks
 from l8s2.arrays import windows
+from l8s2.grid import ms_centres_at_15m
 from l8s2.landsat.scene import Scene
 from l8s2.optics import resample
 from l8s2.registration import measure_shift
@@ -42,7 +43,7 @@ def measure_pan_shift(scene: Scene) -> dict[str, Any] | None:
         if known.mean() < 0.2:
             continue
         filled = np.where(known, pixels.pan, np.nanmean(pixels.pan))
-        rows_at, columns_at = (2.0 * np.arange(n) for n in visible.shape)
+        rows_at, columns_at = map(ms_centres_at_15m, visible.shape)
         coarse = resample(filled, rows_at, columns_at, PAN_BLUR)
         coarse[~known.reshape(visible.shape[0], 2, -1, 2).all(axis=(1, 3))] = np.nan
         clear = ~(cloudy | bright)

@@ -12,13 +12,13 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from l8s2.arrays import dilate, enlarge, fill_missing
+from l8s2.arrays import Array, Float, Mask, dilate, enlarge, fill_missing
+from l8s2.grid import ms_centres_at_10m, ms_centres_at_15m, pan_centres_at_10m
 from l8s2.metrics.detail import high_pass
-from l8s2.metrics.scores import Array, Mask, Score, correlation, rmse
+from l8s2.metrics.scores import Score, correlation, rmse
 from l8s2.metrics.similarity import uiqi
-from l8s2.optics import Float, resample
+from l8s2.optics import resample
 from l8s2.sensors import BANDS, OLI, OUTPUT_GSD, PAN_GSD, VISIBLE, extra_blur
 
 REACH = 3
@@ -49,7 +49,7 @@ def consistency(prediction: Array, ms: Array, mask: Mask) -> tuple[Score, ...]:
     fine = _as_oli(_filled(prediction, usable))
     away = ~dilate(~usable, REACH)
     away[:REACH] = away[-REACH:] = away[:, :REACH] = away[:, -REACH:] = False
-    rows, columns = (3 * np.arange(n) + 0.5 for n in mask.shape)
+    rows, columns = map(ms_centres_at_10m, mask.shape)
     return tuple(
         rmse(resample(image, rows, columns, extra_blur(band.oli_psf_sigma, band.msi_psf_sigma)), coarse, away)
         for band, image, coarse in zip(BANDS, fine, ms, strict=True)
@@ -83,7 +83,7 @@ def qnr(prediction: Array, ms: Array, pan: Array, mask: Mask) -> Qnr:
     fine = _as_oli(_filled(visible, usable))
     at_pan = _at_pan(fine, pan.shape)
     blur = extra_blur(float(np.mean([band.oli_psf_sigma for band in BANDS[VISIBLE]])), OLI.pan_psf_sigma)
-    rows, columns = (2 * np.arange(n) for n in mask.shape)
+    rows, columns = map(ms_centres_at_15m, mask.shape)
     coarse_pan = resample(_filled(pan[None], usable)[0], rows, columns, blur * OUTPUT_GSD / PAN_GSD)
 
     def q(a: Array, b: Array) -> Score:
@@ -120,7 +120,7 @@ def _as_oli(fine: Float) -> Float:
     return result
 
 
-def _at_pan(fine: NDArray[np.floating], shape: tuple[int, ...]) -> Float:
+def _at_pan(fine: Array, shape: tuple[int, ...]) -> Float:
     """The 10 m grid sampled at the centres of pan, nothing blurred."""
-    rows, columns = (1.5 * np.arange(n) + 0.5 for n in shape)
+    rows, columns = map(pan_centres_at_10m, shape)
     return resample(fine.astype(np.float32), rows, columns, 0.0)

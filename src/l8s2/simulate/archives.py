@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from l8s2 import sensors
-from l8s2.optics import Float, resample
+from l8s2.arrays import Float
+from l8s2.optics import resample
 from l8s2.simulate.sensor import sentinel2_stack
 
 VALIDATION = ("dsen2_T33UUB", "dsen2_mock", "pampas", "bigearthnet6", "sundarbans")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from l8s2.optics import Float, resample
+from l8s2.arrays import Float
+from l8s2.optics import resample
 from l8s2.sensors import N_BANDS
 
 

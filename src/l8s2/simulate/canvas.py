@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l8s2 import sensors
-from l8s2.simulate.drawing import Float, Points, cast_shadow, fractal_noise, smooth_noise
+from l8s2.arrays import Float, Mask
+from l8s2.simulate.drawing import Points, cast_shadow, fractal_noise, smooth_noise
 from l8s2.simulate.sensor import sentinel2_stack
 
-Mask = NDArray[np.bool_]
 Spectrum = tuple[float, float, float, float, float, float]
 
 SUN_ELEVATION, SUN_AZIMUTH = 56.0, 150.0

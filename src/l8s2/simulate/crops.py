@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from l8s2.optics import Float, resample
+from l8s2.arrays import Float
+from l8s2.optics import resample
 from l8s2.sensors import N_BANDS, NATIVE_10M, NATIVE_20M
 from l8s2.simulate import Conditions, observe
 from l8s2.simulate.archives import _MSI_SIGMA, Image

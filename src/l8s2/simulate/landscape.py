@@ -7,19 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from l8s2.arrays import Float, Mask
 from l8s2.sensors import N_BANDS
-from l8s2.simulate.canvas import PIXEL, SHADE, SUN_AZIMUTH, SUN_ELEVATION, Canvas, Mask, Spectrum, sentinel2_view, share
-from l8s2.simulate.drawing import (
-    Float,
-    Parcel,
-    Points,
-    distance_to_curve,
-    divide,
-    fractal_noise,
-    meander,
-    moved,
-    smooth_noise,
-)
+from l8s2.simulate.canvas import PIXEL, SHADE, SUN_AZIMUTH, SUN_ELEVATION, Canvas, Spectrum, sentinel2_view, share
+from l8s2.simulate.drawing import Parcel, Points, distance_to_curve, divide, fractal_noise, meander, moved, smooth_noise
 
 CLOUD_HEIGHT = 700.0
 """Metres above ground."""

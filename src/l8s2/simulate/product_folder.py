@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from l8s2 import sensors
+from l8s2.arrays import Mask
 from l8s2.grid import epsg, landsat_convention, pan_geobox
 from l8s2.simulate.sensor import Observation
 
@@ -25,7 +26,6 @@ ORIGIN = "Simulated by l8s2; not a USGS product"
 DN_MAX = 65535
 
 Metadata = dict[str, dict[str, Any]]
-Mask = NDArray[np.bool_]
 
 
 class _Bare(str):

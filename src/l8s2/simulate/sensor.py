@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l8s2 import sensors
-from l8s2.optics import Float, blurred, resample
+from l8s2.arrays import Float
+from l8s2.grid import ms_centres_at_10m, pan_centres_at_10m
+from l8s2.optics import blurred, resample
 from l8s2.sensors import extra_blur
 from l8s2.simulate.ground import response, unlike
 from l8s2.simulate.level1 import RawGrid, level1
@@ -203,7 +205,7 @@ def observe(
     if any(conditions.texture) or any(conditions.unevenness):
         oli = oli + unlike(truth, conditions.texture, conditions.unevenness, rng)
     grid = conditions.raw_grid
-    rows, columns = (np.arange(n // 3) * 3 + 0.5 for n in (height, width))
+    rows, columns = (ms_centres_at_10m(n // 3) for n in (height, width))
     sigmas = [
         (oli_sigma, band.msi_psf_sigma) for oli_sigma, band in zip(conditions.psf_sigma, sensors.BANDS, strict=True)
     ]
@@ -221,7 +223,7 @@ def observe(
     panchromatic = np.tensordot(np.array(conditions.pan_weights, dtype=np.float32), top[sensors.VISIBLE], axes=1)
     panchromatic = (panchromatic + conditions.pan_nir * top[sensors.NIR]) * conditions.pan_gain + conditions.pan_offset
     rows, columns = (
-        np.arange(2 * n // 3) * 1.5 + 0.5 + shift / _GSD
+        pan_centres_at_10m(2 * n // 3) + shift / _GSD
         for n, shift in zip((height, width), conditions.pan_shift, strict=True)
     )
     msi_visible = float(np.mean([band.msi_psf_sigma for band in sensors.BANDS[sensors.VISIBLE]]))
