@@ -18,7 +18,7 @@ from l8s2 import masks, open_scene
 from l8s2.arrays import dilate, fill_missing
 from l8s2.metrics.detail import high_pass
 from l8s2.optics import resample
-from l8s2.sensors import BANDS, MS_GSD, PAN_GSD, PAN_PSF_SIGMA
+from l8s2.sensors import BANDS, MS_GSD, OLI, PAN_GSD
 
 SIGMAS = np.arange(8.0, 18.1, 0.5)
 """Metres."""
@@ -54,7 +54,7 @@ def main(scenes: Path) -> None:
             best = SIGMAS[i] + 0.5 * (SIGMAS[1] - SIGMAS[0]) * (a - c) / (a - 2 * b + c)
             cells.append(f"{best:.1f} m ({100 * (1 - min(found)):.1f} %)")
         print(f"| {path.name[:25]} | " + " | ".join(cells) + " |")
-    assumed = (f"{np.sqrt(band.oli_psf_sigma**2 - PAN_PSF_SIGMA**2):.1f} m" for band in BANDS[:3])
+    assumed = (f"{np.sqrt(band.oli_psf_sigma**2 - OLI.pan_psf_sigma**2):.1f} m" for band in BANDS[:3])
     print("| assumed | " + " | ".join(assumed) + " |")
 
 

@@ -19,7 +19,8 @@ import click
 import numpy as np
 from scipy.optimize import least_squares
 
-from l8s2.optics import Float, resample
+from l8s2.arrays import Float
+from l8s2.optics import resample
 from l8s2.sensors import BAND_NAMES
 from l8s2.simulate import Conditions, observe, sentinel2_stack
 from l8s2.simulate.archives import load

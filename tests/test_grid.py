@@ -16,7 +16,11 @@ from l8s2.grid import (
     landsat_convention,
     lattice_misfit,
     mgrs_tile,
+    ms_centres_at_10m,
+    ms_centres_at_15m,
+    output_centres_at_30m,
     output_geobox,
+    pan_centres_at_10m,
     pan_geobox,
     pan_offset,
     sentinel2_convention,
@@ -235,3 +239,19 @@ def test_mgrs_tiles_are_where_sentinel_2_has_them(name: str, code: int, left: in
 def test_what_is_no_tile_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="43PHQ"):
         mgrs_tile(name)
+
+
+@given(native())
+def test_centres_along_an_axis_follow_from_the_grids(ms: GeoBox) -> None:
+    pan, out = pan_geobox(ms), landsat_convention(output_geobox(ms))
+    rules = (
+        (ms_centres_at_10m, ms, out),
+        (ms_centres_at_15m, ms, pan),
+        (pan_centres_at_10m, pan, out),
+        (output_centres_at_30m, out, ms),
+    )
+    for rule, of, on in rules:
+        for axis, n in enumerate(of.shape):
+            metres = [centre(of, k, k)[1 - axis] for k in range(n)]
+            points = (~on.affine * ((x, on.affine.f) if axis else (on.affine.c, x)) for x in metres)
+            np.testing.assert_allclose(rule(n), [point[1 - axis] - 0.5 for point in points], atol=1e-6)

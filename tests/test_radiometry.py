@@ -12,7 +12,7 @@ from l8s2.errors import InputError
 from l8s2.landsat.mtl import Metadata, parse_mtl
 from l8s2.landsat.product_name import parse_product_name
 from l8s2.radiometry import DN_MAX, PLAUSIBLE, is_dn, to_reflectance, toa_reflectance
-from l8s2.sensors import SR_OFFSET, SR_SCALE
+from l8s2.sensors import OLI
 
 ID = "LC09_L2SP_192025_20230520_20230530_02_T1"
 NAME = f"{ID}_MTL.txt"
@@ -108,7 +108,7 @@ def test_level_1_and_level_2_constants_are_not_mixed_up(form) -> None:
         assert found.surface_reflectance_scaling(5) == (2.75e-5, -0.2)
         assert (found.pan_mult, found.pan_add) == (2e-5, -0.1)
     without = {k: v for k, v in GROUPS.items() if not k.startswith("LEVEL2")}
-    assert parse_mtl(form(without), NAME).surface_reflectance_scaling(5) == (SR_SCALE, SR_OFFSET)
+    assert parse_mtl(form(without), NAME).surface_reflectance_scaling(5) == (OLI.sr_scale, OLI.sr_offset)
     without = {k: v for k, v in GROUPS.items() if not k.startswith("LEVEL1")}
     assert parse_mtl(form(without), NAME).pan_mult is None
 
@@ -262,7 +262,7 @@ def test_real_metadata(data: Path) -> None:
         assert found.corner_ul is not None
         assert [v % 15 for v in found.corner_ul] == [0, 0]  # a crop of pan may start between MS pixels
         assert (found.pan_mult, found.pan_add) == (2e-5, -0.1)
-        assert found.surface_reflectance_scaling(5) == (SR_SCALE, SR_OFFSET)
+        assert found.surface_reflectance_scaling(5) == (OLI.sr_scale, OLI.sr_offset)
         assert (found.panchromatic_shape is None) == (name.level == "L2SP")
 
 
@@ -324,16 +324,18 @@ DN = arrays(np.uint16, st.integers(1, 30))
 
 @given(DN)
 def test_surface_reflectance_comes_back_as_the_same_dn(dn: np.ndarray) -> None:
-    reflectance = to_reflectance(dn, SR_SCALE, SR_OFFSET, is_dn=True)
+    reflectance = to_reflectance(dn, OLI.sr_scale, OLI.sr_offset, is_dn=True)
     assert reflectance.dtype == np.float32
     np.testing.assert_array_equal(np.isnan(reflectance), dn == 0)
-    back = np.rint((np.nan_to_num(reflectance, nan=SR_OFFSET).astype(np.float64) - SR_OFFSET) / SR_SCALE)
+    back = np.rint((np.nan_to_num(reflectance, nan=OLI.sr_offset).astype(np.float64) - OLI.sr_offset) / OLI.sr_scale)
     np.testing.assert_array_equal(back, dn)
-    np.testing.assert_array_equal(to_reflectance(dn.astype(np.float32), SR_SCALE, SR_OFFSET, is_dn=True), reflectance)
+    np.testing.assert_array_equal(
+        to_reflectance(dn.astype(np.float32), OLI.sr_scale, OLI.sr_offset, is_dn=True), reflectance
+    )
 
 
 def test_dark_water_stays_negative() -> None:
-    assert to_reflectance(np.array([7272], np.uint16), SR_SCALE, SR_OFFSET, is_dn=True).item() < 0
+    assert to_reflectance(np.array([7272], np.uint16), OLI.sr_scale, OLI.sr_offset, is_dn=True).item() < 0
 
 
 @given(DN, st.floats(0.5, 90))
@@ -354,14 +356,14 @@ def test_pan_without_sunlight_is_refused(elevation: float) -> None:
 @pytest.mark.filterwarnings("error")
 def test_what_is_not_a_dn_is_fill() -> None:
     odd = np.array([0, -9999, np.nan, np.inf, -np.inf, 1e20, DN_MAX + 1.0])
-    assert np.isnan(to_reflectance(odd, SR_SCALE, SR_OFFSET, is_dn=True)).all()
+    assert np.isnan(to_reflectance(odd, OLI.sr_scale, OLI.sr_offset, is_dn=True)).all()
     assert np.isnan(toa_reflectance(odd, 2e-5, -0.1, 45)).all()
 
 
 @pytest.mark.filterwarnings("error")
 def test_reflectance_passes_unchanged_and_the_implausible_is_fill() -> None:
     values = np.array([-0.2, 0.0, 0.3, 1.6, np.nan, np.inf, -9999, 1e20, -3.4e38])
-    passed = to_reflectance(values, SR_SCALE, SR_OFFSET, is_dn=False)
+    passed = to_reflectance(values, OLI.sr_scale, OLI.sr_offset, is_dn=False)
     assert passed.dtype == np.float32
     np.testing.assert_array_equal(passed[:4], values[:4].astype(np.float32))
     assert np.isnan(passed[4:]).all()

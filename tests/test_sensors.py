@@ -32,7 +32,22 @@ def test_order_and_names() -> None:
     assert list(BAND_NAMES) == ORDER
     assert [band.landsat for band in BANDS] == LANDSAT
     assert [band.sentinel2 for band in BANDS] == SENTINEL2
-    assert sensors.PAN_BAND not in LANDSAT
+    assert sensors.OLI.pan_band not in LANDSAT
+
+
+def test_slices_of_the_band_axis_pick_the_bands_they_name() -> None:
+    assert sensors.N_BANDS == 6
+    assert BAND_NAMES[sensors.VISIBLE] == ("blue", "green", "red")
+    assert BAND_NAMES[sensors.RGB] == ("red", "green", "blue")
+    assert BAND_NAMES[sensors.NATIVE_10M] == ("blue", "green", "red")
+    assert BAND_NAMES[sensors.NATIVE_20M] == ("nir08", "swir16", "swir22")
+    assert BAND_NAMES[sensors.NIR] == "nir08"
+    assert [band.sentinel2_gsd for band in BANDS] == [10] * 3 + [20] * 3
+
+
+def test_the_sensor_is_that_of_landsat_8_and_9() -> None:
+    assert (sensors.OLI.satellites, sensors.OLI.letter, sensors.OLI.pan_band) == ((8, 9), "C", "B8")
+    assert [sensors.OLI.platform(n) for n in sensors.OLI.satellites] == ["landsat-8", "landsat-9"]
 
 
 def test_wavelengths_rise_and_agree_with_the_instrument() -> None:
@@ -54,8 +69,8 @@ def test_sharpness_follows_from_the_published_mtf(band: sensors.Band, mtf: float
 
 
 def test_pan_is_sharper_than_ms() -> None:
-    assert pytest.approx(sigma_of(OLI_MTF, 15), abs=0.05) == sensors.PAN_PSF_SIGMA
-    assert max(band.msi_psf_sigma for band in BANDS[:3]) < sensors.PAN_PSF_SIGMA < BANDS[0].oli_psf_sigma
+    assert pytest.approx(sigma_of(OLI_MTF, 15), abs=0.05) == sensors.OLI.pan_psf_sigma
+    assert max(band.msi_psf_sigma for band in BANDS[:3]) < sensors.OLI.pan_psf_sigma < BANDS[0].oli_psf_sigma
 
 
 @pytest.mark.parametrize(("band", "bounds"), list(zip(BANDS, SNR, strict=True)), ids=ORDER)
@@ -65,8 +80,8 @@ def test_noise_is_as_measured_on_orbit(band: sensors.Band, bounds: tuple[int, in
 
 
 def test_pan_noise() -> None:
-    assert sensors.PAN_SNR == 145
-    assert 0.03 < sensors.PAN_TYPICAL_REFLECTANCE < 0.1
+    assert sensors.OLI.pan_snr == 145
+    assert 0.03 < sensors.OLI.pan_typical_reflectance < 0.1
 
 
 @pytest.mark.parametrize("platform", HLS)
@@ -76,14 +91,14 @@ def test_band_pass(platform: sensors.MSI) -> None:
 
 
 def test_pan_weights_lie_between_the_two_fits() -> None:
-    assert sum(sensors.PAN_WEIGHTS) == pytest.approx(1)
-    for weight, fits in zip(sensors.PAN_WEIGHTS, ((0.27, 0.28), (0.28, 0.45), (0.32, 0.45)), strict=True):
+    assert sum(sensors.OLI.pan_weights) == pytest.approx(1)
+    for weight, fits in zip(sensors.OLI.pan_weights, ((0.27, 0.28), (0.28, 0.45), (0.32, 0.45)), strict=True):
         assert fits[0] <= weight <= fits[1]
 
 
 def test_collection_2_scaling() -> None:
-    assert (sensors.SR_SCALE, sensors.SR_OFFSET) == (0.0000275, -0.2)
-    assert 7272 * sensors.SR_SCALE + sensors.SR_OFFSET < 0 < 7273 * sensors.SR_SCALE + sensors.SR_OFFSET
+    assert (sensors.OLI.sr_scale, sensors.OLI.sr_offset) == (0.0000275, -0.2)
+    assert 7272 * sensors.OLI.sr_scale + sensors.OLI.sr_offset < 0 < 7273 * sensors.OLI.sr_scale + sensors.OLI.sr_offset
 
 
 def test_bands_cannot_be_changed() -> None:

@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
+"""Pixels as they are stored and computed: reflectance or weights, float32; NaN is missing."""
+Values = NDArray[np.float64]
+"""Numbers that are summed, fitted or measured: statistics, coordinates, coefficients, float64."""
+Array = NDArray[np.floating]
+"""Input of either precision."""
 Mask = NDArray[np.bool_]
+"""True = usable, unless its name says otherwise."""
 
 FILL_REACH = 8
 """How far (pixels) known values are extended into missing ones; beyond, a constant stands in."""

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from l8s2.sensors import RGB
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -162,10 +164,10 @@ def draw_figure(before: Float, after: Float, truth: Float, clear: Mask) -> Image
     import numpy as np
     from PIL import Image, ImageDraw
 
-    top = np.percentile(truth[:3, clear] if clear.any() else truth[:3], 99.5)
+    top = np.percentile(truth[RGB][:, clear] if clear.any() else truth[RGB], 99.5)
     pictures = []
     for image in (before, after, truth):
-        grey = np.clip(np.nan_to_num(image[2::-1]) / top, 0, 1) ** (1 / 1.35)
+        grey = np.clip(np.nan_to_num(image[RGB]) / top, 0, 1) ** (1 / 1.35)
         pictures.append(Image.fromarray(np.rint(255 * grey).astype(np.uint8).transpose(1, 2, 0)))
     width, height = pictures[0].size
     side = (width // _ZOOM, height // _ZOOM)

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 from affine import Affine
-from numpy.typing import NDArray
 from odc.geo import CRS
 from odc.geo.geobox import GeoBox
 
+from l8s2.arrays import Values
 from l8s2.errors import InputError
 from l8s2.sensors import MS_GSD, OUTPUT_GSD, PAN_GSD
 
@@ -27,8 +27,11 @@ FALSE_NORTHING = 10_000_000.0
 TOLERANCE = 0.01
 """Misfit to the lattice, in pixels, that counts as none."""
 BLOCK = MS_GSD // OUTPUT_GSD
-_POINTS_A_SIDE = 8
 """10 m pixels to a side of an MS pixel's block."""
+_FIRST_CENTRE = {MS_GSD: 0.0, PAN_GSD: 0.0, OUTPUT_GSD: -OUTPUT_GSD / 2}
+"""Centre of pixel 0 of the grid of each pixel size, metres right of (and down from) that of MS pixel 0."""
+_POINTS_A_SIDE = 8
+"""Points along each side of a footprint."""
 
 
 def epsg(crs: CRS | None) -> int:
@@ -121,7 +124,32 @@ def pan_geobox(ms: GeoBox) -> GeoBox:
     return GeoBox((2 * ms.shape[0], 2 * ms.shape[1]), transform, ms.crs)
 
 
-def ring(box: GeoBox, to_a_side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def ms_centres_at_10m(n: int) -> Values:
+    """Return the centres of ``n`` MS pixels along an axis, in pixels of the 10 m block grid, centres at integers."""
+    return _centres(n, MS_GSD, OUTPUT_GSD)
+
+
+def ms_centres_at_15m(n: int) -> Values:
+    """Return the centres of ``n`` MS pixels along an axis, in pixels of the pan grid, centres at integers."""
+    return _centres(n, MS_GSD, PAN_GSD)
+
+
+def pan_centres_at_10m(n: int) -> Values:
+    """Return the centres of ``n`` pan pixels along an axis, in pixels of the 10 m block grid, centres at integers."""
+    return _centres(n, PAN_GSD, OUTPUT_GSD)
+
+
+def output_centres_at_30m(n: int) -> Values:
+    """Return the centres of ``n`` pixels of the 10 m block grid along an axis, in MS pixels, centres at integers."""
+    return _centres(n, OUTPUT_GSD, MS_GSD)
+
+
+def _centres(n: int, of: int, on: int) -> Values:
+    """Return the centres of ``n`` pixels of the grid of ``of`` metres in pixels of that of ``on`` metres, (n,)."""
+    return (of * np.arange(n) + _FIRST_CENTRE[of] - _FIRST_CENTRE[on]) / on
+
+
+def ring(box: GeoBox, to_a_side: int) -> tuple[Values, Values]:
     """(4 n + 1,) longitudes and latitudes around a grid, closed; longitudes continuous, so beyond 180 where need be.
 
     Without a coordinate reference system its own coordinates.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Float = NDArray[np.float32]
+from l8s2.arrays import Float
 
 _FREQUENCIES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 _FREQUENCIES, _WEIGHTS = _FREQUENCIES / 2, _WEIGHTS / 2  # cycles per pixel, [-0.5, 0.5]

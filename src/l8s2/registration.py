@@ -12,11 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from l8s2.arrays import Float, Mask, dilate
+from l8s2.arrays import Array, Float, Mask, Values, dilate
 from l8s2.optics import resample, sampling_matrix
-
-Values = NDArray[np.float64]
-Array = NDArray[np.floating]
 
 SEARCH = 6
 """Pixels to each side that the search covers: twice the largest shift to be expected."""

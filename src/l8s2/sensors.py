@@ -1,4 +1,4 @@
-"""The six bands and the pan band: names, order, ground sampling distance, optics and noise. Data, no code.
+"""The six bands, the pan band and their sensor: names, order, ground sampling distance, optics and noise.
 
 Order everywhere in l8s2: blue, green, red, nir08, swir16, swir22.
 
@@ -25,7 +25,7 @@ class Band:
     landsat: str
     """Landsat band number as in USGS file names, for example ``B2``."""
     sentinel2: str
-    """Sentinel-2 band whose band-pass is the twin of the Landsat band."""
+    """Sentinel-2 band whose band-pass corresponds to that of the Landsat band."""
     sentinel2_gsd: int
     """Native pixel size of the Sentinel-2 band, metres (10 or 20)."""
     wavelength: float
@@ -88,25 +88,73 @@ BANDS: tuple[Band, ...] = (
 """The six bands of every array with a band axis, in this order."""
 
 BAND_NAMES: tuple[str, ...] = tuple(band.name for band in BANDS)
+N_BANDS = len(BANDS)
 
-PAN_BAND = "B8"
-PAN_PSF_SIGMA = 7.4
-"""Gaussian-equivalent standard deviation of the OLI pan point spread function, metres (MTF 0.30 at Nyquist)."""
-PAN_TYPICAL_REFLECTANCE = 0.0425
-PAN_SNR = 145.0
-PAN_WEIGHTS: tuple[float, float, float] = (0.28, 0.37, 0.35)
-"""Pan as a mixture of blue, green and red: the mean of fits on two real Level-1 scenes (R2 0.98-0.99)."""
+
+def _native(gsd: int) -> slice:
+    """Return the run of bands whose Sentinel-2 pixels measure ``gsd`` metres."""
+    found = [index for index, band in enumerate(BANDS) if band.sentinel2_gsd == gsd]
+    run = slice(found[0], found[-1] + 1)
+    assert found == list(range(N_BANDS))[run], f"the {gsd} m bands are not neighbours in BANDS"
+    return run
+
+
+NATIVE_10M, NATIVE_20M = _native(10), _native(20)
+"""Bands that Sentinel-2 takes at 10 m and at 20 m, as slices of the band axis."""
+VISIBLE = slice(BAND_NAMES.index("blue"), BAND_NAMES.index("red") + 1)
+"""Blue, green and red: the bands of which pan is a mixture."""
+RGB = slice(BAND_NAMES.index("red"), None, -1)
+"""Red, green and blue in the order of a picture."""
+NIR = BAND_NAMES.index("nir08")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensor:
+    """The instrument whose products are read: what its file names, numbers and pan band are like."""
+
+    satellites: tuple[int, ...]
+    """Numbers of the Landsat satellites that carry it."""
+    letter: str
+    """Sensor letter in USGS product ids; ``C`` is OLI with TIRS."""
+    pan_band: str
+    """Landsat band number of pan as in USGS file names."""
+    pan_psf_sigma: float
+    """Gaussian-equivalent standard deviation of the pan point spread function, metres."""
+    pan_typical_reflectance: float
+    """Reflectance at the radiance for which ``pan_snr`` is stated."""
+    pan_snr: float
+    """Signal-to-noise ratio of pan at ``pan_typical_reflectance``, as measured on orbit."""
+    pan_weights: tuple[float, float, float]
+    """Shares of blue, green and red in pan."""
+    sr_scale: float
+    sr_offset: float
+    """Collection-2 Level-2 surface reflectance = DN * ``sr_scale`` + ``sr_offset``; DN 0 is fill."""
+
+    def platform(self, satellite: int) -> str:
+        """Return the STAC name of one of ``satellites``, for example ``landsat-8``."""
+        return f"landsat-{satellite}"
+
+
+OLI = Sensor(
+    satellites=(8, 9),
+    letter="C",
+    pan_band="B8",
+    pan_psf_sigma=7.4,  # MTF 0.30 at Nyquist
+    pan_typical_reflectance=0.0425,
+    pan_snr=145.0,
+    pan_weights=(0.28, 0.37, 0.35),  # mean of fits on two real Level-1 scenes (R2 0.98-0.99)
+    sr_scale=0.0000275,
+    sr_offset=-0.2,
+)
+"""The Operational Land Imager of Landsat-8 and Landsat-9."""
 
 MS_GSD = 30
 PAN_GSD = 15
 OUTPUT_GSD = 10
-PAN_BLUR = math.sqrt(BANDS[1].oli_psf_sigma ** 2 - PAN_PSF_SIGMA**2) / PAN_GSD
-"""Gaussian sigma that turns pan's sharpness into that of the MS bands, 15 m pixels."""
-
-SR_SCALE, SR_OFFSET = 0.0000275, -0.2
-"""Landsat Collection-2 Level-2 surface reflectance = DN * SR_SCALE + SR_OFFSET; DN 0 is fill."""
+PAN_BLUR = math.sqrt(BANDS[1].oli_psf_sigma ** 2 - OLI.pan_psf_sigma**2) / PAN_GSD
+"""Gaussian sigma that blurs pan to the sharpness of the MS bands, 15 m pixels."""
 
 
 def extra_blur(oli_sigma: float, msi_sigma: float) -> float:
-    """Blur in 10 m pixels that turns a Sentinel-2 point spread function into OLI's; both sigmas in metres."""
+    """Return the blur, in 10 m pixels, that turns a Sentinel-2 point spread function into OLI's; sigmas in metres."""
     return math.sqrt(max(oli_sigma**2 - msi_sigma**2, 0.0)) / OUTPUT_GSD

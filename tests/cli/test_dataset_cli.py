@@ -17,7 +17,7 @@ from l8s2.cli import main
 from l8s2.datasets.geotiffs import TiffPairs
 from l8s2.datasets.set_pairs import ShardPairs
 from l8s2.patches.patch_set import PatchSet
-from l8s2.sensors import SR_OFFSET, SR_SCALE
+from l8s2.sensors import OLI
 from making.pairs import write_ls2s2
 from making.patches import box_at, coordinates, of_unit
 
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
     patches = PatchSet(tmp_path / "set")
     patches.add("a", of_unit(0))
     far = coordinates(
-        box_at(-91_001, 15_001, side=16, epsg=32643), location="43PHQ", path_row="143054", ms_scale=SR_SCALE, ms_offset=SR_OFFSET,
+        box_at(-91_001, 15_001, side=16, epsg=32643), location="43PHQ", path_row="143054", ms_scale=OLI.sr_scale, ms_offset=OLI.sr_offset,
         s2_scale=1e-4, s2_offset=-0.1, pan_scale=2e-5, pan_offset=-0.1, landsat_sun_elevation=30.0, ssim=0.2,
     )  # fmt: skip
     far.s2_usable[:10] = False

@@ -9,7 +9,7 @@ from l8s2.grid import output_geobox
 from l8s2.metrics.resampling import pan_at_10m, pan_at_30m
 from l8s2.metrics.scores import psnr, rmse
 from l8s2.metrics.uncertainty import coverage
-from l8s2.sensors import BANDS, PAN_WEIGHTS
+from l8s2.sensors import BANDS, OLI
 from l8s2.simulate import Conditions, observe
 from l8s2.simulate.landscape import landscape
 
@@ -109,7 +109,7 @@ def band_passed(ms: np.ndarray) -> np.ndarray:
 
 def mixed(truth: np.ndarray) -> np.ndarray:
     """Pan of the visible bands of (6, h, w) Sentinel-2 reflectance."""
-    return np.tensordot(PAN_WEIGHTS, (truth * A + B)[:3], axes=1)
+    return np.tensordot(OLI.pan_weights, (truth * A + B)[:3], axes=1)
 
 
 def ramps(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -213,11 +213,11 @@ def test_band_pass_is_that_of_the_table(scene):
 def test_brovey_keeps_the_ratios_of_the_visible_bands_and_follows_pan(scene):
     _, ms, pan = scene
     plain, sharp = BASELINES["band-pass + bicubic"](ms, None)[:3], BASELINES["Brovey"](ms, pan)[:3]
-    intensity = bicubic(np.tensordot(PAN_WEIGHTS, ms[:3], axes=1))
+    intensity = bicubic(np.tensordot(OLI.pan_weights, ms[:3], axes=1))
     bright = intensity > DARKEST
     factor = sharp[:, bright] / plain[:, bright]
     np.testing.assert_allclose(factor, np.broadcast_to(factor[0], factor.shape), rtol=1e-4)
-    coarse, low = np.tensordot(PAN_WEIGHTS, ms[:3], axes=1), pan_at_30m(pan, 14.8)
+    coarse, low = np.tensordot(OLI.pan_weights, ms[:3], axes=1), pan_at_30m(pan, 14.8)
     matched = (pan_at_10m(pan) - low.mean()) / low.std() * coarse.std() + coarse.mean()
     np.testing.assert_allclose(factor[0] * intensity[bright], matched[bright], rtol=1e-4)
 
@@ -226,7 +226,7 @@ def test_brovey_is_harmless_where_there_is_next_to_no_light(scene):
     """Over clear water single bands may be negative and intensity 0; the ratio to it would be anything."""
     _, ms, pan = scene
     ms = ms.copy()
-    ms[:3, 10:20, 10:20] = np.array([0.02 * PAN_WEIGHTS[1], -0.02 * PAN_WEIGHTS[0], 0])[:, None, None]
+    ms[:3, 10:20, 10:20] = np.array([0.02 * OLI.pan_weights[1], -0.02 * OLI.pan_weights[0], 0])[:, None, None]
     plain, sharp = BASELINES["band-pass + bicubic"](ms, None), BASELINES["Brovey"](ms, pan)
     dark = (slice(0, 3), slice(39, 51), slice(39, 51))
     assert np.abs(sharp[dark] - plain[dark]).max() < 0.1

@@ -12,7 +12,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from l8s2.landsat.describe import describe_product
-from l8s2.sensors import PAN_WEIGHTS
+from l8s2.sensors import OLI
 from l8s2.simulate.product_folder import quality
 from l8s2.simulate.sensor import Conditions, Observation
 from making.scenes import ID, PAN_ID, centres, make, move, ms_grid, pan_of, rewrite
@@ -42,7 +42,7 @@ def textured(ms: GeoBox, right: float = 0, down: float = 0) -> Observation:
     bands = landscape(*centres(ms), MS_SIGMA)
     return Observation(
         ms=np.stack([bands] * 6).astype(np.float32),
-        pan=(sum(PAN_WEIGHTS) * landscape(x - right, y + down, PAN_SIGMA)).astype(np.float32),
+        pan=(sum(OLI.pan_weights) * landscape(x - right, y + down, PAN_SIGMA)).astype(np.float32),
         conditions=Conditions(),
     )
 

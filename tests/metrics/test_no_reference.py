@@ -9,7 +9,7 @@ from l8s2.metrics import no_reference
 from l8s2.metrics.no_reference import consistency, pan_correlation, qnr
 from l8s2.metrics.scores import Score
 from l8s2.optics import resample
-from l8s2.sensors import BANDS, PAN_WEIGHTS
+from l8s2.sensors import BANDS, OLI
 from l8s2.simulate import Conditions, observe
 from making.oracles import batch, torchmetrics
 
@@ -129,7 +129,7 @@ def test_pan_sees_blue_green_and_red_by_their_weights() -> None:
     truth[3:] = np.nan
     assert pan_correlation(truth, pan, EVERYWHERE).value > 0.95
     at = [1.5 * np.arange(2 * n) + 0.5 for n in SIZE]
-    mixed = sum(w * x for w, x in zip(PAN_WEIGHTS, truth, strict=False))
+    mixed = sum(w * x for w, x in zip(OLI.pan_weights, truth, strict=False))
     assert pan_correlation(truth, resample(mixed, *at, 0.0), EVERYWHERE).value == pytest.approx(1, abs=1e-5)
 
 

@@ -6,7 +6,7 @@ from odc.geo.geobox import GeoBox
 
 from l8s2.grid import output_geobox
 from l8s2.metrics.resampling import BLUR_RADIUS, cubic, nearest, pan_at_10m, pan_at_30m
-from l8s2.sensors import PAN_PSF_SIGMA
+from l8s2.sensors import OLI
 from l8s2.simulate import Conditions, observe
 from l8s2.simulate.landscape import landscape
 
@@ -89,7 +89,7 @@ def test_pan_at_30m_keeps_coordinates():
 def test_pan_at_30m_has_the_mtf_of_the_band(period):
     """A wave is damped by the ratio of two Gaussian transfer functions; 60 m is the Nyquist period of the bands."""
     wave = np.cos(2 * np.pi * 15 * np.arange(40) / period)
-    damping = np.exp(-2 * (np.pi / period) ** 2 * (14.8**2 - PAN_PSF_SIGMA**2))
+    damping = np.exp(-2 * (np.pi / period) ** 2 * (14.8**2 - OLI.pan_psf_sigma**2))
     seen = pan_at_30m(np.tile(wave, (40, 1)), 14.8)[3:-3, 3:-3]
     np.testing.assert_allclose(seen, np.tile(damping * wave[::2], (20, 1))[3:-3, 3:-3], atol=0.005)
 
@@ -97,7 +97,8 @@ def test_pan_at_30m_has_the_mtf_of_the_band(period):
 def test_blurred_pan_is_what_a_less_sharp_pan_would_have_seen():
     truth = landscape(5, (40, 40)).truth
     sharp, dull = (
-        observe(truth, Conditions(pan_psf_sigma=sigma), np.random.default_rng(0)).pan for sigma in (PAN_PSF_SIGMA, 11.0)
+        observe(truth, Conditions(pan_psf_sigma=sigma), np.random.default_rng(0)).pan
+        for sigma in (OLI.pan_psf_sigma, 11.0)
     )
     expected = pan_at_10m(dull)[6:-6, 6:-6]
     blurred, untouched = (np.std(pan_at_10m(sharp, sigma)[6:-6, 6:-6] - expected) for sigma in (11.0, 0.0))
@@ -106,7 +107,7 @@ def test_blurred_pan_is_what_a_less_sharp_pan_would_have_seen():
 
 def test_a_band_sharper_than_pan_gets_pan_as_it_is():
     pan = np.random.default_rng(4).normal(0.2, 0.1, (12, 14))
-    np.testing.assert_array_equal(pan_at_10m(pan, PAN_PSF_SIGMA - 1), pan_at_10m(pan))
+    np.testing.assert_array_equal(pan_at_10m(pan, OLI.pan_psf_sigma - 1), pan_at_10m(pan))
 
 
 def test_nan_spreads_no_further_than_the_weights():

@@ -239,12 +239,19 @@ def test_constants_of_the_physics_are_not_weights() -> None:
 def test_its_constants_are_those_of_the_sensor_table() -> None:
     """The leaf repeats them so that old weights keep their physics; a new default must agree."""
     from l8s2 import sensors
+    from l8s2.networks.compact import BANDS
+    from l8s2.networks.unet import UNetConfig
     from l8s2.sensors import extra_blur
 
+    assert (BANDS, UNetConfig().in_channels, UNetConfig().out_channels) == (
+        sensors.N_BANDS,
+        sensors.N_BANDS + 1,
+        sensors.N_BANDS,
+    )
     config = CompactConfig()
     assert config.band_pass == tuple(band.band_pass["S2A"] for band in sensors.BANDS)
-    assert config.pan_weights == sensors.PAN_WEIGHTS
+    assert config.pan_weights == sensors.OLI.pan_weights
     blur = [extra_blur(band.oli_psf_sigma, band.msi_psf_sigma) for band in sensors.BANDS]
     np.testing.assert_allclose(config.blur, blur, atol=0.011)
-    ms_against_pan = math.sqrt(sensors.BANDS[0].oli_psf_sigma ** 2 - sensors.PAN_PSF_SIGMA**2) / sensors.PAN_GSD
+    ms_against_pan = math.sqrt(sensors.BANDS[0].oli_psf_sigma ** 2 - sensors.OLI.pan_psf_sigma**2) / sensors.PAN_GSD
     assert config.pan_blur == pytest.approx(ms_against_pan, abs=0.002)

@@ -3,6 +3,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from l8s2.grid import output_centres_at_30m  # noqa: E402
+from l8s2.metrics import resampling  # noqa: E402
 from l8s2.networks.compact import CompactConfig  # noqa: E402
 from l8s2.networks.polyphase import (  # noqa: E402
     DOWN_RADIUS,
@@ -89,6 +91,14 @@ def test_without_sharpening_quadratics_come_out_exact() -> None:
 
 def test_phases_are_those_of_the_block_grid() -> None:
     assert pytest.approx([(k - 0.5) / 3 for k in range(3)]) == OFFSETS
+    assert output_centres_at_30m(3).tolist() == list(OFFSETS)
+
+
+def test_kernel_and_interpolation_are_those_of_the_library() -> None:
+    x = np.linspace(-3, 3, 1201)
+    np.testing.assert_allclose(keys(x), resampling.keys(x), atol=1e-14)
+    image = np.random.default_rng(0).uniform(0, 1, (1, 6, 9, 8)).astype(np.float32)
+    np.testing.assert_allclose(Polyphase(BLUR, 0).up(torch.from_numpy(image)), resampling.cubic(image), atol=1e-5)
 
 
 def test_down_is_the_simulators_sensor() -> None:

@@ -198,6 +198,7 @@ def test_lattice_and_shapes_are_checked() -> None:
         (lambda: replace(patch, ms=patch.ms.astype(np.float32)), "ms is float32"),  # type: ignore[arg-type]
         (lambda: list(cells(patch.box, 3)), "side=3"),
         (lambda: made_facts(decision="reject"), "leave this one out"),
+        (lambda: made_facts(slope=(1.0,) * 5), "slope has 5 numbers; give one for each of 6 bands"),
         (lambda: made_facts(decision="correct", shift_down_m=float("nan")), "needs shift_down_m"),
     ]
     for make, message in cases:

@@ -36,7 +36,7 @@ def test_a_constant_stays_constant(values: tuple[float, ...], platform: sensors.
     seen = look(constant(*values, side=30), platform=platform)
     oli = [a * v + b for v, (a, b) in zip(values, (band.band_pass[platform] for band in BANDS), strict=True)]
     np.testing.assert_allclose(seen.ms, constant(*oli, side=10), atol=1e-6)
-    np.testing.assert_allclose(seen.pan, np.full((20, 20), np.dot(sensors.PAN_WEIGHTS, oli[:3])), atol=1e-6)
+    np.testing.assert_allclose(seen.pan, np.full((20, 20), np.dot(sensors.OLI.pan_weights, oli[:3])), atol=1e-6)
 
 
 @pytest.mark.parametrize("sigma", [0.9, 1.14, 1.39, 2.0, 3.7])
@@ -74,7 +74,7 @@ def test_a_ramp_keeps_its_position(down: float, across: float) -> None:
         np.testing.assert_allclose(image[inner, inner], a * expected[inner, inner] + b, atol=slack)
     centres = np.arange(40) * 1.5 + 0.5
     expected = 0.3 + down * centres[:, None] + across * centres
-    a, b = np.dot(sensors.PAN_WEIGHTS, [band.band_pass["S2A"] for band in BANDS[:3]])
+    a, b = np.dot(sensors.OLI.pan_weights, [band.band_pass["S2A"] for band in BANDS[:3]])
     inner = slice(2 * EDGE, -2 * EDGE)
     np.testing.assert_allclose(seen.pan[inner, inner], a * expected[inner, inner] + b, atol=slack)
 
@@ -141,10 +141,10 @@ def test_noise_is_the_documented_one(level: float, noise: float) -> None:
 
 
 def test_noise_of_pan_is_the_documented_one() -> None:
-    target = sensors.PAN_TYPICAL_REFLECTANCE
-    a, b = np.dot(sensors.PAN_WEIGHTS, [band.band_pass["S2A"] for band in BANDS[:3]])
+    target = sensors.OLI.pan_typical_reflectance
+    a, b = np.dot(sensors.OLI.pan_weights, [band.band_pass["S2A"] for band in BANDS[:3]])
     seen = look(constant(*[(target - b) / a] * 6, side=300), noise=1.0)
-    assert seen.pan.std() == pytest.approx(target / sensors.PAN_SNR, rel=0.02)
+    assert seen.pan.std() == pytest.approx(target / sensors.OLI.pan_snr, rel=0.02)
 
 
 def test_noise_is_independent_from_pixel_to_pixel_and_band_to_band() -> None:
@@ -204,7 +204,7 @@ def test_pan_is_shifted_by_the_stated_metres(down: float, right: float) -> None:
     plane = 0.2 + slopes[0] * np.arange(side)[:, None] + slopes[1] * np.arange(side)
     truth = np.broadcast_to(plane, (6, side, side)).astype(np.float32)
     still, moved = look(truth), look(truth, pan_shift=(down, right))
-    gain = np.dot(sensors.PAN_WEIGHTS, [band.band_pass["S2A"][0] for band in BANDS[:3]])
+    gain = np.dot(sensors.OLI.pan_weights, [band.band_pass["S2A"][0] for band in BANDS[:3]])
     inner = slice(2 * EDGE, -2 * EDGE)
     rise = gain * (slopes[0] * down + slopes[1] * right) / 10
     np.testing.assert_allclose((moved.pan - still.pan)[inner, inner], rise, atol=1e-5)

@@ -15,20 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from l8s2.errors import InputError
+from l8s2.sensors import BAND_NAMES, BANDS, OLI
 
 LANDSAT_L2, LANDSAT_L1, SENTINEL2 = "landsat-l2", "landsat-l1", "sentinel-2-l2a"
 ACCESS = ("https", "s3-requester-pays", "usgs-login", "planetary-computer-token", "cdse-s3-keys", "cdse-login")
 """Ways to files: open https; S3 where who reads pays (the item's ``alternate.s3``); an account at USGS; a signed
 address of the Planetary Computer; keys for, or an account at, the Copernicus Data Space."""
-_BANDS = (("blue", 2, "B02"), ("green", 3, "B03"), ("red", 4, "B04"), ("nir08", 5, "B8A"), ("swir16", 6, "B11"),
-          ("swir22", 7, "B12"))  # fmt: skip
 _MTL = ("MTL.json", "mtl.json", "MTL.txt", "mtl.txt", "MTL.xml", "mtl.xml")
 ASSETS: dict[str, dict[str, tuple[str, ...]]] = {
-    LANDSAT_L2: {name: (name, f"SR_B{number}.TIF") for name, number, _ in _BANDS}
+    LANDSAT_L2: {band.name: (band.name, f"SR_{band.landsat}.TIF") for band in BANDS}
     | {"qa_pixel": ("qa_pixel", "QA_PIXEL.TIF"), "qa_radsat": ("qa_radsat", "QA_RADSAT.TIF"), "mtl": _MTL},
-    LANDSAT_L1: {"pan": ("pan", "B8.TIF"), "mtl": _MTL},
+    LANDSAT_L1: {"pan": ("pan", f"{OLI.pan_band}.TIF"), "mtl": _MTL},
     SENTINEL2: {
-        name: (name, band, f"{band}_{10 if number < 5 else 20}m") for name, number, band in _BANDS
+        band.name: (band.name, band.sentinel2, f"{band.sentinel2}_{band.sentinel2_gsd}m") for band in BANDS
     }
     | {
         "scl": ("scl", "SCL", "SCL_20m"),
@@ -37,9 +36,9 @@ ASSETS: dict[str, dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Kind of collection -> our name of a file -> names that assets have, in order of preference."""
 REQUIRED: dict[str, tuple[str, ...]] = {
-    LANDSAT_L2: (*(name for name, *_ in _BANDS), "qa_pixel"),
+    LANDSAT_L2: (*BAND_NAMES, "qa_pixel"),
     LANDSAT_L1: ("pan",),
-    SENTINEL2: (*(name for name, *_ in _BANDS), "scl"),
+    SENTINEL2: (*BAND_NAMES, "scl"),
 }
 """What an item must have to be of use."""
 

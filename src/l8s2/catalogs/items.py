@@ -14,7 +14,7 @@ from typing import Any
 from l8s2.catalogs.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2, Collection
 from l8s2.catalogs.footprints import Footprint
 from l8s2.errors import InputError
-from l8s2.sensors import SR_OFFSET, SR_SCALE
+from l8s2.sensors import OLI
 from l8s2.serialization import load, text_of
 
 S2_SCALE, S2_OFFSET = 1e-4, -0.1
@@ -171,15 +171,15 @@ def _landsat(raw: Mapping[str, Any], collection: Collection, common: dict[str, A
         raise InputError("no Landsat Collection-2 product id")
     match = next((m for m in matches if m["processed"]), matches[0])
     satellite = int(match["satellite"])
-    if satellite not in (8, 9) or match["sensor"] != "C" or match["collection"] != "02":
+    if satellite not in OLI.satellites or match["sensor"] != OLI.letter or match["collection"] != "02":
         what = f"L{match['sensor']}{match['satellite']} of Collection {match['collection']}"
         raise InputError(f"{what}, l8s2 reads LC08 and LC09 of Collection 2")
     day = _day(match["acquired"])
     level2 = collection.kind == LANDSAT_L2
     return {
         "product": match[0],
-        "scene": f"landsat-{satellite} {match['path']}{match['row']} {day}",
-        "platform": f"landsat-{satellite}",
+        "scene": f"{OLI.platform(satellite)} {match['path']}{match['row']} {day}",
+        "platform": OLI.platform(satellite),
         "place": match["path"] + match["row"],
         "zone": _zone(properties),
         "view_zenith": _number(properties, "view:off_nadir", "eo:off_nadir"),
@@ -189,8 +189,8 @@ def _landsat(raw: Mapping[str, Any], collection: Collection, common: dict[str, A
         "baseline": None,
         "processed": _day(match["processed"]) if match["processed"] else None,
         "strip": None,
-        "scale": SR_SCALE if level2 else None,
-        "offset": SR_OFFSET if level2 else None,
+        "scale": OLI.sr_scale if level2 else None,
+        "offset": OLI.sr_offset if level2 else None,
         "offset_removed": False,
     }
 

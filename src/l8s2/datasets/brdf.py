@@ -10,22 +10,22 @@ Li-sparse-reciprocal, h/b = 2, b/r = 1 (Lucht, Schaaf & Strahler 2000, IEEE Tran
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from l8s2.arrays import Float
+from l8s2.arrays import Float, Values
 from l8s2.errors import InputError
+from l8s2.sensors import BAND_NAMES
 
-Values = NDArray[np.float64]
-
-PARAMETERS: tuple[tuple[float, float, float], ...] = (
-    (0.0774, 0.0372, 0.0079),
-    (0.1306, 0.0580, 0.0178),
-    (0.1690, 0.0574, 0.0227),
-    (0.3093, 0.1535, 0.0330),
-    (0.3430, 0.1154, 0.0453),
-    (0.2658, 0.0639, 0.0387),
-)
-"""(f_iso, f_vol, f_geo) of each band of ``sensors.BANDS``."""
+_BY_BAND = {
+    "blue": (0.0774, 0.0372, 0.0079),
+    "green": (0.1306, 0.0580, 0.0178),
+    "red": (0.1690, 0.0574, 0.0227),
+    "nir08": (0.3093, 0.1535, 0.0330),
+    "swir16": (0.3430, 0.1154, 0.0453),
+    "swir22": (0.2658, 0.0639, 0.0387),
+}
+PARAMETERS: tuple[tuple[float, float, float], ...] = tuple(_BY_BAND[name] for name in BAND_NAMES)
+"""(f_iso, f_vol, f_geo) of each band, in the order of ``sensors.BANDS``."""
 STEEPEST = 80.0
 """Degrees from the zenith up to which the kernels mean anything."""
 

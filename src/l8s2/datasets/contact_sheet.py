@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from l8s2.arrays import Float, enlarge
 from l8s2.datasets.sample import Pairs, Sample
 from l8s2.files import WholeFolder, fsync
+from l8s2.sensors import RGB
 
 PANELS = ("Landsat", "Sentinel-2", "difference", "masks")
 DIFFERENCE = 0.1
@@ -89,10 +90,10 @@ def strip(sample: Sample) -> Picture:
     counted = np.isfinite(error)
     with np.errstate(invalid="ignore", divide="ignore"):
         rms = np.sqrt((np.where(counted, error, 0) ** 2).sum(0) / counted.sum(0))
-    low, high = _stretch(sample.truth[2::-1])
+    low, high = _stretch(sample.truth[RGB])
     share = sample.valid[known].mean(0)[..., None]
     masks = np.where(share == 1, 255, np.where(share > 0, _SOME, _NONE)).astype(np.uint8)
-    panels = [_colour(ms[2::-1], low, high), _colour(sample.truth[2::-1], low, high), _heat(rms), masks]
+    panels = [_colour(ms[RGB], low, high), _colour(sample.truth[RGB], low, high), _heat(rms), masks]
     factor = max(1, _SIDE // max(masks.shape[:2]))
     panels = [panel.repeat(factor, 0).repeat(factor, 1) for panel in panels]
     gap = np.full((panels[0].shape[0], _GAP, 3), 255, np.uint8)

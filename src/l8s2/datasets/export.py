@@ -19,7 +19,7 @@ from l8s2.optics import resample
 from l8s2.patches.patch import Patch
 from l8s2.patches.shard import Forgiving, hdf5
 from l8s2.radiometry import NODATA, SCALE, encoded
-from l8s2.sensors import BAND_NAMES, SR_OFFSET, SR_SCALE
+from l8s2.sensors import BAND_NAMES, OLI
 
 Progress = Callable[[int, int], None]
 """Told how many of how many 10 m pixels are written."""
@@ -62,7 +62,7 @@ def _published(patch: Patch) -> dict[str, Any]:
     truth = encoded(sample.truth)
     truth[truth == 0] = 1  # 0 is fill
     h, w = patch.box.shape
-    rows, columns = (np.arange(3 * n) / 3 - 1 / 6 for n in (h, w))
+    rows, columns = (grid.output_centres_at_30m(3 * n) for n in (h, w))
     zoomed = np.where(enlarge(np.isnan(sample.ms)), np.nan, resample(fill_missing(sample.ms), rows, columns, 0.0))
     return {
         "s2_image": np.where(sample.valid, truth, np.int16(0)),
@@ -74,7 +74,7 @@ def _published(patch: Patch) -> dict[str, Any]:
 
 def _landsat_dn(values: Float) -> np.ndarray[Any, Any]:
     """Reflectance as Collection 2 writes it; fill is 0."""
-    dn = np.clip(np.rint((values.astype(np.float64) - SR_OFFSET) / SR_SCALE), 1, 65535)
+    dn = np.clip(np.rint((values.astype(np.float64) - OLI.sr_offset) / OLI.sr_scale), 1, 65535)
     return np.where(np.isnan(values), 0, dn).astype(np.uint16)
 
 

@@ -15,7 +15,7 @@ from l8s2.arrays import Float, enlarge
 from l8s2.datasets.sample import Lattice, Sample, complete
 from l8s2.errors import InputError
 from l8s2.grid import landsat_convention
-from l8s2.sensors import BAND_NAMES, MS_GSD, OUTPUT_GSD, PAN_GSD
+from l8s2.sensors import BAND_NAMES, MS_GSD, N_BANDS, OUTPUT_GSD, PAN_GSD
 
 
 class Image(NamedTuple):
@@ -136,7 +136,7 @@ class TiffPairs:
             raise InputError(
                 f"{name}: {len(image.values)} bands, {' '.join(names)}; describe them as {' '.join(BAND_NAMES)}"
             )
-        result = np.full((6, *image.values.shape[1:]), np.nan, np.float32)
+        result = np.full((N_BANDS, *image.values.shape[1:]), np.nan, np.float32)
         result[[BAND_NAMES.index(band) for band in names]] = image.values
         return result
 

@@ -22,9 +22,10 @@ from l8s2.arrays import Float, Mask, enlarge, fill_missing
 from l8s2.datasets.geotiffs import lattice_of, read_tiff
 from l8s2.datasets.sample import Lattice, Sample, complete
 from l8s2.errors import InputError
+from l8s2.grid import ms_centres_at_10m, ms_centres_at_15m
 from l8s2.optics import resample
 from l8s2.registration import Shift, measure_shift
-from l8s2.sensors import BANDS, MS_GSD, OUTPUT_GSD, PAN_BLUR, PAN_GSD, PAN_WEIGHTS, extra_blur
+from l8s2.sensors import BANDS, MS_GSD, N_BANDS, OLI, OUTPUT_GSD, PAN_BLUR, PAN_GSD, VISIBLE, extra_blur
 
 _LANDSAT = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B10")
 _SENTINEL2 = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
@@ -88,8 +89,8 @@ class Ls2s2:
             ms=ms.values,
             pan=pan.values[0] if pan else None,
             truth=truth.values,
-            valid=np.repeat((truth.clear & enlarge(ms.clear))[None], 6, axis=0),
-            bands_known=(True,) * 6,
+            valid=np.repeat((truth.clear & enlarge(ms.clear))[None], N_BANDS, axis=0),
+            bands_known=(True,) * N_BANDS,
             id=f"{date.area.name}_{date.day}_{at[0]}_{at[1]}",
             lattice=self._lattice(date, ms, truth, pan),
             place=date.area.name,
@@ -141,7 +142,7 @@ class Ls2s2:
             of_pan = (0.0, 0.0)
             if pan is not None:
                 seen = _at_centres(pan, slice(1), ms.values.shape[1:], stated.pan_off, PAN_GSD, PAN_BLUR)
-                visible: Float = np.tensordot(np.array(PAN_WEIGHTS, np.float32), ms.values[:3], 1)
+                visible: Float = np.tensordot(np.array(OLI.pan_weights, np.float32), ms.values[VISIBLE], 1)
                 shift = measure_shift(visible, seen[0], ms.clear)
                 of_pan = _whole(shift, PAN_GSD / 2, f"{area}: pan")
             return _whole(found, MS_GSD / 2, f"{area}: Sentinel-2"), of_pan
@@ -172,8 +173,8 @@ def _at_centres(
     layer: _Layer, bands: slice, shape: tuple[int, ...], off: tuple[float, float], gsd: int, sigma: float
 ) -> Float:
     """(bands, h, w) bands of a layer of ``gsd`` metres, blurred, at the centres of the MS pixels; NaN around what is not clear."""
-    first = 0.5 if gsd == OUTPUT_GSD else 0.0  # where the first MS pixel is centred when nothing is off
-    rows, columns = (np.arange(n) * MS_GSD / gsd + first - metres / gsd for n, metres in zip(shape, off, strict=True))
+    centres = ms_centres_at_10m if gsd == OUTPUT_GSD else ms_centres_at_15m
+    rows, columns = (centres(n) - metres / gsd for n, metres in zip(shape, off, strict=True))
     values = resample(fill_missing(layer.values[bands]), rows, columns, sigma)
     values[:, resample((~layer.clear).astype(np.float32), rows, columns, max(sigma, 0.9)) > 0.02] = np.nan
     return values

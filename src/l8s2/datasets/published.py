@@ -20,7 +20,7 @@ import numpy as np
 
 from l8s2.arrays import Float, Mask, dilate, fill_missing
 from l8s2.errors import InputError
-from l8s2.sensors import SR_OFFSET, SR_SCALE
+from l8s2.sensors import N_BANDS, OLI
 
 FILL_RADIUS = 2
 """MS pixels that bicubic interpolation carries fill."""
@@ -104,7 +104,7 @@ class Patches:
                 s2, l8, pan = (np.asarray(file[key]) for key in ("s2_image", "l8_image", "l8_pan"))
         except (OSError, KeyError) as error:
             raise InputError(f"{path}: not a patch ({error}); copy it again or take its row out of the CSV") from None
-        if s2.ndim != 3 or l8.ndim != 3 or pan.ndim != 2 or s2.shape[0] != 6 or l8.shape[0] != 6:
+        if s2.ndim != 3 or l8.ndim != 3 or pan.ndim != 2 or s2.shape[0] != N_BANDS or l8.shape[0] != N_BANDS:
             shapes = f"s2_image {s2.shape}, l8_image {l8.shape}, l8_pan {pan.shape}"
             raise InputError(f"{path}: {shapes}; they must be (6, H, W), (6, h, w) and (h, w)")
         return self._pair(s2, l8, pan.astype(np.float32))
@@ -129,7 +129,9 @@ class Patches:
     def _pair(self, s2: np.ndarray, l8: np.ndarray, pan: Float) -> Patch:
         shape = (s2.shape[1], s2.shape[2])
         no_ms, no_pan = (l8 == 0).any(0), ~np.isfinite(pan) | (pan == 0)
-        reflectance = np.where(no_ms, np.nan, l8 * np.float32(SR_SCALE) + np.float32(SR_OFFSET)).astype(np.float32)
+        reflectance = np.where(no_ms, np.nan, l8 * np.float32(OLI.sr_scale) + np.float32(OLI.sr_offset)).astype(
+            np.float32
+        )
         filled = fill_missing(reflectance), fill_missing(np.where(no_pan, np.nan, pan)[None].astype(np.float32))
         gone = [_nearest(dilate(mask, FILL_RADIUS), shape) for mask in (no_ms, no_pan)]
         valid = (s2 != 0) & ~(gone[0] | gone[1])

@@ -17,7 +17,7 @@ from l8s2.errors import InputError
 from l8s2.patches.patch import Facts, Patch
 from l8s2.patches.patch_set import PatchSet
 from l8s2.radiometry import reflectance
-from l8s2.sensors import OUTPUT_GSD
+from l8s2.sensors import N_BANDS, NATIVE_10M, OUTPUT_GSD
 
 if TYPE_CHECKING:
     from l8s2.datasets.published import Patches
@@ -84,7 +84,7 @@ def sample_of(patch: Patch) -> Sample:
     facts = patch.facts
     correct = facts.decision == "correct"
     down, right = (facts.shift_down_m, facts.shift_right_m) if correct else (0.0, 0.0)
-    fine, coarse = (reflectance(dn, facts.s2_scale, facts.s2_offset) for dn in (patch.s2_10m[:3], patch.s2_20m))
+    fine, coarse = (reflectance(dn, facts.s2_scale, facts.s2_offset) for dn in (patch.s2_10m[NATIVE_10M], patch.s2_20m))
     known = np.stack([complete(fine), enlarge(complete(coarse), 2)]) & patch.s2_usable
     down, right = down / OUTPUT_GSD, right / OUTPUT_GSD
     known[1] = inner(known[1], down, right)
@@ -97,7 +97,7 @@ def sample_of(patch: Patch) -> Sample:
         pan=None if patch.pan is None else reflectance(patch.pan, facts.pan_scale, facts.pan_offset),
         truth=np.concatenate([fine, coarse]),
         valid=np.repeat(known & enlarge(patch.landsat_usable & complete(ms)), 3, axis=0),
-        bands_known=(True,) * 6,
+        bands_known=(True,) * N_BANDS,
         id=patch.id,
         lattice=Lattice(ms=patch.box),
         place=facts.location,

@@ -11,7 +11,7 @@ import numpy as np
 from l8s2.datasets.sample import Pairs
 from l8s2.datasets.set_pairs import ShardPairs
 from l8s2.patches.shard import table_type
-from l8s2.sensors import BAND_NAMES
+from l8s2.sensors import BAND_NAMES, N_BANDS
 
 _PLACE = ("patch_id", "geometry", "bounds", "ms_transform", "s2_transform")
 """Columns that no summary makes sense of."""
@@ -84,10 +84,10 @@ class _Moments:
 
 def _bands(pairs: Pairs, indices: Sequence[int]) -> dict[str, Any]:
     landsat, sentinel2 = ([_Moments() for _ in BAND_NAMES] for _ in range(2))
-    pan, counted, pixels = _Moments(), np.zeros(6), 0
+    pan, counted, pixels = _Moments(), np.zeros(N_BANDS), 0
     for index in indices:
         sample = pairs[index]
-        for band in range(6):
+        for band in range(N_BANDS):
             landsat[band].add(sample.ms[band])
             sentinel2[band].add(sample.truth[band][sample.valid[band]])
         if sample.pan is not None:

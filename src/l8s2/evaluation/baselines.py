@@ -19,9 +19,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from l8s2.metrics.resampling import Array, Exact, Float, cubic, filter_both_axes, pan_at_10m, pan_at_30m
+from l8s2.arrays import Array, Float, Values
+from l8s2.metrics.resampling import cubic, filter_both_axes, pan_at_10m, pan_at_30m
 from l8s2.metrics.resampling import nearest as nearest_pixel
-from l8s2.sensors import BANDS, PAN_WEIGHTS
+from l8s2.sensors import BANDS, OLI, VISIBLE
 
 WINDOW = 5
 """MS pixels to the side of the window in which ``mtf_glp`` regresses the bands on pan. Wider windows scored lower on
@@ -31,8 +32,7 @@ DARKEST = 0.01
 FLATTEST = 1e-12
 """Variance (reflectance squared) up to which an image counts as flat: nothing is regressed on it, the gain is 0."""
 
-_VISIBLE = slice(0, 3)
-_VISIBLE_SIGMA = float(np.mean([band.oli_psf_sigma for band in BANDS[_VISIBLE]]))
+_VISIBLE_SIGMA = float(np.mean([band.oli_psf_sigma for band in BANDS[VISIBLE]]))
 
 
 def nearest(ms: Array, pan: Array | None = None) -> Float:
@@ -77,7 +77,7 @@ def band_pass_bicubic(ms: Array, pan: Array | None = None) -> Float:
 def brovey(ms: Array, pan: Array | None) -> Float:
     """Brovey transform (Gillespie, Kahle & Walker 1987): visible bands times pan by intensity, the others interpolated.
 
-    Intensity is the mixture of blue, green and red by PAN_WEIGHTS; pan is given its mean and variance, of the whole
+    Intensity is the mixture of blue, green and red by OLI.pan_weights; pan is given its mean and variance, of the whole
     image at 30 m. Written as ``band + band / max(intensity, DARKEST) * (pan - intensity)``: the ratio, but harmless
     over water.
 
@@ -92,13 +92,13 @@ def brovey(ms: Array, pan: Array | None) -> Float:
         ValueError: pan is None or does not fit ms.
     """
     pan = _checked(ms, pan)
-    coarse = np.tensordot(np.array(PAN_WEIGHTS), ms[_VISIBLE], axes=1)
+    coarse = np.tensordot(np.array(OLI.pan_weights), ms[VISIBLE], axes=1)
     mean, covariance = _moments(coarse[None], pan_at_30m(pan, _VISIBLE_SIGMA))
     gain = np.sqrt(_divide(covariance[0, 0], covariance[1, 1]))
     intensity = cubic(coarse)
     detail = mean[0] + gain * (pan_at_10m(pan) - mean[1]) - intensity
     fine = band_pass_bicubic(ms)
-    fine[_VISIBLE] += fine[_VISIBLE] / np.maximum(intensity, DARKEST) * detail
+    fine[VISIBLE] += fine[VISIBLE] / np.maximum(intensity, DARKEST) * detail
     return fine
 
 
@@ -122,12 +122,12 @@ def gram_schmidt(ms: Array, pan: Array | None) -> Float:
     pan = _checked(ms, pan)
     bands = _band_pass(ms)
     mean, covariance = _moments(bands, pan_at_30m(pan, _VISIBLE_SIGMA))
-    inverse = np.linalg.pinv(covariance[_VISIBLE, _VISIBLE], hermitian=True)  # bands may be alike
+    inverse = np.linalg.pinv(covariance[VISIBLE, VISIBLE], hermitian=True)  # bands may be alike
     weights = np.zeros(len(mean))
-    weights[_VISIBLE] = inverse @ covariance[_VISIBLE, -1]
+    weights[VISIBLE] = inverse @ covariance[VISIBLE, -1]
     gains = _divide(covariance @ weights, weights @ covariance @ weights)[: len(BANDS)]
     fine = cubic(bands)
-    intensity = mean[-1] + np.tensordot(weights[_VISIBLE], fine[_VISIBLE] - mean[_VISIBLE, None, None], axes=1)
+    intensity = mean[-1] + np.tensordot(weights[VISIBLE], fine[VISIBLE] - mean[VISIBLE, None, None], axes=1)
     for band, gain, out in zip(BANDS, gains, fine, strict=True):
         out += gain * (pan_at_10m(pan, band.msi_psf_sigma) - intensity)
     return fine
@@ -188,7 +188,7 @@ def _band_pass(ms: Array) -> Float:
     return np.asarray((ms - b) / a, dtype=np.float32)
 
 
-def _moments(bands: Array, pan: Array) -> tuple[Exact, Exact]:
+def _moments(bands: Array, pan: Array) -> tuple[Values, Values]:
     """Mean (n + 1,) and covariance of ``bands`` (n, h, w) and ``pan`` (h, w), of the pixels where none is NaN."""
     images = np.concatenate([bands, pan[None]]).astype(np.float64)
     values = images[:, np.isfinite(images).all(axis=0)]
@@ -197,21 +197,21 @@ def _moments(bands: Array, pan: Array) -> tuple[Exact, Exact]:
     return values.mean(axis=1), np.cov(values, bias=True)
 
 
-def _local_slope(band: Array, reference: Array) -> Exact:
+def _local_slope(band: Array, reference: Array) -> Values:
     """Slope of ``band`` on ``reference``, both (h, w), in the window about each pixel, NaN left out; never NaN."""
     known = np.isfinite(band) & np.isfinite(reference)
     box = np.ones((1, WINDOW)) / WINDOW
     share = filter_both_axes(known.astype(np.float64), box)
 
-    def mean(values: Exact) -> Exact:
+    def mean(values: Values) -> Values:
         return _divide(filter_both_axes(values, box), share)
 
     y, x = (np.where(known, image, 0).astype(np.float64) for image in (band, reference))
     return _divide(mean(x * y) - mean(x) * mean(y), mean(x * x) - mean(x) ** 2)
 
 
-def _divide(a: Exact, b: Exact) -> Exact:
+def _divide(a: Values, b: Values) -> Values:
     """a / b, and 0 where b is not above FLATTEST."""
     a, b = np.broadcast_arrays(a, b)
-    result: Exact = np.divide(a, b, out=np.zeros(a.shape), where=b > FLATTEST)
+    result: Values = np.divide(a, b, out=np.zeros(a.shape), where=b > FLATTEST)
     return result

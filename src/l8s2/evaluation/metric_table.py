@@ -10,14 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from l8s2.arrays import Array, Mask
 from l8s2.metrics import detail, no_reference, scores, similarity, uncertainty
-from l8s2.metrics.scores import Array, Mask, Score
-from l8s2.sensors import BAND_NAMES, BANDS
+from l8s2.metrics.scores import Score
+from l8s2.sensors import BAND_NAMES, N_BANDS, NATIVE_10M, NATIVE_20M
 
 GROUPS: dict[str, tuple[int, ...]] = {
-    "10 m": tuple(i for i, band in enumerate(BANDS) if band.sentinel2_gsd == 10),
-    "20 m": tuple(i for i, band in enumerate(BANDS) if band.sentinel2_gsd == 20),
-    "all": tuple(range(len(BANDS))),
+    "10 m": tuple(range(N_BANDS)[NATIVE_10M]),
+    "20 m": tuple(range(N_BANDS)[NATIVE_20M]),
+    "all": tuple(range(N_BANDS)),
 }
 """Bands that are also scored together: by Sentinel-2's native pixel size, and all six."""
 VISIBLE = "visible"

@@ -16,6 +16,7 @@ from l8s2.arrays import Float, Mask, enlarge
 from l8s2.evaluation.cases import Case
 from l8s2.evaluation.evaluate import Output, Scored
 from l8s2.evaluation.metric_table import GROUPS
+from l8s2.sensors import NATIVE_20M, RGB
 
 WORST = 12
 """Images of which pictures are kept."""
@@ -25,7 +26,7 @@ _GAP = 4
 _GAMMA = 0.8
 _COLOURS = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], dtype=np.float64)
 _GREY = 150
-_COMPOSITES = ((2, 1, 0), (3, 4, 5))
+_COMPOSITES = (RGB, NATIVE_20M)
 """Red, green, blue; nir08, swir16, swir22."""
 _LINES = ("#1668a8", "#c2571a", "#3a8a3a", "#8a3a8a", "#777700", "#333333")
 
@@ -116,17 +117,16 @@ def _busiest(worst: Float) -> tuple[slice, slice]:
 def _strip(case: Case, model: str, output: Output, usable: Mask, rows: slice, columns: slice, scale: float) -> Strip:
     lines = []
     for bands in _COMPOSITES:
-        of = list(bands)
-        before = enlarge(case.ms[of])[:, rows, columns]
-        after = output.mean[of][:, rows, columns]
-        reference = before if case.truth is None else case.truth[of][:, rows, columns]
+        before = enlarge(case.ms[bands])[:, rows, columns]
+        after = output.mean[bands][:, rows, columns]
+        reference = before if case.truth is None else case.truth[bands][:, rows, columns]
         low, high = _stretch(reference)
         panels = {"input, 30 m": _colour(before, low, high), "output, 10 m": _colour(after, low, high)}
         if case.truth is not None:
-            error = np.where(usable[of], output.mean[of] - case.truth[of], np.nan)[:, rows, columns]
+            error = np.where(usable[bands], output.mean[bands] - case.truth[bands], np.nan)[:, rows, columns]
             panels = {"truth, 10 m": _colour(reference, low, high), **panels, "|error|": _heat(_rms(error), scale)}
         if output.sigma is not None:
-            panels["sigma"] = _heat(_rms(output.sigma[of][:, rows, columns]), scale)
+            panels["sigma"] = _heat(_rms(output.sigma[bands][:, rows, columns]), scale)
         gap = np.full((after.shape[1], _GAP, 3), 255, np.uint8)
         lines.append(np.concatenate([part for panel in panels.values() for part in (panel, gap)][:-1], axis=1))
     gap = np.full((_GAP, lines[0].shape[1], 3), 255, np.uint8)

@@ -14,7 +14,7 @@ from odc.geo.geobox import GeoBox
 from l8s2 import grid, masks
 from l8s2.arrays import Float
 from l8s2.errors import InputError
-from l8s2.sensors import BAND_NAMES, OUTPUT_GSD
+from l8s2.sensors import BAND_NAMES, N_BANDS, OUTPUT_GSD
 
 _SCALE = 1e-4
 """Reflectance of one step of an integer raster that does not say."""
@@ -101,7 +101,7 @@ class Truth:
         plain = (
             np.dtype(dataset.dtypes[0]).kind in "iu" and set(dataset.scales) == {1.0} and set(dataset.offsets) == {0.0}
         )
-        scales, offsets = ((_SCALE,) * 6, (0.0,) * 6) if plain else (dataset.scales, dataset.offsets)
+        scales, offsets = ((_SCALE,) * N_BANDS, (0.0,) * N_BANDS) if plain else (dataset.scales, dataset.offsets)
         image = values.astype(np.float64) * np.reshape(scales, (-1, 1, 1)) + np.reshape(offsets, (-1, 1, 1))
         image = image.filled(np.nan)
         for mask in hidden:

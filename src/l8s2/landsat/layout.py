@@ -14,11 +14,13 @@ from pathlib import Path, PurePosixPath
 from l8s2.errors import InputError
 from l8s2.landsat.product_name import ProductName, parse_product_name, same_acquisition
 from l8s2.raster import first_bytes, inside
+from l8s2.sensors import BANDS, OLI
 
 _FILE = re.compile(
     r"(?P<id>L[A-Z]\d\d_[A-Z0-9]{4}_\d{6}_\d{8}_\d{8}_\d\d_[A-Z0-9]{2})_(?P<part>.+)\.(?P<kind>[a-z]+)", re.IGNORECASE
 )
-_USED = re.compile(r"(SR_B[2-7]|B8|QA_PIXEL|QA_RADSAT)\.TIFF?|MTL\.(TXT|JSON|XML)")
+_BANDS = "|".join((*(f"SR_{band.landsat}" for band in BANDS), OLI.pan_band))
+_USED = re.compile(rf"({_BANDS}|QA_PIXEL|QA_RADSAT)\.TIFF?|MTL\.(TXT|JSON|XML)")
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
 _LARGEST_MEMBER = 4 << 30
 _LARGEST_TEXT = 16 << 20
@@ -165,11 +167,15 @@ def _grouped(
     ]
 
 
+def _is_oli(name: ProductName) -> bool:
+    return name.satellite in OLI.satellites and name.sensor == OLI.letter
+
+
 def level2_product(path: Path) -> ProductFiles:
     """The one usable Level-2 product at ``path``; InputError that says what was found instead."""
     products = products_in(path)
     level2 = [p for p in products if p.name.level in ("L2SP", "L2SR")]
-    usable = [p for p in level2 if p.name.satellite in (8, 9) and p.name.collection == 2 and p.name.sensor == "C"]
+    usable = [p for p in level2 if _is_oli(p.name) and p.name.collection == 2]
     usable = [p for p in usable if any(part.startswith("SR_") for part in p.parts)] or usable
     if len(usable) == 1:
         return usable[0]
@@ -178,7 +184,7 @@ def level2_product(path: Path) -> ProductFiles:
         raise InputError(f"{path}: holds {len(usable)} Level-2 products ({names}); give one")
     for product in level2 or products:
         name = product.name
-        if name.satellite not in (8, 9):
+        if name.satellite not in OLI.satellites:
             raise InputError(
                 f"{product.product_id}: Landsat {name.satellite} has another sensor; l8s2 reads Landsat 8 and 9"
             )
@@ -186,7 +192,7 @@ def level2_product(path: Path) -> ProductFiles:
             raise InputError(
                 f"{product.product_id}: Collection {name.collection}; l8s2 reads Collection 2, order the scene anew"
             )
-        if name.sensor != "C":
+        if name.sensor != OLI.letter:
             raise InputError(
                 f"{product.product_id}: sensor L{name.sensor} lacks OLI or surface reflectance; give an LC08 or LC09 product"
             )
@@ -228,4 +234,4 @@ def _is_level1_of(name: str, wanted: ProductName) -> bool:
 
 
 def _has_pan(product: ProductFiles) -> bool:
-    return product.name.level.startswith("L1") and "B8" in product.parts
+    return product.name.level.startswith("L1") and OLI.pan_band in product.parts

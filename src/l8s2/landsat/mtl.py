@@ -13,7 +13,7 @@ import numpy as np
 
 from l8s2.errors import InputError
 from l8s2.landsat.product_name import parse_product_name
-from l8s2.sensors import SR_OFFSET, SR_SCALE
+from l8s2.sensors import OLI
 
 _LARGEST_MTL = 5 << 20
 
@@ -53,7 +53,7 @@ class Metadata:
 
     def surface_reflectance_scaling(self, band: int) -> tuple[float, float]:
         """(mult, add) of a Landsat band number; the documented constants where the MTL is silent."""
-        return self.surface_reflectance.get(band, (SR_SCALE, SR_OFFSET))
+        return self.surface_reflectance.get(band, (OLI.sr_scale, OLI.sr_offset))
 
 
 def parse_mtl(content: bytes, name: str) -> Metadata:

@@ -8,10 +8,11 @@ import numpy as np
 
 from l8s2 import masks
 from l8s2.arrays import windows
+from l8s2.grid import ms_centres_at_15m
 from l8s2.landsat.scene import Scene
 from l8s2.optics import resample
 from l8s2.registration import measure_shift
-from l8s2.sensors import MS_GSD, PAN_BLUR, PAN_WEIGHTS
+from l8s2.sensors import MS_GSD, OLI, PAN_BLUR, VISIBLE
 
 PAN_SHIFT = (3.0, 7.5)
 """Metres between pan and MS from which a scene gets ``warn``, and ``fail``. Landsat's band-to-band registration is specified
@@ -36,13 +37,13 @@ def measure_pan_shift(scene: Scene) -> dict[str, Any] | None:
         if pixels.pan is None:
             continue
         cloudy = (pixels.qa & (masks.flag("cloud") | masks.flag("dilated_cloud") | masks.flag("cirrus"))) > 0
-        bright = np.nan_to_num(pixels.ms[:3].max(0)) > 0.5
-        visible = np.tensordot(np.array(PAN_WEIGHTS, np.float32), pixels.ms[:3], axes=1)
+        bright = np.nan_to_num(pixels.ms[VISIBLE].max(0)) > 0.5
+        visible = np.tensordot(np.array(OLI.pan_weights, np.float32), pixels.ms[VISIBLE], axes=1)
         known = np.isfinite(pixels.pan)
         if known.mean() < 0.2:
             continue
         filled = np.where(known, pixels.pan, np.nanmean(pixels.pan))
-        rows_at, columns_at = (2.0 * np.arange(n) for n in visible.shape)
+        rows_at, columns_at = map(ms_centres_at_15m, visible.shape)
         coarse = resample(filled, rows_at, columns_at, PAN_BLUR)
         coarse[~known.reshape(visible.shape[0], 2, -1, 2).all(axis=(1, 3))] = np.nan
         clear = ~(cloudy | bright)

@@ -20,7 +20,7 @@ from l8s2.landsat.layout import ProductFiles, level2_product, pan_partner, produ
 from l8s2.landsat.mtl import Metadata, parse_mtl
 from l8s2.landsat.product_name import ProductName, parse_product_name, same_acquisition
 from l8s2.raster import Raster, open_raster
-from l8s2.sensors import BANDS, PAN_BAND, PAN_GSD, SR_OFFSET, SR_SCALE
+from l8s2.sensors import BANDS, N_BANDS, OLI, PAN_GSD
 
 _BAND_NUMBERS = tuple(int(band.landsat[1:]) for band in BANDS)
 PAN_MULT, PAN_ADD = 2.0e-5, -0.1
@@ -74,7 +74,8 @@ class Scene:
         self._keep = keep
         self._lock = threading.Lock()
         self.scaling = [
-            (metadata.surface_reflectance_scaling(n) if metadata else (SR_SCALE, SR_OFFSET)) for n in _BAND_NUMBERS
+            (metadata.surface_reflectance_scaling(n) if metadata else (OLI.sr_scale, OLI.sr_offset))
+            for n in _BAND_NUMBERS
         ]
         """Reflectance = DN * first + second, for each of ``bands``."""
         self.pan_scaling = pan_scaling
@@ -101,7 +102,7 @@ class Scene:
 
     def _read(self, rows: slice, columns: slice) -> Pixels:
         shape = rows.stop - rows.start, columns.stop - columns.start
-        ms = np.empty((6, *shape), np.float32)
+        ms = np.empty((N_BANDS, *shape), np.float32)
         for i, (band, (mult, add)) in enumerate(zip(self.bands, self.scaling, strict=True)):
             values, known = band.read(rows, columns)
             ms[i] = radiometry.to_reflectance(values, mult, add, is_dn=self.is_dn[band.name])
@@ -196,7 +197,7 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
             f"{product.product_id}: no pan band beside it; the pan-less network is used (give the L1TP product with --pan)"
         )
     else:
-        pan_raster, pan_id = _open(level1, PAN_BAND), level1.product_id
+        pan_raster, pan_id = _open(level1, OLI.pan_band), level1.product_id
         level1_metadata = _metadata(level1) if "MTL" in level1.parts else metadata
         if level1_metadata is not None:
             scaling = (

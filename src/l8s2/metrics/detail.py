@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from l8s2.metrics.scores import Array, Mask, Score, Values, divide, mean_of, usable_where
+from l8s2.arrays import Array, Mask, Values
+from l8s2.metrics.scores import Score, divide, mean_of, usable_where
 from l8s2.optics import resample
 from l8s2.sensors import MS_GSD, OUTPUT_GSD
 

@@ -12,20 +12,19 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from l8s2.arrays import dilate, enlarge, fill_missing
+from l8s2.arrays import Array, Float, Mask, dilate, enlarge, fill_missing
+from l8s2.grid import ms_centres_at_10m, ms_centres_at_15m, pan_centres_at_10m
 from l8s2.metrics.detail import high_pass
-from l8s2.metrics.scores import Array, Mask, Score, correlation, rmse
+from l8s2.metrics.scores import Score, correlation, rmse
 from l8s2.metrics.similarity import uiqi
-from l8s2.optics import Float, resample
-from l8s2.sensors import BANDS, OUTPUT_GSD, PAN_GSD, PAN_PSF_SIGMA, PAN_WEIGHTS, extra_blur
+from l8s2.optics import resample
+from l8s2.sensors import BANDS, OLI, OUTPUT_GSD, PAN_GSD, VISIBLE, extra_blur
 
 REACH = 3
 """MS pixels that OLI's point spread function reaches; so near to the border or to an unusable pixel nothing is compared."""
 WINDOW = 8
 """MS pixels to the side of the windows of QNR."""
-_VISIBLE = slice(0, 3)
 
 
 class Qnr(NamedTuple):
@@ -50,7 +49,7 @@ def consistency(prediction: Array, ms: Array, mask: Mask) -> tuple[Score, ...]:
     fine = _as_oli(_filled(prediction, usable))
     away = ~dilate(~usable, REACH)
     away[:REACH] = away[-REACH:] = away[:, :REACH] = away[:, -REACH:] = False
-    rows, columns = (3 * np.arange(n) + 0.5 for n in mask.shape)
+    rows, columns = map(ms_centres_at_10m, mask.shape)
     return tuple(
         rmse(resample(image, rows, columns, extra_blur(band.oli_psf_sigma, band.msi_psf_sigma)), coarse, away)
         for band, image, coarse in zip(BANDS, fine, ms, strict=True)
@@ -60,11 +59,11 @@ def consistency(prediction: Array, ms: Array, mask: Mask) -> tuple[Score, ...]:
 def pan_correlation(prediction: Array, pan: Array, mask: Mask) -> Score:
     """Correlation of the fine detail of the visible output with that of pan; n counts pan pixels.
 
-    The output is mixed with PAN_WEIGHTS and sampled at the centres of pan, both are high-passed by ``detail.high_pass``.
+    The output is mixed by ``OLI.pan_weights`` and sampled at the centres of pan, both are high-passed by ``detail.high_pass``.
     """
-    visible = prediction[_VISIBLE]
+    visible = prediction[VISIBLE]
     usable = mask & _whole(visible, mask.shape) & _whole(pan[None], mask.shape)
-    mixed = np.tensordot(np.array(PAN_WEIGHTS), _filled(visible, usable), axes=1)
+    mixed = np.tensordot(np.array(OLI.pan_weights), _filled(visible, usable), axes=1)
     ok = enlarge(usable, 2)
     ours, theirs = (high_pass(image, ok, gsd=PAN_GSD) for image in (_at_pan(mixed, pan.shape), pan))
     return correlation(ours, theirs, ok)
@@ -79,12 +78,12 @@ def qnr(prediction: Array, ms: Array, pan: Array, mask: Mask) -> Qnr:
     Sentinel-2A band-pass first; it is compared with pan at pan's centres; pan is brought to 30 m with OLI's point spread
     function.
     """
-    visible, coarse = prediction[_VISIBLE], ms[_VISIBLE]
+    visible, coarse = prediction[VISIBLE], ms[VISIBLE]
     usable = _usable(visible, coarse, mask) & _whole(pan[None], mask.shape)
     fine = _as_oli(_filled(visible, usable))
     at_pan = _at_pan(fine, pan.shape)
-    blur = extra_blur(float(np.mean([band.oli_psf_sigma for band in BANDS[_VISIBLE]])), PAN_PSF_SIGMA)
-    rows, columns = (2 * np.arange(n) for n in mask.shape)
+    blur = extra_blur(float(np.mean([band.oli_psf_sigma for band in BANDS[VISIBLE]])), OLI.pan_psf_sigma)
+    rows, columns = map(ms_centres_at_15m, mask.shape)
     coarse_pan = resample(_filled(pan[None], usable)[0], rows, columns, blur * OUTPUT_GSD / PAN_GSD)
 
     def q(a: Array, b: Array) -> Score:
@@ -121,7 +120,7 @@ def _as_oli(fine: Float) -> Float:
     return result
 
 
-def _at_pan(fine: NDArray[np.floating], shape: tuple[int, ...]) -> Float:
+def _at_pan(fine: Array, shape: tuple[int, ...]) -> Float:
     """The 10 m grid sampled at the centres of pan, nothing blurred."""
-    rows, columns = (1.5 * np.arange(n) + 0.5 for n in shape)
+    rows, columns = map(pan_centres_at_10m, shape)
     return resample(fine.astype(np.float32), rows, columns, 0.0)

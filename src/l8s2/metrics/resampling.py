@@ -12,15 +12,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from l8s2.sensors import MS_GSD, OUTPUT_GSD, PAN_GSD, PAN_PSF_SIGMA, extra_blur
+from l8s2.arrays import Array, Float, Values
+from l8s2.grid import BLOCK, output_centres_at_30m
+from l8s2.sensors import MS_GSD, OLI, OUTPUT_GSD, PAN_GSD, extra_blur
 
-Array = NDArray[np.floating]
-Float = NDArray[np.float32]
-Exact = NDArray[np.float64]
 Value = TypeVar("Value", np.float32, np.float64)
 
-OFFSETS = (-1 / 6, 1 / 6, 1 / 2)
-"""Centres of the three 10 m pixels of an MS pixel, in MS pixels from its own centre."""
+OFFSETS = output_centres_at_30m(BLOCK)
+"""(3,) centres of the 10 m pixels of an MS pixel, in MS pixels from its own centre."""
 RADIUS = 2
 """Pixels to each side that cubic interpolation looks at: MS pixels for the bands, pan pixels for pan."""
 BLUR_RADIUS = 3
@@ -53,7 +52,7 @@ def cubic(ms: Array) -> Float:
     return filter_both_axes(np.asarray(ms, dtype=np.float32), _MS_TO_10M)
 
 
-def pan_at_10m(pan: Array, sigma: float = PAN_PSF_SIGMA) -> Float:
+def pan_at_10m(pan: Array, sigma: float = OLI.pan_psf_sigma) -> Float:
     """Cubic convolution (Keys 1981, a = -0.5) of pan onto the 10 m block grid, then blurred to the sharpness of a band.
 
     Args:
@@ -65,7 +64,7 @@ def pan_at_10m(pan: Array, sigma: float = PAN_PSF_SIGMA) -> Float:
         (3h, 3w) float32.
     """
     fine = filter_both_axes(np.asarray(pan, dtype=np.float32), _PAN_TO_10M, period=2)
-    blur = extra_blur(sigma, PAN_PSF_SIGMA)
+    blur = extra_blur(sigma, OLI.pan_psf_sigma)
     return filter_both_axes(fine, _gaussian(blur)) if blur else fine
 
 
@@ -76,17 +75,17 @@ def pan_at_30m(pan: Array, sigma: float) -> Float:
 
     Args:
         pan: (2h, 2w) at 15 m.
-        sigma: Gaussian standard deviation of the band's point spread function, metres, above PAN_PSF_SIGMA.
+        sigma: Gaussian standard deviation of the band's point spread function, metres, above OLI.pan_psf_sigma.
 
     Returns:
         (h, w) float32.
     """
-    blur = extra_blur(sigma, PAN_PSF_SIGMA) * OUTPUT_GSD / PAN_GSD
+    blur = extra_blur(sigma, OLI.pan_psf_sigma) * OUTPUT_GSD / PAN_GSD
     wide = np.pad(np.asarray(pan, dtype=np.float32), 4, mode="reflect", reflect_type="odd")
     return filter_both_axes(wide, _gaussian(blur), period=2)[2:-2, 2:-2]
 
 
-def filter_both_axes(image: NDArray[Value], weights: Exact, *, period: int = 1) -> NDArray[Value]:
+def filter_both_axes(image: NDArray[Value], weights: Values, *, period: int = 1) -> NDArray[Value]:
     """The same filter down and across, with a change of grid.
 
     Args:
@@ -102,7 +101,7 @@ def filter_both_axes(image: NDArray[Value], weights: Exact, *, period: int = 1) 
     return _filter_rows(down.swapaxes(-1, -2), weights, period).swapaxes(-1, -2)
 
 
-def _filter_rows(image: NDArray[Value], weights: Exact, period: int) -> NDArray[Value]:
+def _filter_rows(image: NDArray[Value], weights: Values, period: int) -> NDArray[Value]:
     rows, radius = image.shape[-2] // period, weights.shape[1] // 2
     padded = np.concatenate([image[..., :1, :]] * radius + [image] + [image[..., -1:, :]] * radius, axis=-2)
     result = np.zeros((*image.shape[:-2], rows, len(weights), image.shape[-1]), dtype=image.dtype)
@@ -113,15 +112,15 @@ def _filter_rows(image: NDArray[Value], weights: Exact, period: int) -> NDArray[
     return result.reshape(*image.shape[:-2], rows * len(weights), image.shape[-1])
 
 
-def _keys(x: Array) -> Exact:
-    """The cubic convolution kernel at distances ``x``, in pixels of the input."""
+def keys(x: Array) -> Values:
+    """Return the cubic convolution kernel (Keys 1981, a = -0.5) at distances ``x``, in pixels of the input."""
     x = np.abs(x)
     near = 1 + x**2 * (1.5 * x - 2.5)
     far = 2 + x * (-4 + x * (2.5 - 0.5 * x))
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
 
-def _gaussian(sigma: float) -> Exact:
+def _gaussian(sigma: float) -> Values:
     """(1, 2 BLUR_RADIUS + 1) weights that sum to 1; ``sigma`` > 0 in pixels of the input."""
     weights = np.exp(-0.5 * (np.arange(-BLUR_RADIUS, BLUR_RADIUS + 1) / sigma) ** 2)
     return np.asarray(weights / weights.sum())[None]
@@ -129,5 +128,5 @@ def _gaussian(sigma: float) -> Exact:
 
 _NEIGHBOURS = np.arange(-RADIUS, RADIUS + 1)
 _NEAREST = np.array([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.5, 0.5]])
-_MS_TO_10M = _keys(_NEIGHBOURS - np.array(OFFSETS)[:, None])
-_PAN_TO_10M = _keys(_NEIGHBOURS - np.array(OFFSETS)[:, None] * MS_GSD / PAN_GSD)
+_MS_TO_10M = keys(_NEIGHBOURS - OFFSETS[:, None])
+_PAN_TO_10M = keys(_NEIGHBOURS - OFFSETS[:, None] * MS_GSD / PAN_GSD)

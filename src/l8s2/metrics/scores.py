@@ -12,11 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from l8s2.arrays import Array, Mask, Values
 from l8s2.sensors import BAND_NAMES, MS_GSD, OUTPUT_GSD
-
-Array = NDArray[np.floating]
-Mask = NDArray[np.bool_]
-Values = NDArray[np.float64]
 
 INDICES = {"ndvi": ("nir08", "red"), "ndwi": ("nir08", "swir16"), "nbr": ("nir08", "swir22")}
 """Normalised differences (a - b) / (a + b): Tucker 1979, Gao 1996 (water in leaves, not open water), Key & Benson 2006."""

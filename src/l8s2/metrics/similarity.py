@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from l8s2.metrics.scores import NOTHING, Array, Mask, Score, Values, divide, mean_of, usable_where
+from l8s2.arrays import Array, Mask, Values
+from l8s2.metrics.scores import NOTHING, Score, divide, mean_of, usable_where
 
 _FLAT = 1e-12
 """Variance, by the squared mean, below which a window is flat and the rest is rounding."""

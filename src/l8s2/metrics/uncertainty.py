@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from l8s2.metrics.scores import NOTHING, Array, Mask, Score, Values, correlation, divide, mean_of, usable_values
+from l8s2.arrays import Array, Mask, Values
+from l8s2.metrics.scores import NOTHING, Score, correlation, divide, mean_of, usable_values
 
 Z_90 = 1.645
 """Half width, in standard deviations, of the interval that holds 90 % of a normal distribution."""

@@ -15,6 +15,7 @@ from l8s2.models import hub
 from l8s2.models.folder import CARD, convert_model, import_torch, open_model_folder, save_model_folder
 from l8s2.models.names import EMBEDDED, PUBLISHED_ENSEMBLE, located
 from l8s2.models.onnx_file import ModelFile, openvino_core
+from l8s2.sensors import N_BANDS
 
 
 def available() -> list[dict[str, Any]]:
@@ -90,7 +91,7 @@ def _measured(architecture: str, config: Mapping[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise InputError(f"{architecture}: {error}") from None
     side = network.stride * -(-24 // network.stride)
-    ms, pan = (torch.empty(1, n, k * side, k * side, device="meta") for n, k in ((6, 1), (1, 2)))
+    ms, pan = (torch.empty(1, n, k * side, k * side, device="meta") for n, k in ((N_BANDS, 1), (1, 2)))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         _, sigma = network(ms, pan if network.uses_pan else None)
     parameters = sum(p.numel() for p in network.parameters())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from l8s2.arrays import Float, Mask
+from l8s2.sensors import N_BANDS
 
 REACH = 3
 """MS pixels to each side over which the colour of the surroundings is averaged."""
@@ -72,7 +73,7 @@ class Domain:
         result = np.empty(ms.shape[1:], np.float32)
         for top in range(0, ms.shape[1], _ROWS):
             strip = colours[:, top : top + _ROWS]
-            points = self.whitening @ strip.reshape(6, -1)
+            points = self.whitening @ strip.reshape(N_BANDS, -1)
             nearest = (self.exemplars @ points - half[:, None]).max(0)  # |p - e|^2 = |p|^2 - 2 (p.e - |e|^2 / 2)
             squared = (points**2).sum(0) - 2 * nearest
             result[top : top + _ROWS] = np.sqrt(np.maximum(squared, 0)).reshape(strip.shape[1:])

@@ -20,6 +20,7 @@ from l8s2.files import whole_file
 from l8s2.models.domain import Domain
 from l8s2.models.onnx_file import openvino_core
 from l8s2.networks import Compact, OnLattice
+from l8s2.sensors import N_BANDS
 
 TOLERANCE = 1e-4
 """Largest difference between the file's answer and the network's: one step of the integers that a product stores."""
@@ -96,7 +97,7 @@ def _export_plain(network: Any, config: Mapping[str, Any], name: str, path: Path
 
 def _example(network: Any, batch: int, height: int, width: int) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
-    shapes = [(batch, 6, height, width), (batch, 1, 2 * height, 2 * width)][: 1 + network.uses_pan]
+    shapes = [(batch, N_BANDS, height, width), (batch, 1, 2 * height, 2 * width)][: 1 + network.uses_pan]
     return tuple(torch.rand(shape, generator=generator) * 0.5 for shape in shapes)
 
 
@@ -136,7 +137,7 @@ def export_onnx(network: Compact, path: Path, card: dict[str, object], domain: D
     stages = _Stages(network).eval()
     batch, height, width = (torch.export.Dim(n) for n in ("batch", "height", "width"))
     shapes: list[dict[int, object]] = [{0: batch, 2: height, 3: width}]
-    example: tuple[Tensor, ...] = (torch.rand(2, 6, 24, 28),)
+    example: tuple[Tensor, ...] = (torch.rand(2, N_BANDS, 24, 28),)
     if network.config.pan:
         example = (*example, torch.rand(2, 1, 48, 56))
         shapes.append({0: batch, 2: 2 * height, 3: 2 * width})

@@ -13,16 +13,13 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
-from l8s2.arrays import Float
+from l8s2.arrays import Float, Values
 from l8s2.pairs.as_oli import Raster, as_landsat
 from l8s2.registration import Shift, measure_shift
 from l8s2.sensors import BAND_NAMES, MS_GSD
-
-Values = NDArray[np.float64]
 
 WINDOW = 64
 """MS pixels to a side of a window at most: 1.9 km, over which errors of orthorectification hardly change."""

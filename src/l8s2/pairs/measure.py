@@ -33,7 +33,7 @@ from l8s2.pairs.regression import BandFit, fit_bands
 from l8s2.pairs.sentinel2 import COARSE_GSD, Sentinel2Scene, Window
 from l8s2.patches.patch import Facts, Patch, cells, outline
 from l8s2.radiometry import reflectance
-from l8s2.sensors import BAND_NAMES, MS_GSD
+from l8s2.sensors import BAND_NAMES, MS_GSD, N_BANDS, NATIVE_20M
 from l8s2.target import choose_target
 
 MARGIN = 20
@@ -42,7 +42,7 @@ AROUND = 128
 """MS pixels beyond the patches that are measured too, so that a place of a single patch has windows enough."""
 LEAST = 0.5
 """Share of a patch that either sensor must know at least."""
-_INFRARED, _ALIKE, _INTERCEPT = (3, 4, 5), 0.75, 0.05
+_INFRARED, _ALIKE, _INTERCEPT = range(N_BANDS)[NATIVE_20M], 0.75, 0.05
 """Bands with little haze; correlation from which they tell of an offset; reflectance that haze and changed ground do not reach."""
 _STRIP = 252
 """MS rows read at a time."""

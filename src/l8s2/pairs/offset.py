@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from l8s2.arrays import Array
 from l8s2.catalogs.items import S2_OFFSET, SceneItem
 from l8s2.errors import InputError
 from l8s2.pairs.regression import fit_band
 from l8s2.sensors import BAND_NAMES
-
-Array = NDArray[np.floating]
 
 _ASKED = ("nir08", "swir16", "swir22")
 _PIXELS = 200

@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+from l8s2.arrays import Array
 
 ENOUGH = 100
 """Pixels without which no line is drawn."""

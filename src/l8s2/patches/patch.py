@@ -21,9 +21,9 @@ from odc.geo.geobox import GeoBox
 from l8s2 import grid
 from l8s2.arrays import Mask
 from l8s2.radiometry import DN
-from l8s2.sensors import MS_GSD, SR_OFFSET, SR_SCALE
+from l8s2.sensors import MS_GSD, N_BANDS, OLI
 
-Bands = tuple[float, float, float, float, float, float]
+Bands = tuple[float, ...]
 """One number for each of the six bands, in the order of ``sensors.BANDS``."""
 
 _NAN = float("nan")
@@ -45,8 +45,8 @@ class Facts:
     """MGRS tile, ``33UUP``."""
     path_row: str
     """WRS-2, ``192025``."""
-    ms_scale: float = SR_SCALE
-    ms_offset: float = SR_OFFSET
+    ms_scale: float = OLI.sr_scale
+    ms_offset: float = OLI.sr_offset
     """Reflectance = DN * scale + offset, for each of the three kinds of pixels."""
     pan_scale: float = _NAN
     pan_offset: float = _NAN
@@ -63,8 +63,8 @@ class Facts:
     """Metres by which Sentinel-2's content lies too far down and right of Landsat's, at the middle of the patch."""
     ce90_m: float = _NAN
     """Metres within which 90 % of the measurements lie from their model."""
-    slope: Bands = (_NAN,) * 6
-    intercept: Bands = (_NAN,) * 6
+    slope: Bands = (_NAN,) * N_BANDS
+    intercept: Bands = (_NAN,) * N_BANDS
     """Cross-sensor regression over the pair: Landsat = slope * Sentinel-2 + intercept, reflectance."""
     landsat_cloud: float = _NAN
     sentinel2_cloud: float = _NAN
@@ -87,6 +87,9 @@ class Facts:
     """Agricultural fields in the patch."""
 
     def __post_init__(self) -> None:
+        for name in ("slope", "intercept"):
+            if len(getattr(self, name)) != N_BANDS:
+                raise ValueError(f"{name} has {len(getattr(self, name))} numbers; give one for each of {N_BANDS} bands")
         if self.decision not in ("", "accept", "correct"):
             raise ValueError(
                 f"decision {self.decision!r}: only pairs to accept or correct are recorded; leave this one out"
@@ -119,7 +122,7 @@ class Patch:
         check_lattice(self.box)
         h, w = self.box.shape
         shapes = {
-            "ms": (6, h, w),
+            "ms": (N_BANDS, h, w),
             "pan": (2 * h, 2 * w),
             "s2_10m": (4 if len(self.s2_10m) == 4 else 3, 3 * h, 3 * w),
             "s2_20m": (3, 3 * h // 2, 3 * w // 2),

@@ -26,6 +26,7 @@ from odc.geo.geobox import GeoBox
 from l8s2 import grid
 from l8s2.errors import InputError
 from l8s2.patches.patch import Facts, Patch, outline
+from l8s2.sensors import N_BANDS
 
 SCHEMA = 1
 Table = NDArray[np.void]
@@ -40,7 +41,7 @@ _PLACE: tuple[tuple[str, Any], ...] = (
     ("bounds", (np.float64, 4)),
 )
 """Columns before those of ``Facts``: both lattices (affine a to f), the outline as WKT and its west, south, east, north, WGS 84."""
-_KINDS: dict[str, Any] = {"str": "str", "float": np.float64, "Bands": (np.float64, 6)}
+_KINDS: dict[str, Any] = {"str": "str", "float": np.float64, "Bands": (np.float64, N_BANDS)}
 _COLUMNS = (*_PLACE, *((field.name, _KINDS[str(field.type)]) for field in fields(Facts)))
 COLUMNS = tuple(name for name, _ in _COLUMNS)
 """Of the table, by name."""

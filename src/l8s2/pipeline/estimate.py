@@ -13,6 +13,7 @@ from l8s2.arrays import windows
 from l8s2.landsat.scene import open_scene
 from l8s2.predictors.engines import Engine
 from l8s2.predictors.load import load_model
+from l8s2.sensors import N_BANDS
 from l8s2.target import choose_target
 
 WRITING = 6e-8
@@ -61,7 +62,7 @@ def plan_product(
         predictor = load_model(model, engine=engine, threads=threads, mc_dropout=mc_dropout)
         rows, columns = (min(predictor.tile, s.stop - s.start) for s in (target.rows, target.columns))
         side = 96
-        ms = np.full((6, side, side), 0.1, np.float32)
+        ms = np.full((N_BANDS, side, side), 0.1, np.float32)
         pan_array = None if scene.pan is None else np.full((2 * side, 2 * side), 0.1, np.float32)
         for _ in range(2):  # the first time takes longer
             start = time.perf_counter()

@@ -13,7 +13,7 @@ from l8s2.landsat.scene import Scene, open_scene
 from l8s2.pipeline.tiles import fine, predict_tiles
 from l8s2.predictors.engines import Engine
 from l8s2.predictors.load import load_model
-from l8s2.sensors import BAND_NAMES
+from l8s2.sensors import BAND_NAMES, N_BANDS
 
 if TYPE_CHECKING:
     import xarray
@@ -44,7 +44,7 @@ def harmonize(
         if not isinstance(scene, Scene):
             scene = stack.enter_context(open_scene(scene, pan))
         box = grid.output_geobox(scene.geobox)
-        mean = np.empty((6, *box.shape), np.float32)
+        mean = np.empty((N_BANDS, *box.shape), np.float32)
         sigma = np.empty_like(mean)
         qa = np.empty(box.shape, np.uint16)
         for part in predict_tiles(scene, predictor, slice(0, scene.shape[0]), slice(0, scene.shape[1])):

@@ -14,6 +14,7 @@ from l8s2.arrays import Float, dilate, enlarge, grow, windows
 from l8s2.landsat.scene import Pixels, Scene
 from l8s2.pipeline.verdict import useless
 from l8s2.predictors.protocol import Predictor
+from l8s2.sensors import N_BANDS
 
 NEAR_FILL = 5
 """MS pixels around fill whose context was partly guessed (QA bit near_fill)."""
@@ -66,7 +67,7 @@ def _predict(predictor: Predictor, pixels: Pixels, rows: slice, columns: slice) 
     fill = (pixels.qa & masks.flag("fill")) > 0
     qa = pixels.qa[inner].copy()
     if np.isnan(ms).all():
-        shape = (6, 3 * ms.shape[1], 3 * ms.shape[2])
+        shape = (N_BANDS, 3 * ms.shape[1], 3 * ms.shape[2])
         mean = sigma = np.full(shape, np.nan, np.float32)
     else:
         mean, sigma, with_pan = predictor.predict_window(pixels.ms, pixels.pan, (rows.start - m, columns.start - m))

@@ -23,6 +23,7 @@ from l8s2.predictors.load import load_model
 from l8s2.predictors.protocol import Predictor
 from l8s2.product.writer import ProductWriter
 from l8s2.progress import Progress
+from l8s2.sensors import OLI, RGB
 from l8s2.target import Target, choose_target
 
 GDAL_CACHE = 256 << 20
@@ -136,7 +137,7 @@ def _run(scene: Scene, predictor: Predictor, target: Target, sink: Any, progress
                 slice(rows.start + first_row - r.start, rows.stop + first_row - r.start),
                 slice(columns.start + first_column - c.start, columns.stop + first_column - c.start),
             )
-            before = enlarge(part.ms[2::-1])[:, *inside]
+            before = enlarge(part.ms[RGB])[:, *inside]
             mean, sigma, qa = part.mean[:, *inside], part.sigma[:, *inside], part.qa[inside]
             count.add(mean, qa)
             count.with_sigma = count.with_sigma or bool(np.isfinite(sigma).any())
@@ -176,7 +177,7 @@ def _item_info(scene: Scene, predictor: Predictor, target: Target, warnings: lis
         datetime=acquired,
         sun_elevation=metadata.sun_elevation if metadata else None,
         sun_azimuth=metadata.sun_azimuth if metadata else None,
-        platform=f"landsat-{scene.name.satellite}",
+        platform=OLI.platform(scene.name.satellite),
         l2_id=scene.product_id,
         l1_id=scene.pan_id,
         model=predictor.name,

@@ -12,6 +12,7 @@ from l8s2 import masks
 from l8s2.arrays import Float, Mask
 from l8s2.landsat.pan_shift import PAN_SHIFT
 from l8s2.metrics.uncertainty import Z_90
+from l8s2.sensors import N_BANDS
 
 WIDEST = 0.05
 """Half width of the 90 % interval, reflectance, up to which it is never called useless."""
@@ -34,7 +35,7 @@ def useless(mean: Float, sigma: Float) -> Mask:
 class Count:
     """10 m pixels of what has been made so far."""
 
-    valid: NDArray[np.int64] = field(default_factory=lambda: np.zeros(6, np.int64))
+    valid: NDArray[np.int64] = field(default_factory=lambda: np.zeros(N_BANDS, np.int64))
     """(6,) with a value, per band."""
     known: int = 0
     """With a value in every band."""

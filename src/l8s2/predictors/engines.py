@@ -13,6 +13,7 @@ from l8s2.arrays import Float
 from l8s2.errors import InputError
 from l8s2.models.domain import Domain
 from l8s2.models.onnx_file import ModelFile, _openvino, openvino_core
+from l8s2.sensors import N_BANDS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -123,7 +124,7 @@ class OpenVinoNetwork:
     def _largest(self, model: Any) -> int:
         """Bytes for each MS pixel of what the largest layer gives out."""
         side = max(self.stride, 16)
-        model.reshape({"ms": [1, 6, side, side]} | ({"pan": [1, 1, 2 * side, 2 * side]} if self.uses_pan else {}))
+        model.reshape({"ms": [1, N_BANDS, side, side]} | ({"pan": [1, 1, 2 * side, 2 * side]} if self.uses_pan else {}))
         layers = [op for op in model.get_ordered_ops() if op.get_type_name() != "Constant"]
         largest = max(math.prod(output.shape) for op in layers for output in op.outputs())
         return int(4 * largest) // side**2
@@ -212,7 +213,7 @@ class TorchNetwork:
         side = max(self.stride, 16)
         pan = np.full((2 * side, 2 * side), 0.1, np.float32) if self.uses_pan else None
         try:
-            self(np.full((6, side, side), 0.1, np.float32), pan)
+            self(np.full((N_BANDS, side, side), 0.1, np.float32), pan)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -11,6 +11,7 @@ from l8s2.arrays import FILL_REACH, Float, Mask, dilate, enlarge, fill_missing
 from l8s2.errors import InputError
 from l8s2.predictors.engines import Network, TorchNetwork
 from l8s2.predictors.protocol import predict_in_tiles
+from l8s2.sensors import N_BANDS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,7 +82,7 @@ class NetworkPredictor:
         elif blind:
             mean, sigma = self._run(blind._network, ms, None, origin)
         else:
-            mean = sigma = np.full((6, 3 * height, 3 * width), np.nan, np.float32)
+            mean = sigma = np.full((N_BANDS, 3 * height, 3 * width), np.nan, np.float32)
         if blind is None:
             missing |= ~with_pan
         if missing.any():

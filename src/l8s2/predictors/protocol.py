@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from l8s2.arrays import Float, Mask, windows
 from l8s2.errors import InputError
+from l8s2.sensors import N_BANDS
 
 
 class Predictor(Protocol):
@@ -67,7 +68,7 @@ class Predictor(Protocol):
 def predict_in_tiles(predictor: Predictor, ms: Float, pan: Float | None) -> tuple[Float, Float]:
     """``Predictor.predict`` by means of ``Predictor.predict_window``."""
     ms = _checked(ms, "ms", 3)
-    if ms.shape[0] != 6:
+    if ms.shape[0] != N_BANDS:
         raise InputError(f"ms has shape {ms.shape}; it must be (6, h, w): blue, green, red, nir08, swir16, swir22")
     height, width = ms.shape[1:]
     m = predictor.margin
@@ -77,7 +78,7 @@ def predict_in_tiles(predictor: Predictor, ms: Float, pan: Float | None) -> tupl
             raise InputError(f"pan has shape {pan.shape}; for ms {ms.shape} it must be {(2 * height, 2 * width)}")
         pan = np.pad(pan, 2 * m, constant_values=np.nan)
     ms = np.pad(ms, ((0, 0), (m, m), (m, m)), constant_values=np.nan)
-    mean = np.empty((6, 3 * height, 3 * width), np.float32)
+    mean = np.empty((N_BANDS, 3 * height, 3 * width), np.float32)
     sigma = np.empty_like(mean)
     for r, c in windows((height, width), predictor.tile):
         wide = slice(r.start, r.stop + 2 * m), slice(c.start, c.stop + 2 * m)

@@ -20,6 +20,7 @@ from l8s2 import masks
 from l8s2.arrays import Float, windows
 from l8s2.errors import InputError
 from l8s2.radiometry import NODATA, decoded, encoded
+from l8s2.sensors import N_BANDS
 
 if TYPE_CHECKING:
     from l8s2.product.writer import ProductWriter
@@ -64,7 +65,7 @@ class WarpBuffer:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._folder = Path(tempfile.mkdtemp(prefix="warp-", dir=self._parent))
             try:
-                for name, count in (("mean", 6), ("sigma", 6), ("before", 3), ("qa", 1)):
+                for name, count in (("mean", N_BANDS), ("sigma", N_BANDS), ("before", 3), ("qa", 1)):
                     if name != "sigma" or self.with_sigma:
                         kind = {"dtype": "uint16"} if name == "qa" else {"dtype": "int16", "nodata": NODATA}
                         self._files[name] = rasterio.open(
@@ -120,7 +121,7 @@ class WarpBuffer:
                     self._files[name], crs=str(target.crs), transform=target.affine, height=target.shape[0],
                     width=target.shape[1], resampling=ways[name], tolerance=_TOLERANCE, UNIFIED_SRC_NODATA="NO",
                 )  # fmt: skip
-        valid = np.zeros(6, np.int64)
+        valid = np.zeros(N_BANDS, np.int64)
         for rows, columns in windows((target.shape[0], target.shape[1]), _TILE):
             window = Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
             with self._disk():

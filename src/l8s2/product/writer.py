@@ -19,7 +19,7 @@ from l8s2.files import WholeFolder, fsync
 from l8s2.product.cog import CogFile, Encoding
 from l8s2.product.preview import Preview
 from l8s2.radiometry import NODATA, SCALE, encoded
-from l8s2.sensors import BAND_NAMES
+from l8s2.sensors import BAND_NAMES, N_BANDS, RGB
 
 if TYPE_CHECKING:
     from l8s2.product.stac import ItemInfo
@@ -37,7 +37,7 @@ _COMPRESSED = 0.75
 def estimate_bytes(geobox: GeoBox, sigma: bool = True) -> int:
     """Disk space that writing a product takes at its peak, for a grid full of valid pixels; less where there is nodata."""
     plain = 2 * geobox.shape[0] * geobox.shape[1]
-    files = [6 * plain, 6 * plain] if sigma else [6 * plain]
+    files = [N_BANDS * plain, N_BANDS * plain] if sigma else [N_BANDS * plain]
     drafts = sum(files) + plain // 8
     return int(_COMPRESSED * (drafts + files[0] * 5 / 3)) + (8 << 20)
 
@@ -129,7 +129,7 @@ class ProductWriter:
                 errors = np.where(known & ~np.isnan(sigma), np.maximum(encoded(sigma), 1), np.int16(NODATA))
                 self._files["sigma"].write(rows, columns, errors)
             self._files["qa"].write(rows, columns, qa[None])
-        self._preview.add("after", rows, columns, samples[2::-1], known[:3].all(0))
+        self._preview.add("after", rows, columns, samples[RGB], known[RGB].all(0))
 
     def write_before(self, rows: slice, columns: slice, rgb: NDArray[np.float32]) -> None:
         """Show the input of a window in the preview.

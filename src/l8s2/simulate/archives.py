@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from l8s2 import sensors
-from l8s2.optics import Float, resample
+from l8s2.arrays import Float
+from l8s2.optics import resample
 from l8s2.simulate.sensor import sentinel2_stack
 
 VALIDATION = ("dsen2_T33UUB", "dsen2_mock", "pampas", "bigearthnet6", "sundarbans")
@@ -90,15 +91,18 @@ def _stack(x10: np.ndarray, x20: np.ndarray, known: tuple[bool, ...]) -> Float:
         fine, coarse = fine[:, : 2 * height, : 2 * width], coarse[:, :height, :width]
     stand_in = (fine[3], 0.5 * (fine[3] + fine[2]), 0.3 * fine[3] + 0.7 * fine[2])
     rows, columns = (np.arange(n, dtype=np.float64) for n in fine.shape[-2:])
-    if all(known[3:]) and np.isfinite(coarse).all():
-        return sentinel2_stack(fine[:3], coarse)
+    if all(known[sensors.NATIVE_20M]) and np.isfinite(coarse).all():
+        return sentinel2_stack(fine[sensors.NATIVE_10M], coarse)
     late = coarse
     if coarse.shape[-2:] != fine.shape[-2:]:  # nodata or missing bands forbid interpolation
         late = np.repeat(np.repeat(coarse, 2, 1), 2, 2)
     late = np.stack(
-        [b if ok else resample(s, rows, columns, 0.9) for b, s, ok in zip(late, stand_in, known[3:], strict=True)]
+        [
+            b if ok else resample(s, rows, columns, 0.9)
+            for b, s, ok in zip(late, stand_in, known[sensors.NATIVE_20M], strict=True)
+        ]
     )
-    return np.concatenate([fine[:3], late]).astype(np.float32)
+    return np.concatenate([fine[sensors.NATIVE_10M], late]).astype(np.float32)
 
 
 def load_folder(folder: Path) -> tuple[list[Image], list[Image], list[Image]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from l8s2.optics import Float, resample
+from l8s2.arrays import Float
+from l8s2.optics import resample
+from l8s2.sensors import N_BANDS
 
 
 def other_world(world: Float, rng: np.random.Generator) -> Float:
@@ -15,7 +17,7 @@ def other_world(world: Float, rng: np.random.Generator) -> Float:
     visible, nir, swir = np.exp(rng.uniform(np.log((0.5, 0.15, 0.1)), np.log((2.5, 1.5, 1.5))))
     contrast = np.array([visible] * 3 + [nir * rng.choice((1, 1, 1, -1))] + [swir * rng.choice((1, 1, 1, -1))] * 2)
     mean = world.mean((1, 2), keepdims=True)
-    level = mean * np.exp(rng.normal(0, 0.2, (6, 1, 1)))
+    level = mean * np.exp(rng.normal(0, 0.2, (N_BANDS, 1, 1)))
     changed: Float = level + contrast[:, None, None] * (world - mean)
     return changed
 
@@ -23,8 +25,8 @@ def other_world(world: Float, rng: np.random.Generator) -> Float:
 def random_veil(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
     """Smooth structure that pan does not share: errors of the atmospheric correction, strongest near clouds."""
     side = int(rng.integers(3, 14))
-    coarse = rng.standard_normal((1, side, side)) + 0.3 * rng.standard_normal((6, side, side))
-    amplitude = np.exp(rng.uniform(np.log(0.003), np.log(0.08))) * rng.uniform(0.2, 1.2, (6, 1, 1))
+    coarse = rng.standard_normal((1, side, side)) + 0.3 * rng.standard_normal((N_BANDS, side, side))
+    amplitude = np.exp(rng.uniform(np.log(0.003), np.log(0.08))) * rng.uniform(0.2, 1.2, (N_BANDS, 1, 1))
     rows, columns = (np.linspace(0, side - 1, n) for n in shape[1:])
     return resample((coarse * amplitude).astype(np.float32), rows, columns, 0.5)
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l8s2 import sensors
-from l8s2.simulate.drawing import Float, Points, cast_shadow, fractal_noise, smooth_noise
+from l8s2.arrays import Float, Mask
+from l8s2.simulate.drawing import Points, cast_shadow, fractal_noise, smooth_noise
 from l8s2.simulate.sensor import sentinel2_stack
 
-Mask = NDArray[np.bool_]
 Spectrum = tuple[float, float, float, float, float, float]
 
 SUN_ELEVATION, SUN_AZIMUTH = 56.0, 150.0
@@ -116,7 +116,7 @@ class Canvas:
     def cover(self, first: str, second: str, *, mix: tuple[float, float] = (0.0, 1.0), spread: float = 0.05) -> int:
         """A new label that goes from one spectrum to another, or the part ``mix`` of that way, with its own tint."""
         a, b = (np.array(SPECTRA[name]) for name in (first, second))
-        tint = np.exp(self.rng.normal(0, spread) + self.rng.normal(0, spread / 5, 6))
+        tint = np.exp(self.rng.normal(0, spread) + self.rng.normal(0, spread / 5, sensors.N_BANDS))
         self.ends.append(((a + mix[0] * (b - a)) * tint, (a + mix[1] * (b - a)) * tint))
         return len(self.ends) - 1
 
@@ -148,7 +148,7 @@ class Canvas:
     def render(self) -> Float:
         """(6, rows, columns) reflectance in sun and shade."""
         dark = cast_shadow(self.height, PIXEL, SUN_ELEVATION, SUN_AZIMUTH)
-        image = np.empty((6, *self.shape), dtype=np.float32)
+        image = np.empty((sensors.N_BANDS, *self.shape), dtype=np.float32)
         for band, left in enumerate(SHADE):
             first, second = (np.array([end[i][band] for end in self.ends], dtype=np.float32) for i in (0, 1))
             image[band] = first[self.label] + self.vigour * (second - first)[self.label]
@@ -166,7 +166,7 @@ def sentinel2_view(ground: Float) -> Float:
     for band, image in zip(sensors.BANDS, ground, strict=True):
         step = band.sentinel2_gsd // sensors.OUTPUT_GSD
         native.append(_sample(image, band.msi_psf_sigma / PIXEL, step * FINE, [math.ceil(n / step) for n in size]))
-    return sentinel2_stack(np.stack(native[:3]), np.stack(native[3:]))
+    return sentinel2_stack(np.stack(native[sensors.NATIVE_10M]), np.stack(native[sensors.NATIVE_20M]))
 
 
 def share(image: Float) -> Float:

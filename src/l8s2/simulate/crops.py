@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from l8s2.optics import Float, resample
+from l8s2.arrays import Float
+from l8s2.optics import resample
+from l8s2.sensors import N_BANDS, NATIVE_10M, NATIVE_20M
 from l8s2.simulate import Conditions, observe
 from l8s2.simulate.archives import _MSI_SIGMA, Image
 from l8s2.simulate.augmentation import other_world, random_veil, with_stranger
@@ -95,7 +97,10 @@ class Crops:
             world = cut
         else:
             world = np.concatenate(
-                [resample(cut[:3], positions, positions, blurs[0]), resample(cut[3:], positions, positions, blurs[1])]
+                [
+                    resample(cut[NATIVE_10M], positions, positions, blurs[0]),
+                    resample(cut[NATIVE_20M], positions, positions, blurs[1]),
+                ]
             )
         nearest = np.clip(np.round(positions).astype(int), 0, span - 1)
         finite = finite[:, nearest][:, :, nearest]
@@ -106,7 +111,7 @@ class Crops:
         if rng.random() < 0.5:
             world, finite = world[:, :, ::-1], finite[:, :, ::-1]
         # brightness of the whole world, the same in every band to first order
-        gain = np.exp(rng.normal(0, 0.2) + rng.normal(0, 0.05, (6, 1, 1)))
+        gain = np.exp(rng.normal(0, 0.2) + rng.normal(0, 0.05, (N_BANDS, 1, 1)))
         world = world * gain
         if rng.random() < 0.35:
             world = other_world(world, rng)

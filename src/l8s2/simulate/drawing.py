@@ -10,7 +10,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-Float = NDArray[np.float32]
+from l8s2.arrays import Float
+
 Points = NDArray[np.float64]
 
 

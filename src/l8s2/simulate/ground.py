@@ -8,7 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from l8s2.optics import Float, resample
+from l8s2.arrays import Float
+from l8s2.optics import resample
+from l8s2.sensors import N_BANDS
 
 RESPONSE = np.array(
     [
@@ -41,7 +43,7 @@ _SMOOTH = 0.9
 def response(truth: Float, strength: float) -> Float:
     """What to add to each OLI band because covers differ in colour, ``strength`` times RESPONSE."""
     bands = truth.shape[0]
-    added = RESPONSE[:, :6] @ truth.reshape(bands, -1) + RESPONSE[:, 6:]
+    added = RESPONSE[:, :N_BANDS] @ truth.reshape(bands, -1) + RESPONSE[:, N_BANDS:]
     result: Float = (strength * added).reshape(truth.shape).astype(np.float32)
     return result
 
@@ -74,7 +76,7 @@ def unlike(truth: Float, texture: tuple[float, ...], unevenness: tuple[float, ..
 def _drawn(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
     """(6, *size) of unit variance, independent from cell to cell, alike within a group of bands."""
     shared = rng.standard_normal((len(_GROUPS), *size), dtype=np.float32)
-    own = rng.standard_normal((6, *size), dtype=np.float32)
+    own = rng.standard_normal((N_BANDS, *size), dtype=np.float32)
     of = [number for number, group in enumerate(_GROUPS) for _ in group]
     result: NDArray[np.float32] = np.sqrt(np.float32(_ALIKE)) * shared[of] + np.sqrt(np.float32(1 - _ALIKE)) * own
     return result

@@ -7,18 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from l8s2.simulate.canvas import PIXEL, SHADE, SUN_AZIMUTH, SUN_ELEVATION, Canvas, Mask, Spectrum, sentinel2_view, share
-from l8s2.simulate.drawing import (
-    Float,
-    Parcel,
-    Points,
-    distance_to_curve,
-    divide,
-    fractal_noise,
-    meander,
-    moved,
-    smooth_noise,
-)
+from l8s2.arrays import Float, Mask
+from l8s2.sensors import N_BANDS
+from l8s2.simulate.canvas import PIXEL, SHADE, SUN_AZIMUTH, SUN_ELEVATION, Canvas, Spectrum, sentinel2_view, share
+from l8s2.simulate.drawing import Parcel, Points, distance_to_curve, divide, fractal_noise, meander, moved, smooth_noise
 
 CLOUD_HEIGHT = 700.0
 """Metres above ground."""
@@ -275,7 +267,7 @@ def _clouds(rng: np.random.Generator, ground: Float) -> tuple[Float, Float]:
     azimuth = math.radians(SUN_AZIMUTH)
     dimmed = moved(opacity, round(run * math.cos(azimuth)), round(-run * math.sin(azimuth)))
     lit = 0.68 + 0.28 * opacity + 0.05 * rough
-    for band in range(6):
+    for band in range(N_BANDS):
         ground[band] *= 1 - dimmed * (1 - SHADE[band])
         ground[band] += opacity * (_CLOUD[band] * lit - ground[band])
     return opacity, dimmed

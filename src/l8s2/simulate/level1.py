@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from l8s2.optics import Float
+from l8s2.arrays import Float
 
 Positions = NDArray[np.float64]
 

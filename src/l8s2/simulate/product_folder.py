@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from l8s2 import sensors
+from l8s2.arrays import Mask
 from l8s2.grid import epsg, landsat_convention, pan_geobox
 from l8s2.simulate.sensor import Observation
 
@@ -25,7 +26,6 @@ ORIGIN = "Simulated by l8s2; not a USGS product"
 DN_MAX = 65535
 
 Metadata = dict[str, dict[str, Any]]
-Mask = NDArray[np.bool_]
 
 
 class _Bare(str):
@@ -67,7 +67,7 @@ def write_product(
     level2 = folder / product_id
     level2.mkdir(parents=True, exist_ok=True)
     for band, image in zip(sensors.BANDS, observation.ms, strict=True):
-        dn = _digital_numbers(image, sensors.SR_SCALE, sensors.SR_OFFSET)
+        dn = _digital_numbers(image, sensors.OLI.sr_scale, sensors.OLI.sr_offset)
         _write_band(level2 / f"{product_id}_SR_{band.landsat}.TIF", dn, geobox, nodata=0)
     if qa_pixel is not None:
         _write_band(level2 / f"{product_id}_QA_PIXEL.TIF", qa_pixel, geobox, nodata=1)
@@ -84,7 +84,7 @@ def write_product(
         grid = pan_geobox(geobox)[:rows, :columns]
         image = observation.pan[:rows, :columns] * np.sin(np.radians(sun_elevation))
         dn = _digital_numbers(image, TOA_SCALE, TOA_OFFSET)
-        _write_band(level1 / f"{pan_id}_{sensors.PAN_BAND}.TIF", dn, grid, nodata=0)
+        _write_band(level1 / f"{pan_id}_{sensors.OLI.pan_band}.TIF", dn, grid, nodata=0)
         _write_mtl(level1, pan_id, _metadata(pan_id, geobox, sun), mtl)
     return level2
 

@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l8s2 import sensors
-from l8s2.optics import Float, blurred, resample
+from l8s2.arrays import Float
+from l8s2.grid import ms_centres_at_10m, pan_centres_at_10m
+from l8s2.optics import blurred, resample
 from l8s2.sensors import extra_blur
 from l8s2.simulate.ground import response, unlike
 from l8s2.simulate.level1 import RawGrid, level1
@@ -38,9 +40,9 @@ class Conditions:
     """Sentinel-2 platform that took the truth; decides the band-pass."""
     psf_sigma: tuple[float, ...] = tuple(band.oli_psf_sigma for band in sensors.BANDS)
     """OLI point spread function, Gaussian standard deviation in metres, one per band."""
-    pan_psf_sigma: float = sensors.PAN_PSF_SIGMA
+    pan_psf_sigma: float = sensors.OLI.pan_psf_sigma
     """The same for pan."""
-    pan_weights: tuple[float, float, float] = sensors.PAN_WEIGHTS
+    pan_weights: tuple[float, float, float] = sensors.OLI.pan_weights
     """Share of blue, green and red in pan."""
     pan_nir: float = 0.0
     """Share of nir08 in pan: a stand-in for what three bands cannot explain."""
@@ -50,15 +52,15 @@ class Conditions:
     """Path reflectance in pan."""
     noise: float = 0.0
     """Noise in units of the documented one (1 = measured signal-to-noise ratio, 0 = none)."""
-    gain: tuple[float, ...] = (1.0,) * 6
+    gain: tuple[float, ...] = (1.0,) * sensors.N_BANDS
     """Radiometric disturbance of the MS bands: factors."""
-    offset: tuple[float, ...] = (0.0,) * 6
+    offset: tuple[float, ...] = (0.0,) * sensors.N_BANDS
     """Radiometric disturbance of the MS bands: reflectance added."""
     tilt: tuple[float, float] = (0.0, 0.0)
     """BRDF-like relative brightness ramp over the image, down and across (value at the far edge)."""
     pan_shift: tuple[float, float] = (0.0, 0.0)
     """Where pan really samples against where it says, metres (down, right)."""
-    band_shift: tuple[tuple[float, float], ...] = ((0.0, 0.0),) * 6
+    band_shift: tuple[tuple[float, float], ...] = ((0.0, 0.0),) * sensors.N_BANDS
     """The same for each of the MS bands. Specified are 4.5 m between bands of OLI and 0.3 pixel between bands of MSI; on real
     pairs the shifts of the bands scatter by about 1 m (``benchmarks/unexplained.py``)."""
     raw_grid: RawGrid | None = None
@@ -66,9 +68,9 @@ class Conditions:
     those of the raw samples, and noise is that of raw samples, correlated by the resampling."""
     response: float = 0.0
     """How far bands follow the spectral response of both sensors (``ground.RESPONSE``) instead of the line ``platform`` has."""
-    texture: tuple[float, ...] = (0.0,) * 6
+    texture: tuple[float, ...] = (0.0,) * sensors.N_BANDS
     """Structure that OLI saw and Sentinel-2 did not: standard deviation in cells of 20 m, in units of the contrast of the band."""
-    unevenness: tuple[float, ...] = (0.0,) * 6
+    unevenness: tuple[float, ...] = (0.0,) * sensors.N_BANDS
     """The same for smooth structure the size of fields: view angle, growth, atmosphere."""
 
     @classmethod
@@ -82,8 +84,8 @@ class Conditions:
         """
         wide = rng.random() < 0.125
         shared = rng.uniform(11.6, 15.4) if wide else rng.normal(14.7, 0.35)
-        sigma = np.clip(shared + rng.normal(0, 0.25, 6), 11.6, 15.6)
-        weights = np.array(sensors.PAN_WEIGHTS) * np.exp(rng.normal(0, 0.35, 3))
+        sigma = np.clip(shared + rng.normal(0, 0.25, sensors.N_BANDS), 11.6, 15.6)
+        weights = np.array(sensors.OLI.pan_weights) * np.exp(rng.normal(0, 0.35, 3))
         weights /= weights.sum()
         drawn = cls(
             psf_sigma=tuple(map(float, sigma)),
@@ -101,8 +103,8 @@ class Conditions:
             return drawn
         return replace(
             drawn,
-            gain=tuple(map(float, rng.normal(1, 0.03, 6))),
-            offset=tuple(map(float, rng.normal(0, 0.005, 6))),
+            gain=tuple(map(float, rng.normal(1, 0.03, sensors.N_BANDS))),
+            offset=tuple(map(float, rng.normal(0, 0.005, sensors.N_BANDS))),
             tilt=(float(rng.normal(0, 0.03)), float(rng.normal(0, 0.03))),
         )
 
@@ -119,12 +121,12 @@ _UNEVENNESS = (0.15, 0.11, 0.09, 0.11, 0.08, 0.08)
 
 def _untidy(rng: np.random.Generator) -> dict[str, Any]:
     """Fields of Conditions that differ as two real sensors do; each has its source in its docstring."""
-    whole, single = rng.normal(0, 0.7), rng.normal(0, 0.7, 6)
+    whole, single = rng.normal(0, 0.7), rng.normal(0, 0.7, sensors.N_BANDS)
     wanted = np.array(_RELATIVE_BLUR) + np.array(_BLUR_SCATTER) * np.clip(whole + single, -2, 2)
     variance = wanted**2 - _RESAMPLING_BLUR**2
     sigma = np.sqrt(variance + np.array([band.msi_psf_sigma for band in sensors.BANDS]) ** 2)
-    shift = rng.normal(0, 1.5, 2) + rng.normal(0, 1.5, (6, 2))
-    strength = np.exp(rng.normal(0, 0.35)) * np.exp(rng.normal(0, 0.2, 6))
+    shift = rng.normal(0, 1.5, 2) + rng.normal(0, 1.5, (sensors.N_BANDS, 2))
+    strength = np.exp(rng.normal(0, 0.35)) * np.exp(rng.normal(0, 0.2, sensors.N_BANDS))
     rotation = float(rng.uniform(8, 14) * rng.choice((-1, 1)))
     spacing, phase = rng.normal(1, 0.01, 2), rng.uniform(0, 1, 2)
     return {
@@ -188,7 +190,7 @@ def observe(
         is (missing ground shows the mean).
     """
     bands, height, width = truth.shape
-    if bands != 6 or height % 3 or width % 3 or not (height and width):
+    if bands != sensors.N_BANDS or height % 3 or width % 3 or not (height and width):
         raise ValueError(f"truth has shape {truth.shape}; it must be (6, 3h, 3w), whole MS pixels")
     known = np.isfinite(truth)
     if not known.all():
@@ -203,7 +205,7 @@ def observe(
     if any(conditions.texture) or any(conditions.unevenness):
         oli = oli + unlike(truth, conditions.texture, conditions.unevenness, rng)
     grid = conditions.raw_grid
-    rows, columns = (np.arange(n // 3) * 3 + 0.5 for n in (height, width))
+    rows, columns = (ms_centres_at_10m(n // 3) for n in (height, width))
     sigmas = [
         (oli_sigma, band.msi_psf_sigma) for oli_sigma, band in zip(conditions.psf_sigma, sensors.BANDS, strict=True)
     ]
@@ -215,19 +217,23 @@ def observe(
         t * np.linspace(-1, 1, n).reshape(shape)
         for t, n, shape in zip(conditions.tilt, ms.shape[1:], ((1, -1, 1), (1, 1, -1)), strict=True)
     )
-    ms = (ms * np.reshape(conditions.gain, (6, 1, 1)) + np.reshape(conditions.offset, (6, 1, 1))) * tilt
+    ms = (ms * np.reshape(conditions.gain, (-1, 1, 1)) + np.reshape(conditions.offset, (-1, 1, 1))) * tilt
 
     top = oli if veil is None else oli - veil * ab[:, :1, None]
-    panchromatic = np.tensordot(np.array(conditions.pan_weights, dtype=np.float32), top[:3], axes=1)
-    panchromatic = (panchromatic + conditions.pan_nir * top[3]) * conditions.pan_gain + conditions.pan_offset
+    panchromatic = np.tensordot(np.array(conditions.pan_weights, dtype=np.float32), top[sensors.VISIBLE], axes=1)
+    panchromatic = (panchromatic + conditions.pan_nir * top[sensors.NIR]) * conditions.pan_gain + conditions.pan_offset
     rows, columns = (
-        np.arange(2 * n // 3) * 1.5 + 0.5 + shift / _GSD
+        pan_centres_at_10m(2 * n // 3) + shift / _GSD
         for n, shift in zip((height, width), conditions.pan_shift, strict=True)
     )
-    msi_visible = float(np.mean([band.msi_psf_sigma for band in sensors.BANDS[:3]]))
+    msi_visible = float(np.mean([band.msi_psf_sigma for band in sensors.BANDS[sensors.VISIBLE]]))
     pan_sigmas = [(conditions.pan_psf_sigma, msi_visible)]
     noisy_pan = partial(
-        _with_noise, factor=conditions.noise, typical=sensors.PAN_TYPICAL_REFLECTANCE, snr=sensors.PAN_SNR, rng=rng
+        _with_noise,
+        factor=conditions.noise,
+        typical=sensors.OLI.pan_typical_reflectance,
+        snr=sensors.OLI.pan_snr,
+        rng=rng,
     )
     pan = _seen(panchromatic[None], pan_sigmas, ((0.0, 0.0),), grid, rows, columns, 1.5, noisy_pan)[0]
     if grid is None:

@@ -16,7 +16,7 @@ from l8s2.datasets.published import Patches
 from l8s2.evaluation.baselines import bicubic
 from l8s2.evaluation.places import PlaceScore, of_pair, score, score_image, simulate_place, validation_conditions
 from l8s2.metrics.scores import rmse
-from l8s2.sensors import BANDS
+from l8s2.sensors import BANDS, NATIVE_10M, NATIVE_20M, RGB
 from l8s2.training.sources import Prepared
 
 PICTURE = 240
@@ -46,7 +46,7 @@ def summary(scores: Sequence[PlaceScore]) -> dict[str, Any]:
     """What is logged: gain over bicubic (dB) and error (reflectance), means over the places of the means over their images."""
     gain, error = band_means(scores, lambda s: s.gain), band_means(scores, lambda s: s.rmse)
     return {
-        "gain_db": _plain(_mean(gain)), "gain_10m_db": _plain(_mean(gain[:3])), "gain_20m_db": _plain(_mean(gain[3:])),
+        "gain_db": _plain(_mean(gain)), "gain_10m_db": _plain(_mean(gain[NATIVE_10M])), "gain_20m_db": _plain(_mean(gain[NATIVE_20M])),
         "rmse": _plain(_mean(error), 6), "held_out": len(scores),
     }  # fmt: skip
 
@@ -108,9 +108,9 @@ def picture(network: nn.Module, prepared: Prepared, path: Path, *, device: torch
         truth, ms, pan, _ = simulate_place(stack, validation_conditions(disturbed=False, seed=0), 0)
         before = bicubic(fill_missing(ms))
         after, _ = trained.predict(ms, pan)
-    shown = np.nan_to_num(truth[[2, 1, 0]])
+    shown = np.nan_to_num(truth[RGB])
     low, high = (np.percentile(shown, p, axis=(1, 2))[:, None, None] for p in (1, 99))
-    parts = [(np.nan_to_num(x[[2, 1, 0]]) - low) / np.maximum(high - low, 1e-3) for x in (before, after, truth)]
+    parts = [(np.nan_to_num(x[RGB]) - low) / np.maximum(high - low, 1e-3) for x in (before, after, truth)]
     parts.append(np.repeat(np.nan_to_num(np.abs(after - truth)).mean(0, keepdims=True) / ERROR_RANGE, 3, axis=0))
     gap = np.ones((3, truth.shape[1], 4))
     row = np.concatenate([p for x in parts for p in (x[:, :PICTURE, :PICTURE], gap[:, :PICTURE])][:-1], axis=2)

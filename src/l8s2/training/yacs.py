@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from l8s2.errors import InputError
+from l8s2.sensors import N_BANDS
 
 
 class Rule(NamedTuple):
@@ -41,7 +42,7 @@ RULES: dict[str, Rule] = {
     "checkpoint_path": Rule(why=_OUTPUT),
     "criterion": Rule(to="loss.kind", only=tuple(_LOSSES), why="use L1, MGL or SSIM", change=_LOSSES.get),
     "pre_interpolate": Rule(only=(True,), why="patches are interpolated to 10 m; the networks want it so"),
-    "fuse_pan": Rule(to="model.config.in_channels", only=(True, False), why="use true or false", change=lambda x: 7 if x else 6),
+    "fuse_pan": Rule(to="model.config.in_channels", only=(True, False), why="use true or false", change=lambda x: N_BANDS + 1 if x else N_BANDS),
     "high_pass": Rule(only=(False,), why=_NO_FILTER),
     "band_pass": Rule(only=(False,), why=_NO_FILTER),
     "BOA": Rule(only=(True,), why="only surface reflectance is trained on"),
