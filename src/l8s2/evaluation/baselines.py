@@ -29,8 +29,10 @@ WINDOW = 5
 the training places, narrower ones rest on few pixels."""
 DARKEST = 0.01
 """Reflectance; ``brovey`` divides by no intensity below it."""
-FLATTEST = 1e-12
-"""Variance (reflectance squared) up to which an image counts as flat: nothing is regressed on it, the gain is 0."""
+FLATTEST = 1e-5
+"""Standard deviation, as a fraction of the root mean square, up to which an image counts as flat: nothing is regressed
+on it, the gain is 0. float32 rounds a value by up to 2^-24, 6e-8 of it, and the filters add up a few dozen roundings;
+the steps of Landsat's own integers (2.75e-5 in reflectance) are above it for all but the brightest ground."""
 
 _VISIBLE_SIGMA = float(np.mean([band.oli_psf_sigma for band in BANDS[VISIBLE]]))
 
@@ -94,7 +96,7 @@ def brovey(ms: Array, pan: Array | None) -> Float:
     pan = _checked(ms, pan)
     coarse = np.tensordot(np.array(OLI.pan_weights), ms[VISIBLE], axes=1)
     mean, covariance = _moments(coarse[None], pan_at_30m(pan, _VISIBLE_SIGMA))
-    gain = np.sqrt(_divide(covariance[0, 0], covariance[1, 1]))
+    gain = np.sqrt(_slope(covariance[0, 0], covariance[1, 1], covariance[1, 1] + mean[1] ** 2))
     intensity = cubic(coarse)
     detail = mean[0] + gain * (pan_at_10m(pan) - mean[1]) - intensity
     fine = band_pass_bicubic(ms)
@@ -109,6 +111,11 @@ def gram_schmidt(ms: Array, pan: Array | None) -> Float:
     six bands gets ``cov(band, intensity) / var(intensity) * (pan - intensity)``; one gain per band, of the whole image
     at 30 m.
 
+    Where the three bands are alike, many mixtures are equally near. Pan is therefore regressed on the principal
+    components of the bands, without those that are flat (FLATTEST, of the root mean square of the bands together).
+    What is left is well conditioned: no component's variance is below FLATTEST**2 = 1e-10 of that mean square, float64
+    rounds covariances to 1e-16 of it.
+
     Args:
         ms: (6, h, w) reflectance at 30 m.
         pan: (2h, 2w) top-of-atmosphere reflectance at 15 m; gain and offset do not matter.
@@ -122,10 +129,12 @@ def gram_schmidt(ms: Array, pan: Array | None) -> Float:
     pan = _checked(ms, pan)
     bands = _band_pass(ms)
     mean, covariance = _moments(bands, pan_at_30m(pan, _VISIBLE_SIGMA))
-    inverse = np.linalg.pinv(covariance[VISIBLE, VISIBLE], hermitian=True)  # bands may be alike
+    squares = np.diag(covariance) + mean**2
+    variances, components = np.linalg.eigh(covariance[VISIBLE, VISIBLE])
+    slopes = _slope(components.T @ covariance[VISIBLE, -1], variances, squares[VISIBLE].sum())
     weights = np.zeros(len(mean))
-    weights[VISIBLE] = inverse @ covariance[VISIBLE, -1]
-    gains = _divide(covariance @ weights, weights @ covariance @ weights)[: len(BANDS)]
+    weights[VISIBLE] = components @ slopes
+    gains = _slope(covariance @ weights, weights @ covariance @ weights, squares[-1])[: len(BANDS)]
     fine = cubic(bands)
     intensity = mean[-1] + np.tensordot(weights[VISIBLE], fine[VISIBLE] - mean[VISIBLE, None, None], axes=1)
     for band, gain, out in zip(BANDS, gains, fine, strict=True):
@@ -204,14 +213,18 @@ def _local_slope(band: Array, reference: Array) -> Values:
     share = filter_both_axes(known.astype(np.float64), box)
 
     def mean(values: Values) -> Values:
-        return _divide(filter_both_axes(values, box), share)
+        return np.divide(filter_both_axes(values, box), share, out=np.zeros(values.shape), where=share > 0)
 
     y, x = (np.where(known, image, 0).astype(np.float64) for image in (band, reference))
-    return _divide(mean(x * y) - mean(x) * mean(y), mean(x * x) - mean(x) ** 2)
+    return _slope(mean(x * y) - mean(x) * mean(y), mean(x * x) - mean(x) ** 2, mean(x * x))
 
 
-def _divide(a: Values, b: Values) -> Values:
-    """a / b, and 0 where b is not above FLATTEST."""
-    a, b = np.broadcast_arrays(a, b)
-    result: Values = np.divide(a, b, out=np.zeros(a.shape), where=b > FLATTEST)
+def _slope(covariance: Values, variance: Values, mean_square: Values) -> Values:
+    """``covariance / variance`` of what is regressed on an image, and 0 where the image is flat (FLATTEST).
+
+    ``variance`` and ``mean_square`` are those of the image; all three broadcast.
+    """
+    covariance, variance, mean_square = np.broadcast_arrays(covariance, variance, mean_square)
+    varied = variance > FLATTEST**2 * mean_square
+    result: Values = np.divide(covariance, variance, out=np.zeros(covariance.shape), where=varied)
     return result
