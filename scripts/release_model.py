@@ -71,7 +71,9 @@ def main(run: Path, imagery: Path, output: Path) -> None:
     network.load_state_dict(state["average"])
     training, calibration, validation = load_folder(imagery)
     checkpoint = TorchNetwork(lambda: deepcopy(network))
-    ratios = error_ratios(NetworkPredictor("in training", "", checkpoint, None), simulated(calibration + validation))
+    untidy = bool((state["training_config"].get("data", {}).get("simulated") or {}).get("untidy", False))
+    observed = simulated(calibration + validation, untidy=untidy)
+    ratios = error_ratios(NetworkPredictor("in training", "", checkpoint, None), observed)
     network.calibration.mul_(torch.tensor(factors(ratios)))
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False

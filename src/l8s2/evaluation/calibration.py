@@ -20,14 +20,14 @@ Ratios = dict[str, list[NDArray[np.float32]]]
 """Place to |error| / sigma of each of the six bands, as many of every place."""
 
 
-def simulated(images: Sequence[Any]) -> Iterator[Observed]:
-    """Each image three times under random conditions: noise, haze, optics, jitter.
+def simulated(images: Sequence[Any], *, untidy: bool = False) -> Iterator[Observed]:
+    """Each image three times under random conditions: noise, haze, optics, jitter, and ``untidy`` as ``Conditions.random``.
 
     ``images``: with ``place``, ``stack`` (6, H, W) and ``known_bands``, as training.imagery.Image.
     """
     for i, image in enumerate(images):
         for draw in range(_DRAWS):
-            conditions = Conditions.random(np.random.default_rng((i, draw)))
+            conditions = Conditions.random(np.random.default_rng((i, draw)), untidy=untidy)
             truth, ms, pan, usable = simulate_place(image.stack, conditions, seed=draw)
             known = np.array(image.known_bands)[:, None, None]
             yield Observed(image.place, ms, pan, truth, usable & known)

@@ -56,8 +56,13 @@ class PlaceScore:
         return 20 * np.log10(self.bicubic_rmse / self.rmse)
 
 
-def validation_conditions(*, disturbed: bool, seed: int) -> Conditions:
-    """Nominal sensor with noise and a hazy pan; ``disturbed`` adds the radiometric errors no network can undo."""
+def validation_conditions(*, disturbed: bool, seed: int, untidy: bool = False) -> Conditions:
+    """Nominal sensor with noise and a hazy pan; ``disturbed`` adds the radiometric errors no network can undo.
+
+    ``untidy``: drawn instead, as two real sensors differ.
+    """
+    if untidy:
+        return Conditions.random(np.random.default_rng(seed), disturbed=disturbed, untidy=True)
     nominal = Conditions(noise=1.0, pan_gain=0.8, pan_offset=0.04)
     if not disturbed:
         return nominal

@@ -118,11 +118,17 @@ def train(
 
     def judge(**mark: bool) -> None:
         nonlocal validation
-        scores = validate(learner.average, prepared, device=learner.device, share=slice(rank, None, world))
-        validation = summary(gather_object(scores))
+        share = slice(rank, None, world)
+        validation = summary(gather_object(validate(learner.average, prepared, device=learner.device, share=share)))
+        if prepared.untidy:
+            found = summary(
+                gather_object(validate(learner.average, prepared, device=learner.device, share=share, untidy=True))
+            )
+            validation |= {f"untidy_{key}": value for key, value in found.items() if key != "held_out"}
         log(validation | mark)
         tell(f"step {done}: " + ", ".join(f"{key} {value}" for key, value in validation.items()))
-        score = validation["gain_db"] if config.schedule.mode == "max" else -validation["rmse"]
+        kind = "untidy_" if prepared.untidy else ""
+        score = validation[f"{kind}gain_db"] if config.schedule.mode == "max" else -validation[f"{kind}rmse"]
         if plateau.improved(score, config.schedule):
             save(files.best, {"average": learner.average.state_dict()})
         if main:

@@ -117,6 +117,8 @@ class Prepared:
     """... or published patches ..."""
     pairs: Pairs | None = None
     """... or real pairs."""
+    untidy: bool = False
+    """What is trained on is simulated with sensors that differ as real ones do."""
 
 
 def prepare(data: Data, seed: int, *, pan: bool = True, report: Callable[[str], None] = lambda line: None) -> Prepared:
@@ -126,7 +128,9 @@ def prepare(data: Data, seed: int, *, pan: bool = True, report: Callable[[str], 
     """
     if data.simulated is not None:
         training, held_out = split(data.simulated)
-        return Prepared(SimulatedCrops(training, data.simulated, data.batch, seed), held_out, None)
+        return Prepared(
+            SimulatedCrops(training, data.simulated, data.batch, seed), held_out, None, untidy=data.simulated.untidy
+        )
     if data.pairs is not None:
         real, of_validation = open_sides(data.pairs, pan=pan, report=report)
         return Prepared(PairCrops(real, data.pairs, data.batch, seed, pan=pan), [], None, of_validation)

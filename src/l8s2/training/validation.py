@@ -58,16 +58,28 @@ def band_means(scores: Sequence[PlaceScore], of: Callable[[PlaceScore], Any]) ->
 
 
 def validate(
-    network: nn.Module, prepared: Prepared, *, device: torch.device | str = "cpu", share: slice = slice(None)
+    network: nn.Module,
+    prepared: Prepared,
+    *,
+    device: torch.device | str = "cpu",
+    share: slice = slice(None),
+    untidy: bool = False,
 ) -> list[PlaceScore]:
     """Scores of the held-out images, pairs or patches ``share``, images simulated with the nominal sensor and noise.
 
+    ``untidy``: simulated with sensors that differ as real ones do, every image with others.
     The gain of images and pairs is over Keys bicubic of the Landsat bands, that of patches over their interpolated input.
     """
     trained = Trained(network, device)
-    conditions = validation_conditions(disturbed=False, seed=0)
     found = [
-        score_image(trained, image.place, image.stack, image.known_bands, conditions, n)
+        score_image(
+            trained,
+            image.place,
+            image.stack,
+            image.known_bands,
+            validation_conditions(disturbed=False, seed=n, untidy=untidy),
+            n,
+        )
         for n, image in list(enumerate(prepared.images))[share]
     ]
     if prepared.patches is not None:
