@@ -20,8 +20,8 @@ NETWORK = {
 ONLINE = {"acquire/access.py", "acquire/download.py", "acquire/windows.py", "catalogs/search.py", "models/hub.py"}
 LAYERS = (
     {"errors", "_version", "progress", "arrays", "sensors", "masks", "optics", "networks"},
-    {"grid", "radiometry", "registration", "raster", "files", "serialization", "metrics", "hf"},
-    {"landsat", "product", "models", "catalogs", "patches", "simulate", "target"},
+    {"grid", "radiometry", "registration", "raster", "files", "serialization", "hf"},
+    {"landsat", "product", "models", "catalogs", "patches", "simulate", "metrics", "target"},
     {"predictors", "acquire", "datasets"},
     {"pipeline", "evaluation", "pairs", "doctor"},
     {"training", "demo"},
