@@ -19,9 +19,10 @@ NETWORK = {
 }  # fmt: skip
 ONLINE = {"acquire/access.py", "acquire/download.py", "acquire/windows.py", "catalogs/search.py", "models/hub.py"}
 LAYERS = (
-    {"errors", "_version", "progress", "arrays", "sensors", "masks", "optics", "networks"},
-    {"grid", "radiometry", "registration", "raster", "files", "serialization", "hf"},
-    {"landsat", "product", "models", "catalogs", "patches", "simulate", "metrics", "target"},
+    {"errors", "_version", "progress", "arrays", "sensors", "masks", "networks"},
+    {"optics", "grid", "radiometry", "raster", "files", "serialization", "hf"},
+    {"registration", "metrics"},
+    {"landsat", "product", "models", "catalogs", "patches", "simulate", "target"},
     {"predictors", "acquire", "datasets"},
     {"pipeline", "evaluation", "pairs", "doctor"},
     {"training", "demo"},
