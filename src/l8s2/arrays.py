@@ -1,7 +1,7 @@
-"""Array types, windows, and the guess that replaces missing pixels. Pure.
+"""Array types, windows, and the filling of missing pixels. Pure.
 
 Tiling leaves no trace because a network reads every tile with a margin as wide as its receptive field, and because
-missing pixels are guessed by a rule of finite reach: what a pixel becomes never depends on where a tile ends.
+missing pixels are filled by a rule of finite reach: what a pixel becomes never depends on where a tile ends.
 """
 
 from __future__ import annotations

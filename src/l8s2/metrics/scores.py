@@ -115,7 +115,7 @@ def correlation(prediction: Array, truth: Array, mask: Mask) -> Score:
 
 
 def sam(prediction: Array, truth: Array, mask: Mask) -> Score:
-    """Spectral angle (Kruse et al. 1993) in degrees, mean over pixels; 0 is ideal, blind to brightness.
+    """Spectral angle (Kruse et al. 1993) in degrees, mean over pixels; 0 is ideal; brightness has no effect.
 
     Args:
         prediction: (bands, h, w), as ``truth``.

@@ -141,12 +141,12 @@ def _misfit(prediction: Array, sigma: Array, truth: Array, mask: Mask) -> tuple[
 
 def _by_sigma(sigma: Values, errors: Values) -> tuple[Values, Values]:
     """Return both in the order of rising sigma; errors of equal sigma are replaced by their mean."""
-    _, place, count = np.unique(sigma, return_inverse=True, return_counts=True)
+    _, group, count = np.unique(sigma, return_inverse=True, return_counts=True)
     order = np.argsort(sigma)
-    return sigma[order], (np.bincount(place, errors) / count)[place[order]]
+    return sigma[order], (np.bincount(group, errors) / count)[group[order]]
 
 
 def _ranks(values: Values) -> Values:
     """Return the rank of every value from 1; equal values have their mean rank."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(count) - (count - 1) / 2)[place]
+    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[group]
