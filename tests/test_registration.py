@@ -173,7 +173,8 @@ FURROWS = np.broadcast_to(noise(2)[:, :1], (80, 80)).astype(np.float32)
         (FURROWS, FURROWS + 0.001 * noise(3), "error|single|repeats"),
         (*pair(9, 2), "6 pixels away|look alike"),
     ],
-    ids=["flat", "unknown", "one pixel", "a strip", "too small", "no overlap", "unrelated", "water", "unrelated and smooth",
+    ids=["flat", "unknown", "one pixel", "a strip", "too small", "no overlap", "unrelated", "water",
+         "unrelated and smooth",
          "orchard", "furrows", "beyond the search"],
 )  # fmt: skip
 def test_what_cannot_be_known_is_not_claimed(
@@ -226,7 +227,7 @@ def landsat(path: Path) -> tuple[Image, GeoBox]:
 
 @pytest.mark.parametrize("clouds", [0.0, 0.15])
 def test_shifts_planted_in_real_imagery_are_found(data: Path, clouds: float) -> None:
-    """0.1 to 3 pixels, two sharpnesses, noise, gains, offsets, clouds: found to 0.5 m where it is clear, at the worst to 1 m."""
+    """0.1 to 3 pixels, two sharpnesses, noise, gains, offsets, clouds: found to 0.5 m, at worst to 1 m."""
     errors, deviations = [], []
     for seed, name in enumerate(REAL):
         rng = np.random.default_rng(seed)
@@ -265,7 +266,7 @@ def test_it_beats_upsampled_cross_correlation_on_real_imagery(data: Path) -> Non
 
 
 def test_real_dates_of_one_place_close(data: Path) -> None:
-    """A shift planted between two real Landsat dates adds to the one that they have: clouds, harvests and a dam break included."""
+    """A shift planted between two real Landsat dates adds to their own, clouds, harvests and a dam break included."""
     dates = [
         ("218074_20190114", "218074_20190130"),
         ("143054_20230213", "143054_20230418"),

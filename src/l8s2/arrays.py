@@ -1,7 +1,7 @@
-"""Windows, and the guess that stands in for missing pixels. Pure.
+"""Array types, windows, and the filling of missing pixels. Pure.
 
 Tiling leaves no trace because a network reads every tile with a margin as wide as its receptive field, and because
-missing pixels are guessed by a rule of finite reach: what a pixel becomes never depends on where a tile ends.
+missing pixels are filled by a rule of finite reach: what a pixel becomes never depends on where a tile ends.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ Mask = NDArray[np.bool_]
 """True = usable, unless its name says otherwise."""
 
 FILL_REACH = 8
-"""How far (pixels) known values are extended into missing ones; beyond, a constant stands in."""
+"""Pixels by which known values are extended into missing ones; beyond them FILL_VALUE is used."""
 FILL_VALUE = 0.1
-"""That constant, reflectance."""
+"""Reflectance of missing pixels far from any known one."""
 
 
 def windows(shape: tuple[int, int], tile: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of the tiles of an image, row by row; those at the far edges may be smaller."""
+    """Yield rows and columns of the tiles of an image, row by row; those at the far edges may be smaller.
+
+    Raises:
+        ValueError: for a tile of less than 1 pixel.
+    """
     if tile < 1:
         raise ValueError(f"tile={tile}; it must be at least 1 pixel")
     for row in range(0, shape[0], tile):
@@ -37,14 +41,14 @@ def windows(shape: tuple[int, int], tile: int) -> Iterator[tuple[slice, slice]]:
 
 
 def grow(window: slice, margin: int) -> slice:
-    """The window with ``margin`` more pixels on each side; it may reach beyond the image."""
+    """Return the window with ``margin`` more pixels on each side; it may reach beyond the image."""
     return slice(window.start - margin, window.stop + margin)
 
 
 def fill_missing(values: Float) -> Float:
     """Replace NaN by the mean of known neighbours, ring by ring for FILL_REACH rings, then by FILL_VALUE.
 
-    ``values``: (bands, h, w). Each band is filled on its own. Without NaN the array itself comes back.
+    ``values``: (bands, h, w). Each band is filled on its own. An array without NaN is returned itself, not a copy.
     """
     if not np.isnan(values).any():
         return values
@@ -69,7 +73,7 @@ def _fill_band(band: Float) -> Float:
 
 
 def _sum_of_neighbours(x: Float) -> Float:
-    """Sum over 3x3, zeros beyond the edge."""
+    """Return the sum over 3 x 3 pixels, with zeros beyond the edge."""
     padded = np.pad(x, ((1, 1), (0, 0)))
     x = padded[:-2] + padded[1:-1] + padded[2:]
     padded = np.pad(x, ((0, 0), (1, 1)))
@@ -77,7 +81,7 @@ def _sum_of_neighbours(x: Float) -> Float:
 
 
 def dilate(mask: Mask, radius: int) -> Mask:
-    """True wherever a True pixel of ``mask`` (h, w) lies within a square of ``radius`` pixels."""
+    """Return True wherever a True pixel of ``mask`` (h, w) lies within ``radius`` rows and columns."""
     for axis in (0, 1):
         grown = mask.copy()
         for step in range(1, radius + 1):

@@ -25,7 +25,7 @@ from l8s2.sensors import MS_GSD, OUTPUT_GSD, PAN_GSD
 
 FALSE_NORTHING = 10_000_000.0
 TOLERANCE = 0.01
-"""Misfit to the lattice, in pixels, that counts as none."""
+"""Largest misfit to the lattice, in pixels, that counts as none."""
 BLOCK = MS_GSD // OUTPUT_GSD
 """10 m pixels to a side of an MS pixel's block."""
 _FIRST_CENTRE = {MS_GSD: 0.0, PAN_GSD: 0.0, OUTPUT_GSD: -OUTPUT_GSD / 2}
@@ -35,17 +35,17 @@ _POINTS_A_SIDE = 8
 
 
 def epsg(crs: CRS | None) -> int:
-    """EPSG code, or 0 where there is none."""
+    """Return the EPSG code, or 0 where there is none."""
     return (crs.epsg or 0) if crs is not None else 0
 
 
 def is_utm(crs: CRS | None) -> bool:
-    """Whether ``crs`` is WGS 84 / UTM, north or south."""
+    """Return whether ``crs`` is WGS 84 / UTM, north or south."""
     return 32601 <= epsg(crs) <= 32660 or 32701 <= epsg(crs) <= 32760
 
 
 def landsat_convention(geobox: GeoBox) -> GeoBox:
-    """The same pixels named as Landsat does: EPSG:326xx with negative northings in the south."""
+    """Return the same pixels as Landsat names them: EPSG:326xx, with negative northings in the south."""
     if 32701 <= epsg(geobox.crs) <= 32760:
         return GeoBox(
             geobox.shape, Affine.translation(0, -FALSE_NORTHING) * geobox.affine, f"EPSG:{epsg(geobox.crs) - 100}"
@@ -54,7 +54,7 @@ def landsat_convention(geobox: GeoBox) -> GeoBox:
 
 
 def sentinel2_convention(geobox: GeoBox) -> GeoBox:
-    """The same pixels named as Sentinel-2 does: EPSG:327xx with positive northings south of the equator."""
+    """Return the same pixels as Sentinel-2 names them: EPSG:327xx, with positive northings, south of the equator."""
     middle = geobox.affine * (0, geobox.shape[0] / 2)
     if 32601 <= epsg(geobox.crs) <= 32660 and middle[1] < 0:
         return GeoBox(
@@ -64,9 +64,9 @@ def sentinel2_convention(geobox: GeoBox) -> GeoBox:
 
 
 def lattice_misfit(geobox: GeoBox, gsd: int = MS_GSD) -> float:
-    """Distance of the pixel centres from the native lattice, in pixels; infinite for another pixel size or rotation.
+    """Return the distance of the pixel centres from the native lattice, in pixels.
 
-    ``gsd``: 30 for MS, 15 for pan.
+    Infinite for another pixel size or a rotated grid. ``gsd``: 30 for MS, 15 for pan.
     """
     a = landsat_convention(geobox).affine
     if (a.a, a.b, a.d, a.e) != (gsd, 0, 0, -gsd):
@@ -77,9 +77,15 @@ def lattice_misfit(geobox: GeoBox, gsd: int = MS_GSD) -> float:
 
 
 def snap(geobox: GeoBox, gsd: int = MS_GSD) -> GeoBox:
-    """The native lattice that covers ``geobox``, in its own CRS if that is UTM or polar stereographic, else in UTM."""
+    """Return the native lattice that covers ``geobox``, in its own CRS if UTM or polar stereographic, else in UTM.
+
+    Raises:
+        InputError: for a grid without a coordinate reference system.
+    """
     if geobox.crs is None:
-        raise InputError("no coordinate reference system; l8s2 needs one to find the Landsat lattice")
+        raise InputError(
+            "the grid has no coordinate reference system, which the Landsat lattice needs; assign one to the raster"
+        )
     if not (is_utm(geobox.crs) or epsg(geobox.crs) in (3031, 3413, 3995)):
         geobox = geobox.to_crs(_utm_of(geobox), resolution=gsd, tight=True)
     box = landsat_convention(geobox)
@@ -99,7 +105,10 @@ def _utm_of(geobox: GeoBox) -> str:
 
 
 def output_geobox(ms: GeoBox) -> GeoBox:
-    """The 10 m block grid of an MS grid, in Sentinel-2's convention; pixel (3r + i, 3c + j) belongs to MS (r, c)."""
+    """Return the 10 m block grid of an MS grid, in Sentinel-2's convention.
+
+    Pixel (3r + i, 3c + j) belongs to MS pixel (r, c).
+    """
     a = ms.affine
     shift = (MS_GSD - OUTPUT_GSD) / 4  # block edge - MS edge: 5 m
     transform = Affine(OUTPUT_GSD, 0, a.c + shift, 0, -OUTPUT_GSD, a.f - shift)
@@ -107,7 +116,11 @@ def output_geobox(ms: GeoBox) -> GeoBox:
 
 
 def pan_offset(ms: GeoBox, pan: GeoBox) -> tuple[int, int]:
-    """(row, column) of the pan sample that shares its centre with MS pixel (0, 0); both on their native lattices."""
+    """Return (row, column) of the pan pixel centred on MS pixel (0, 0), both grids being on their native lattices.
+
+    Raises:
+        InputError: for grids of two coordinate reference systems.
+    """
     ms, pan = landsat_convention(ms), landsat_convention(pan)
     if ms.crs != pan.crs:
         raise InputError(f"pan is in {pan.crs}, MS in {ms.crs}; both must be in one UTM zone")
@@ -117,7 +130,7 @@ def pan_offset(ms: GeoBox, pan: GeoBox) -> tuple[int, int]:
 
 
 def pan_geobox(ms: GeoBox) -> GeoBox:
-    """The pan grid of an MS grid: twice the samples, (0, 0) centred on MS (0, 0)."""
+    """Return the pan grid of an MS grid: twice the pixels a side, pan (0, 0) centred on MS (0, 0)."""
     a = ms.affine
     x, y = a * (0.5, 0.5)
     transform = Affine(PAN_GSD, 0, x - PAN_GSD / 2, 0, -PAN_GSD, y + PAN_GSD / 2)
@@ -150,9 +163,10 @@ def _centres(n: int, of: int, on: int) -> Values:
 
 
 def ring(box: GeoBox, to_a_side: int) -> tuple[Values, Values]:
-    """(4 n + 1,) longitudes and latitudes around a grid, closed; longitudes continuous, so beyond 180 where need be.
+    """Return (4 n + 1,) longitudes and latitudes around a grid, n to a side, closed; degrees, WGS 84.
 
-    Without a coordinate reference system its own coordinates.
+    Longitudes are continuous: they go beyond 180 for a grid that crosses the antimeridian. A grid without a coordinate
+    reference system gives its own coordinates.
     """
     height, width = box.shape
     along = np.linspace(0, 1, to_a_side, endpoint=False)
@@ -167,9 +181,12 @@ def ring(box: GeoBox, to_a_side: int) -> tuple[Values, Values]:
 
 
 def mgrs_tile(name: str) -> GeoBox:
-    """The 10 m grid of a Sentinel-2 tile, for example ``43PHQ`` or ``T43PHQ``: 10 980 pixels to a side.
+    """Return the 10 m grid of a Sentinel-2 tile, for example ``43PHQ`` or ``T43PHQ``: 10 980 pixels to a side.
 
-    A tile's upper left corner is that of its 100 km MGRS square, moved outwards to a multiple of 60 m from the equator.
+    The upper left corner is that of the 100 km MGRS square, shifted outwards to a multiple of 60 m from the equator.
+
+    Raises:
+        InputError: for a name that is not that of a 100 km square.
     """
     import mgrs
 
@@ -189,9 +206,9 @@ def mgrs_tile(name: str) -> GeoBox:
 
 
 def footprint(geobox: GeoBox) -> tuple[dict[str, Any], list[float]]:
-    """Outline of a grid in WGS 84 as GeoJSON geometry and bbox (west, south, east, north).
+    """Return the outline of a grid in WGS 84 as GeoJSON geometry, and its bbox (west, south, east, north).
 
-    Cut in two where it crosses the antimeridian; then west > east in the bbox, as GeoJSON has it.
+    An outline that crosses the antimeridian is cut in two, and then west > east in the bbox (RFC 7946).
     """
     from odc.geo.geom import box, polygon
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from l8s2.arrays import Mask
+
 Bits = NDArray[np.uint16]
 
 
@@ -33,14 +35,14 @@ QA_BITS: tuple[QaBit, ...] = tuple(
             ("water", "water (QA_PIXEL)"),
             ("saturated", "sensor saturated in at least one of the bands used (QA_RADSAT)"),
             ("out_of_range", "input reflectance below 0 or above 1 in at least one band"),
-            ("no_pan", "made without pan by at least one network, or nodata for want of pan"),
+            ("no_pan", "predicted without pan by at least one network, or nodata because pan is missing"),
             ("no_qa", "the product had no QA_PIXEL: clouds are not flagged"),
-            ("near_fill", "close to fill: part of the network's context was guessed"),
-            ("do_not_trust", "standard error too large to be of use, or ground unlike any the model was trained on"),
+            ("near_fill", "close to fill: part of the network's context was estimated"),
+            ("do_not_trust", "standard error too large, or ground unlike any the model was trained on"),
         )
     )
 )
-"""The output bitmask: 1 means the description holds."""
+"""Bits of the output bitmask; 1 means that the description holds."""
 
 _FLAGS = {bit.name: 1 << bit.bit for bit in QA_BITS}
 _QA_PIXEL = (
@@ -56,26 +58,33 @@ _SCL = {0: "fill", 1: "saturated", 3: "cloud_shadow", 6: "water", 8: "cloud", 9:
 
 
 def flag(name: str) -> int:
-    """The value of a bit by its name; KeyError for names that are not in QA_BITS."""
+    """Return the value of a bit by its name.
+
+    Raises:
+        KeyError: for a name that is not in QA_BITS.
+    """
     return _FLAGS[name]
 
 
 def from_qa_pixel(qa_pixel: NDArray[np.unsignedinteger]) -> Bits:
-    """Our bits from Landsat Collection-2 QA_PIXEL, (h, w)."""
+    """Return the bits that correspond to Landsat Collection-2 QA_PIXEL, (h, w)."""
     bits = np.zeros(qa_pixel.shape, np.uint16)
-    for theirs, name in _QA_PIXEL:
-        bits |= np.where(qa_pixel >> theirs & 1, flag(name), 0).astype(np.uint16)
+    for bit, name in _QA_PIXEL:
+        bits |= np.where(qa_pixel >> bit & 1, flag(name), 0).astype(np.uint16)
     return bits
 
 
 def saturated_bits(qa_radsat: NDArray[np.unsignedinteger], bands: Sequence[int]) -> Bits:
-    """The bit ``saturated`` where QA_RADSAT (h, w) says so for any of the Landsat band numbers (bit n - 1 is band n)."""
-    wanted = sum(1 << (band - 1) for band in set(bands))
-    return np.where(qa_radsat & wanted, flag("saturated"), 0).astype(np.uint16)
+    """Return the bit ``saturated`` where QA_RADSAT (h, w) has it for any of the Landsat band numbers ``bands``.
+
+    Bit n - 1 of QA_RADSAT stands for band n.
+    """
+    selected = sum(1 << (band - 1) for band in set(bands))
+    return np.where(qa_radsat & selected, flag("saturated"), 0).astype(np.uint16)
 
 
 def scl_to_bits(scl: NDArray[np.unsignedinteger]) -> Bits:
-    """Our bits from Sentinel-2's scene classification, (h, w)."""
+    """Return the bits that correspond to Sentinel-2's scene classification (SCL), (h, w)."""
     table = np.zeros(256, np.uint16)
     for value, name in _SCL.items():
         table[value] = flag(name)
@@ -83,8 +92,8 @@ def scl_to_bits(scl: NDArray[np.unsignedinteger]) -> Bits:
     return bits
 
 
-def usable(bits: Bits) -> NDArray[np.bool_]:
-    """True where there is ground to see: no fill, cloud, dilated cloud, cirrus or cloud shadow."""
+def usable(bits: Bits) -> Mask:
+    """Return True where the ground is visible: no fill, cloud, dilated cloud, cirrus or cloud shadow."""
     hidden = sum(flag(name) for name in ("fill", "dilated_cloud", "cirrus", "cloud", "cloud_shadow"))
-    seen: NDArray[np.bool_] = (bits & hidden) == 0
+    seen: Mask = (bits & hidden) == 0
     return seen

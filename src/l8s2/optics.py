@@ -95,7 +95,10 @@ def blurred(image: Float, variance: float, shift: tuple[float, float] = (0.0, 0.
 
 
 def _toeplitz(size: int, kernel: NDArray[np.float64], first: int) -> Float:
-    """(size, size) with ``kernel`` in every row, from ``first`` pixels behind the diagonal; beyond the ends the edge repeats."""
+    """Return (size, size) with ``kernel`` in every row, from ``first`` pixels behind the diagonal.
+
+    Beyond the ends the edge pixel repeats.
+    """
     before = max(-first, 0)
     after = max(first + len(kernel) - 1, 0)
     length = size + before + after

@@ -1,4 +1,4 @@
-"""Opening one raster, and saying in one line what is wrong with it."""
+"""One single-band raster: opening it, reading windows, and saying in one line what is wrong with it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from l8s2.arrays import Mask
 from l8s2.errors import InputError
 
-logging.getLogger("rasterio").addHandler(logging.NullHandler())  # we report what matters, in one line
+logging.getLogger("rasterio").addHandler(logging.NullHandler())
 
 _LARGEST = 1 << 17
-"""Pixels to a side; pan has 17 000."""
+"""Most pixels to a side; pan has 17 000."""
 _INSIDE = re.compile(r"/vsisubfile/(?P<offset>\d+)_(?P<size>\d+),(?P<file>.*)", re.DOTALL)
 
 
 def inside(file: str, offset: int, size: int) -> str:
-    """The path by which GDAL opens ``size`` bytes of a file, such as a member of an archive."""
+    """Return the path by which GDAL opens ``size`` bytes of a file, such as a member of an archive."""
     return f"/vsisubfile/{offset}_{size},{file}"
 
 
 def first_bytes(path: str, most: int) -> bytes:
-    """The first bytes of a file or of a path made by ``inside``, no more than ``most``. Raises OSError."""
+    """Return the first bytes, at most ``most``, of a file or of a path made by ``inside``.
+
+    Raises:
+        OSError: for a file that cannot be read.
+    """
     offset, size = 0, most
     if match := _INSIDE.fullmatch(path):
         path, offset, size = match["file"], int(match["offset"]), min(most, int(match["size"]))
@@ -54,8 +59,14 @@ class Raster:
     nodata: float | None
     dataset: Any
 
-    def read(self, rows: slice, columns: slice) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Values and (h, w) bool, True = known. The window may reach beyond the raster; there nothing is known."""
+    def read(self, rows: slice, columns: slice) -> tuple[NDArray[Any], Mask]:
+        """Return values (h, w) and where they are known (h, w), True = known.
+
+        The window may reach beyond the raster, where no value is known.
+
+        Raises:
+            InputError: for blocks that cannot be read.
+        """
         from rasterio.windows import Window
 
         shape = (rows.stop - rows.start, columns.stop - columns.start)
@@ -69,8 +80,8 @@ class Raster:
         values[inside], known[inside] = part, self._known(part)
         return values, known
 
-    def look(self, most: int = 512) -> NDArray[Any]:
-        """Known values of the whole raster, thinned to ``most`` rows and columns; 1-D."""
+    def sample(self, most: int = 512) -> NDArray[Any]:
+        """Return the known values of the whole raster, thinned to at most ``most`` rows and columns; 1-D."""
         values = self._read(out_shape=tuple(min(most, n) for n in self.geobox.shape))
         return values[self._known(values)]
 
@@ -83,14 +94,14 @@ class Raster:
             raise InputError(self._damage() or f"{self.name}: cannot be read; download it again") from None
         return values
 
-    def _known(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        known: NDArray[np.bool_] = np.isfinite(values)
+    def _known(self, values: NDArray[Any]) -> Mask:
+        known: Mask = np.isfinite(values)
         if self.nodata is not None and np.isfinite(self.nodata):
             known &= values != self.nodata
         return known
 
     def warped(self, geobox: GeoBox, *, smooth: bool) -> Raster:
-        """The raster seen on another grid, warped on reading: cubic if ``smooth``, else nearest."""
+        """Return the raster on another grid, warped on reading: cubic if ``smooth``, else nearest."""
         from rasterio.enums import Resampling
         from rasterio.vrt import WarpedVRT
 
@@ -107,13 +118,17 @@ class Raster:
         return Raster(self.name, self.path, geobox, self.dtype, 0 if self.nodata is None else self.nodata, dataset)
 
     def check_complete(self, *, decode: bool = False) -> None:
-        """Refuse a file that ends before its last block, and with ``decode`` one with a block that cannot be read. Raises InputError."""
+        """Check that the file is complete.
+
+        Raises:
+            InputError: for a file that ends before its last block; with ``decode`` also for an unreadable block.
+        """
         message = self._damage(decode=decode)
         if message:
             raise InputError(message)
 
     def _damage(self, decode: bool = True) -> str | None:
-        """What is wrong with the blocks, in one line."""
+        """Return in one line what is wrong with the blocks, None if nothing is."""
         from rasterio.errors import RasterioError
 
         size = _size(self.path)
@@ -140,7 +155,8 @@ class Raster:
 def open_raster(path: str, name: str, driver: str = "GTiff") -> Raster:
     """Open ``path``; ``name`` is what messages call it, ``driver`` GDAL's name of its format.
 
-    Raises InputError for anything that is not a georeferenced raster.
+    Raises:
+        InputError: for anything but a georeferenced raster of one band of real numbers.
     """
     import rasterio
     from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
@@ -148,7 +164,7 @@ def open_raster(path: str, name: str, driver: str = "GTiff") -> Raster:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(path, driver=driver)  # nothing that could lead to other files, such as a VRT
+            dataset = rasterio.open(path, driver=driver)  # a VRT, for example, could refer to other files
         crs, transform = dataset.crs, dataset.transform
     except UnicodeError:
         raise InputError(f"{name}: lies in a folder whose name is not valid UTF-8; rename the folder") from None
@@ -161,14 +177,15 @@ def open_raster(path: str, name: str, driver: str = "GTiff") -> Raster:
     dtype = np.dtype(dataset.dtypes[0])
     if dataset.count != 1 or dtype.kind not in "uif":
         raise InputError(
-            f"{name}: holds {dataset.count} x {dtype}; a Landsat file holds one band of real numbers, use the file as USGS delivers it"
+            f"{name}: holds {dataset.count} x {dtype}; a Landsat file holds one band of real numbers,"
+            " use the file as USGS delivers it"
         )
     geobox = GeoBox((dataset.height, dataset.width), _tidied(transform), str(crs))
     return Raster(name, path, geobox, dtype, dataset.nodata, dataset)
 
 
 def _tidied(transform: Affine) -> Affine:
-    """Pixels of whole metres without the rounding errors that other software leaves: size to 1 um, origin to 1 mm."""
+    """Round pixels within 1 um of whole metres to that size, and their origin to 1 mm; other software leaves errors."""
     a, b, c, d, e, f = transform[:6]
     if max(abs(a - round(a)), abs(e - round(e)), abs(b), abs(d)) > 1e-6 or not (round(a) and round(e)):
         return transform

@@ -1,8 +1,9 @@
-"""Measured shift between two images of one grid, to a few hundredths of a pixel, or the reason why there is none. Pure numpy.
+"""Shift between two images of one grid, to a few hundredths of a pixel, or the reason why there is none. Pure numpy.
 
-Whole pixels by masked normalised cross-correlation (Padfield 2012, IEEE Trans. Image Process. 21, 2706-2718), fractions by
-robust Gauss-Newton (Lucas & Kanade 1981). What is compared are Gaussian means, taken where the shift says: the Gaussian is
-the interpolator. A short kernel smooths more between pixels than on them, which pulls a shift towards whole pixels.
+Whole pixels are found by masked normalised cross-correlation (Padfield 2012, IEEE Trans. Image Process. 21, 2706-2718),
+fractions by robust Gauss-Newton steps (Lucas & Kanade 1981). Gaussian means of both images are compared; the Gaussian,
+taken at the shifted positions, is the interpolator. A short kernel smooths more between pixels than on them, which
+biases a shift towards whole pixels.
 """
 
 from __future__ import annotations
@@ -16,66 +17,75 @@ from l8s2.arrays import Array, Float, Mask, Values, dilate
 from l8s2.optics import resample, sampling_matrix
 
 SEARCH = 6
-"""Pixels to each side that the search covers: twice the largest shift to be expected."""
+"""Pixels to each side that the search covers: twice the largest shift expected."""
 ENOUGH = 400
-"""Pixels that must be seen in both images."""
+"""Fewest pixels that must be known in both images."""
 LEAST_CORRELATION = 0.3
-"""Of the fine structure. Windows of different places reached 0.26, of one place three months apart 0.35 and more."""
+"""Lowest correlation of the fine structure. Windows of different sites reached 0.26, those of one site three months
+apart 0.35 and more."""
 LARGEST_ERROR = 0.2
-"""Pixels of standard error along an axis. Windows of different places had 0.23 and more, of one place 0.12 and less."""
+"""Largest standard error along an axis, pixels. Windows of different sites had 0.23 and more, those of one site 0.12
+and less."""
 RIVAL = 0.8
-"""Height of another peak, as a share of the highest, from which the texture is said to repeat itself."""
+"""Height of a second peak, relative to the highest, above which the texture is taken to repeat itself."""
 
 _SMOOTH, _WIDE = 0.9, 3.0
-"""Gaussian sigmas that bound the structure compared, pixels: finer, the sensors differ; coarser, the light does."""
+"""Gaussian sigmas that bound the structure compared, pixels: finer structure differs between sensors, coarser between
+illumination."""
 _PEAK = 2
 """Pixels around a peak that belong to it."""
 _CAPTURE = 1.5
 """Pixels from the whole-pixel peak within which the fraction must lie."""
 _STEPS, _SETTLED, _RESTLESS = 30, 1e-3, 0.02
-"""Steps at most; pixels that end them; pixels that are still to be gained after the last for which nothing is claimed."""
+"""Most steps; size of a step, pixels, that ends them; size of the last step above which no shift is returned."""
 _TAIL = 2.4
-"""Residuals, in robust standard deviations, from which a pixel loses weight (Cauchy; 95 % efficient on normal noise)."""
+"""Scale, in robust standard deviations, of the Cauchy weights of residuals (95 % efficient on normal noise)."""
 _BLOCK = 8
-"""Pixels to a side of the blocks whose errors count as independent: what ``_WIDE`` leaves reaches no further."""
+"""Pixels to a side of the blocks whose errors count as independent: structure below ``_WIDE`` reaches no further."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shift:
-    """Where the content of the second image lies against the first, in pixels of their grid."""
+    """Position of the content of the second image relative to the first, in pixels of their grid."""
 
     down: float
-    """NaN where no shift could be found, as every number but ``pixels``."""
+    """Pixels; NaN if no shift could be found, as every number but ``pixels``."""
     right: float
     down_error: float
-    """Standard error: what noise and changed ground leave open, whatever their correlation in space."""
+    """Standard error, pixels, from noise and changed ground, spatial correlation included."""
     right_error: float
     correlation: float
     """Pearson correlation of the fine structure after the shift is taken out, -1 .. 1, mean over bands."""
     pixels: int
     """Pixels compared."""
     reason: str = ""
-    """Why no shift could be found; empty where it was."""
+    """Reason why no shift could be found; empty if one was."""
 
 
 def measure_shift(reference: Float, image: Float, usable: Mask | None = None) -> Shift:
-    """Shift that makes ``image(position + shift)`` fit ``reference(position)`` best, each band's gain and offset being free.
+    """Measure the shift for which ``image(position + shift)`` fits ``reference(position)`` best.
+
+    Gain and offset of each band are free.
 
     Args:
-        reference, image: (h, w) or (bands, h, w), NaN is missing; where one band is missing all are. Each image may have
-            holes of its own.
-        usable: (h, w) bool, True = may be compared, for both images alike; None compares all that is known.
+        reference: (h, w) or (bands, h, w), NaN is missing; a pixel missing in one band counts as missing in all.
+        image: likewise, of the same shape; it may have holes of its own.
+        usable: (h, w) bool, True = may be compared, for both images alike; None compares every known pixel.
 
     Returns:
-        The shift, less than SEARCH pixels along both axes; or one that says why none could be found: too little seen in both
-        images, no contrast, no likeness, texture that repeats itself or runs along one line, best fit beyond the search.
+        The shift, less than SEARCH pixels along both axes; or one with the reason why none could be found: too few
+        pixels known in both images, no contrast, no similarity, texture that repeats itself or runs along one line,
+        best fit beyond the search.
+
+    Raises:
+        ValueError: for images of two shapes.
     """
     a, b = (np.reshape(x, (-1, *x.shape[-2:])) for x in (reference, image))
     if a.shape != b.shape:
         raise ValueError(f"images of shapes {reference.shape} and {image.shape}; they must be of one shape")
     allowed = np.ones(a.shape[1:], np.bool_) if usable is None else usable
     seen_a, seen_b = np.isfinite(a).all(0) & allowed, np.isfinite(b).all(0) & allowed
-    known_a, known_b = _inside(seen_a, 1), _inside(seen_b, 2)
+    known_a, known_b = _erode(seen_a, 1), _erode(seen_b, 2)
     if min(known_a.sum(), known_b.sum()) < ENOUGH:
         return _nothing(int((known_a & known_b).sum()), _TOO_FEW)
     smooth_a, smooth_b = _mean(a, seen_a, _SMOOTH), _mean(b, seen_b, _SMOOTH)
@@ -86,7 +96,7 @@ def measure_shift(reference: Float, image: Float, usable: Mask | None = None) ->
     heights = _correlations(fine_a[clear], fine_b[clear], known_a, known_b)
     row, column = np.unravel_index(heights.argmax(), heights.shape)
     peak = int(row) - SEARCH, int(column) - SEARCH
-    common = known_a & _moved(known_b, *peak)
+    common = known_a & _shift_mask(known_b, *peak)
     pixels = int(common.sum())
     if pixels < ENOUGH:
         return _nothing(pixels, _TOO_FEW)
@@ -115,9 +125,10 @@ def _nothing(pixels: int, reason: str) -> Shift:
 
 
 def _correlations(a: Array, b: Array, known_a: Mask, known_b: Mask) -> Values:
-    """Correlation of ``a(x)`` with ``b(x + d)`` over what both know, mean over bands; -1 where that is little.
+    """Return the correlation of ``a(x)`` with ``b(x + d)`` over pixels known in both, mean over bands.
 
-    (2 SEARCH + 1, 2 SEARCH + 1), d from -SEARCH to SEARCH. Outliers, such as a cloud without a mask, are clipped.
+    (2 SEARCH + 1, 2 SEARCH + 1), d from -SEARCH to SEARCH; -1 where few pixels are known. Outliers, such as a cloud
+    without a mask, are clipped.
     """
     size = [n + SEARCH for n in known_a.shape]
     at = np.arange(-SEARCH, SEARCH + 1)
@@ -141,11 +152,12 @@ def _correlations(a: Array, b: Array, known_a: Mask, known_b: Mask) -> Values:
 
 
 def _refine(smooth: Array, image: Array, seen: Mask, common: Mask, peak: tuple[int, int]) -> Shift | None:
-    """The fraction: robust least squares with one shift for all bands, a gain and an offset for each.
+    """Refine a whole-pixel shift by robust least squares: one shift for all bands, a gain and an offset for each.
 
     Args:
         smooth: (bands, h, w) Gaussian means of the reference.
-        image: (bands, h, w), known where ``seen`` (h, w).
+        image: (bands, h, w).
+        seen: (h, w) bool, True = known in ``image``.
         common: (h, w) bool, True = compared.
         peak: whole pixels down and right to start from.
     """
@@ -153,8 +165,8 @@ def _refine(smooth: Array, image: Array, seen: Mask, common: Mask, peak: tuple[i
     weights = np.ones_like(target)
     down, right = map(float, peak)
     for _ in range(_STEPS):
-        moved = (_fine(x, common)[:, common] for x in _mean_and_slopes(image, seen, down, right))
-        columns = np.stack([target, *moved])  # (4, bands, pixels)
+        shifted = (_fine(x, common)[:, common] for x in _mean_and_slopes(image, seen, down, right))
+        columns = np.stack([target, *shifted])  # (4, bands, pixels)
         columns -= (weights * columns).sum(-1, keepdims=True) / weights.sum(-1, keepdims=True)
         gains = (weights * columns * columns[1]).sum(-1) / (weights * columns[1] ** 2).sum(-1)
         residual, _, *slopes = columns - gains[..., None] * columns[1]  # what gain and offset cannot explain
@@ -175,8 +187,8 @@ def _refine(smooth: Array, image: Array, seen: Mask, common: Mask, peak: tuple[i
     if np.abs(step).max() > _RESTLESS:
         return None
     # the covariance of an M-estimate (Huber 1967) whose errors may be correlated within blocks (Liang & Zeger 1986)
-    rows, places = (x // _BLOCK for x in np.nonzero(common))
-    _, block = np.unique(rows * common.shape[1] + places, return_inverse=True)
+    down_block, right_block = (x // _BLOCK for x in np.nonzero(common))
+    _, block = np.unique(down_block * common.shape[1] + right_block, return_inverse=True)
     sums = np.stack([np.bincount(block, s) for s in score.sum(1)])
     inverse = np.linalg.inv(np.einsum("ibn,bn,jbn->ij", pull, (1 - outlying) * weights**2, pull))
     variance = np.diag(inverse @ (sums @ sums.T) @ inverse) * sums.shape[1] / max(sums.shape[1] - 2, 1)
@@ -191,7 +203,7 @@ def _refine(smooth: Array, image: Array, seen: Mask, common: Mask, peak: tuple[i
 
 
 def _mean_and_slopes(image: Array, seen: Mask, down: float, right: float) -> tuple[Array, Array, Array]:
-    """Gaussian mean of what is seen around (row + down, column + right), and its derivatives by ``down`` and ``right``."""
+    """Return the Gaussian mean around (row + down, column + right), and its derivatives by ``down`` and ``right``."""
     rows, columns = (np.arange(n) + s for n, s in zip(seen.shape, (down, right), strict=True))
     (of_rows, by_row), (of_columns, by_column) = (
         (sampling_matrix(len(at), at, _SMOOTH), _slope_matrix(len(at), at)) for at in (rows, columns)
@@ -205,12 +217,12 @@ def _mean_and_slopes(image: Array, seen: Mask, down: float, right: float) -> tup
 
 
 def _slope_matrix(size: int, at: Values) -> Float:
-    """The derivative of ``sampling_matrix`` by position, per pixel."""
+    """Return the derivative of ``sampling_matrix`` by position, per pixel."""
     return 2 * (sampling_matrix(size, at + 0.25, _SMOOTH) - sampling_matrix(size, at - 0.25, _SMOOTH))
 
 
 def _mean(image: Array, seen: Mask, sigma: float) -> Array:
-    """Gaussian mean of what is seen: normalised convolution (Knutsson & Westin 1993)."""
+    """Return the Gaussian mean of known pixels by normalised convolution (Knutsson & Westin 1993)."""
     rows, columns = (np.arange(n) for n in seen.shape)
     total = resample(np.where(seen, image, np.float32(0)), rows, columns, sigma)
     weight = resample(seen.astype(np.float32), rows, columns, sigma)
@@ -218,21 +230,24 @@ def _mean(image: Array, seen: Mask, sigma: float) -> Array:
 
 
 def _fine(image: Array, known: Mask) -> Array:
-    """Minus its surroundings; 0 where not known. With one mask it leaves gain and offset between two images as they are."""
+    """Return the image minus the Gaussian mean of its surroundings; 0 where not known.
+
+    With one mask for both, gain and offset between two images stay as they are.
+    """
     return np.where(known, image - _mean(image, known, _WIDE), np.float32(0))
 
 
 def _spread(values: Array) -> Values:
-    """Robust standard deviation along the last axis, above 0."""
+    """Return the robust standard deviation along the last axis, above 0."""
     return np.asarray(1.4826 * np.median(np.abs(values), axis=-1) + 1e-9, np.float64)
 
 
-def _inside(seen: Mask, margin: int) -> Mask:
-    """What is seen and further than ``margin`` pixels from what is not, the outside included."""
+def _erode(seen: Mask, margin: int) -> Mask:
+    """Erode ``seen`` by ``margin`` pixels; the outside counts as unknown."""
     return ~dilate(~np.pad(seen, margin), margin)[margin:-margin, margin:-margin]
 
 
-def _moved(mask: Mask, down: int, right: int) -> Mask:
-    """``mask(position + shift)``, False from outside; at most SEARCH pixels."""
+def _shift_mask(mask: Mask, down: int, right: int) -> Mask:
+    """Return ``mask(position + shift)``, at most SEARCH pixels; False outside."""
     wide = np.pad(mask, SEARCH)
     return wide[SEARCH + down :, SEARCH + right :][: mask.shape[0], : mask.shape[1]]

@@ -161,7 +161,7 @@ def test_ause_of_perfect_and_of_useless_sigmas() -> None:
     assert ause(t, s, t, mask) == (0, p.size)
     constant = ause(p, np.full_like(s, 0.1), t, mask).value
     assert ause(p, s, t, mask).value < constant < ause(p, 1 - error, t.astype(float), mask).value
-    # half-normal errors: what is left of them below the quantile q has a mean of 1 - exp(-x^2 / 2), by that of all and q
+    # half-normal errors: those below the quantile q have a mean of 1 - exp(-x^2 / 2), by that of all and q
     normal = np.random.default_rng(5).standard_normal((200, 200))
     share = (np.arange(1, 10_000) - 0.5) / 9_999
     best = -np.expm1(-(stats.halfnorm.ppf(share) ** 2) / 2) / share

@@ -285,4 +285,4 @@ def _level1(product: ProductFiles, pan: str | Path | None) -> ProductFiles | Non
 
 def _sample(band: Raster) -> NDArray[Any]:
     """Enough of a band to tell what it holds; integers need no look."""
-    return band.look() if band.dtype.kind == "f" else np.empty(0, band.dtype)
+    return band.sample() if band.dtype.kind == "f" else np.empty(0, band.dtype)

@@ -1,4 +1,4 @@
-"""Fine detail: how much of it there is, how much of it is right, and up to which spatial frequency. Pure functions.
+"""Fine detail: its amount, its correctness, and up to which spatial frequency. Pure functions.
 
 Masks are True = usable; values that are not finite never count.
 """
@@ -16,40 +16,40 @@ from l8s2.optics import resample
 from l8s2.sensors import MS_GSD, OUTPUT_GSD
 
 HIGH_PASS_SIGMA = float(MS_GSD)
-"""Metres; what a Gaussian of this standard deviation takes away counts as fine detail: half the amplitude at a period
-of 160 m, all of it below 60 m."""
+"""Standard deviation, metres, of the Gaussian whose residual is fine detail: half the amplitude at a period of 160 m,
+all of it below 60 m."""
 
 RING = 0.02
 """Least width of a ring of spatial frequencies, cycles per pixel."""
 
 _ROUNDING = 1e-6
-"""What single precision may leave in a high-pass, by the level of the image."""
+"""Rounding error of single precision in a high-pass, relative to the level of the image."""
 
 
 class FourierCurves(NamedTuple):
-    """Two images against each other, by spatial frequency."""
+    """Two images compared at each spatial frequency."""
 
     frequency: Values
     """(rings,) centre of each ring, cycles per pixel, up to 0.5."""
     correlation: Values
     """(rings,) Fourier ring correlation; 1 where all detail is right, NaN where an image has none."""
     amplitude_ratio: Values
-    """(rings,) root of the energy of the prediction by that of the truth; below 1 the prediction is too smooth."""
+    """(rings,) square root of the energy of the prediction divided by that of the truth; below 1 is too smooth."""
     n: NDArray[np.int64]
-    """(rings,) Fourier coefficients behind each value; every other one is the mirror image of one counted before."""
+    """(rings,) number of Fourier coefficients behind each value; each is counted with its complex conjugate."""
     resolution: float
     """Cycles per pixel at which the correlation first falls below 0.5, linear between rings and from 1 at frequency 0;
     0.5 where it never does, NaN where there is no curve."""
     rectangle: tuple[slice, slice]
-    """Rows and columns of the image that were looked at."""
+    """Rows and columns of the image that were compared."""
 
 
 def high_pass(image: Array, mask: Mask, *, gsd: float) -> Values:
-    """What is left of an image when a Gaussian of HIGH_PASS_SIGMA is taken out.
+    """Return the image minus its Gaussian mean of HIGH_PASS_SIGMA.
 
     Args:
         image: (..., h, w).
-        mask: (h, w) or of the image's shape, True = usable; the Gaussian weighs usable pixels only.
+        mask: (h, w) or of the image's shape, True = usable; the mean is over usable pixels only.
         gsd: pixel size, metres.
 
     Returns:
@@ -66,11 +66,11 @@ def high_pass(image: Array, mask: Mask, *, gsd: float) -> Values:
 
 
 def detail_energy_ratio(prediction: Array, truth: Array, mask: Mask, *, gsd: float = OUTPUT_GSD) -> Score:
-    """Mean square of the high-pass of the prediction by that of the truth; 1 is ideal, below 1 is too smooth.
+    """Return the mean square of the prediction's high-pass divided by that of the truth; below 1 is too smooth.
 
     Args:
         prediction: (..., h, w), as ``truth``; all bands together.
-        truth: what to compare with; without any detail in it there is no score.
+        truth: the reference; if it has no detail the score is NaN.
         mask: (h, w) or of the arrays' shape, True = usable.
         gsd: pixel size, metres.
 
@@ -84,10 +84,10 @@ def detail_energy_ratio(prediction: Array, truth: Array, mask: Mask, *, gsd: flo
 
 
 def fourier_curves(prediction: Array, truth: Array, mask: Mask) -> FourierCurves:
-    """Fourier ring correlation (Saxton & Baumeister 1982) and ratio of amplitudes against spatial frequency.
+    """Return Fourier ring correlation (Saxton & Baumeister 1982) and ratio of amplitudes by spatial frequency.
 
-    Looks at the largest rectangle without an unusable pixel, less its mean, under a Hann window. Rings are RING wide, or
-    as wide as one cycle over the shorter side of the rectangle where that is more; ring k is centred on k widths.
+    Compares the largest rectangle without an unusable pixel, minus its mean, under a Hann window. Rings are RING wide,
+    or as wide as one cycle over the shorter side of the rectangle if that is more; ring k is centred on k widths.
 
     Args:
         prediction: (h, w), as ``truth``.
@@ -128,7 +128,10 @@ def fourier_curves(prediction: Array, truth: Array, mask: Mask) -> FourierCurves
 
 
 def largest_rectangle(usable: Mask) -> tuple[slice, slice]:
-    """Rows and columns of a largest rectangle of True in ``usable`` (h, w), the uppermost of several; may be empty."""
+    """Return rows and columns of the largest rectangle of True in ``usable`` (h, w), the uppermost of several.
+
+    It is empty if no pixel is usable.
+    """
     width = usable.shape[1]
     column = np.arange(width)
     height, left, right = np.zeros(width, int), np.zeros(width, int), np.full(width, width)

@@ -1,8 +1,8 @@
-"""The 30 m bands and 15 m pan on each other's grids and on the 10 m block grid, without any shift. Pure numpy.
+"""Resampling between the 30 m bands, 15 m pan and the 10 m block grid, without any shift. Pure numpy.
 
-Seen from the centre of an MS pixel its 10 m pixels lie at OFFSETS and its two pan samples at 0 and 1/2, in MS pixels.
-That repeats every 30 m, so each function here is a small set of weights. Beyond the edges the last pixel repeats, if
-nothing else is said; NaN spreads as far as the weights reach and no further.
+From the centre of an MS pixel its 10 m pixels lie at OFFSETS and its two pan samples at 0 and 1/2, in MS pixels. That
+repeats every 30 m, so each function here applies a small set of weights. Beyond the edges the last pixel repeats unless
+stated otherwise; NaN spreads as far as the weights reach and no further.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ Value = TypeVar("Value", np.float32, np.float64)
 OFFSETS = output_centres_at_30m(BLOCK)
 """(3,) centres of the 10 m pixels of an MS pixel, in MS pixels from its own centre."""
 RADIUS = 2
-"""Pixels to each side that cubic interpolation looks at: MS pixels for the bands, pan pixels for pan."""
+"""Reach of cubic interpolation to each side: MS pixels for the bands, pan pixels for pan."""
 BLUR_RADIUS = 3
-"""Pixels to each side that a blur of pan looks at."""
+"""Reach of a blur of pan to each side, pixels of its input."""
 
 
 def nearest(ms: Array) -> Float:
-    """The nearest MS pixel; halfway between two, where the third 10 m pixel of each lies, their mean.
+    """Take the nearest MS pixel; halfway between two, where the third 10 m pixel of each lies, take their mean.
 
-    Choosing one of the two would move the image by half a 10 m pixel.
+    Either one of the two would shift the image by half a 10 m pixel.
 
     Args:
         ms: (..., h, w) at 30 m.
@@ -41,7 +41,7 @@ def nearest(ms: Array) -> Float:
 
 
 def cubic(ms: Array) -> Float:
-    """Cubic convolution (Keys 1981, a = -0.5) of MS pixels onto the 10 m block grid.
+    """Interpolate MS pixels onto the 10 m block grid by cubic convolution (Keys 1981, a = -0.5).
 
     Args:
         ms: (..., h, w) at 30 m.
@@ -53,7 +53,7 @@ def cubic(ms: Array) -> Float:
 
 
 def pan_at_10m(pan: Array, sigma: float = OLI.pan_psf_sigma) -> Float:
-    """Cubic convolution (Keys 1981, a = -0.5) of pan onto the 10 m block grid, then blurred to the sharpness of a band.
+    """Interpolate pan onto the 10 m block grid (Keys 1981, a = -0.5), then blur it to the sharpness of a band.
 
     Args:
         pan: (2h, 2w) at 15 m.
@@ -69,9 +69,9 @@ def pan_at_10m(pan: Array, sigma: float = OLI.pan_psf_sigma) -> Float:
 
 
 def pan_at_30m(pan: Array, sigma: float) -> Float:
-    """Pan as a Landsat band would see it: blurred to its sharpness and sampled at the MS centres.
+    """Blur pan to the sharpness of a Landsat band and sample it at the MS centres.
 
-    Beyond the edges pan goes on as its own point reflection: a ramp stays a ramp.
+    Beyond the edges pan continues as its own point reflection: a ramp stays a ramp.
 
     Args:
         pan: (2h, 2w) at 15 m.
@@ -86,7 +86,7 @@ def pan_at_30m(pan: Array, sigma: float) -> Float:
 
 
 def filter_both_axes(image: NDArray[Value], weights: Values, *, period: int = 1) -> NDArray[Value]:
-    """The same filter down and across, with a change of grid.
+    """Apply the same filter to rows and columns, with a change of grid.
 
     Args:
         image: (..., period h, period w).
@@ -121,7 +121,7 @@ def keys(x: Array) -> Values:
 
 
 def _gaussian(sigma: float) -> Values:
-    """(1, 2 BLUR_RADIUS + 1) weights that sum to 1; ``sigma`` > 0 in pixels of the input."""
+    """Return (1, 2 BLUR_RADIUS + 1) weights that sum to 1; ``sigma`` > 0 in pixels of the input."""
     weights = np.exp(-0.5 * (np.arange(-BLUR_RADIUS, BLUR_RADIUS + 1) / sigma) ** 2)
     return np.asarray(weights / weights.sum())[None]
 

@@ -1,7 +1,7 @@
 """Scores over usable pixels, each with the number of values behind it. Pure functions.
 
-Arrays are (..., h, w) and of one shape, reflectance unless said otherwise; a mask is (h, w) or of the arrays' shape,
-True = usable. Values that are not finite never count. Where nothing counts a score is NaN with n = 0.
+Arrays are (..., h, w) and of one shape, reflectance unless stated otherwise; a mask is (h, w) or of the arrays' shape,
+True = usable. Non-finite values never count. If no value counts, a score is NaN with n = 0.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from l8s2.arrays import Array, Mask, Values
 from l8s2.sensors import BAND_NAMES, MS_GSD, OUTPUT_GSD
 
 INDICES = {"ndvi": ("nir08", "red"), "ndwi": ("nir08", "swir16"), "nbr": ("nir08", "swir22")}
-"""Normalised differences (a - b) / (a + b): Tucker 1979, Gao 1996 (water in leaves, not open water), Key & Benson 2006."""
+"""Normalised differences (a - b) / (a + b): Tucker 1979, Gao 1996 (leaf water, not open water), Key & Benson 2006."""
 
 
 class Score(NamedTuple):
-    """A metric and how many values it rests on."""
+    """A metric and the number of values behind it."""
 
     value: float
-    """NaN where nothing was usable."""
+    """NaN if no value was usable."""
     n: int
 
 
@@ -31,7 +31,7 @@ NOTHING = Score(float("nan"), 0)
 
 
 class IndexScore(NamedTuple):
-    """How well a normalised difference is met."""
+    """Scores of a normalised difference."""
 
     rmse: Score
     bias: Score
@@ -39,15 +39,19 @@ class IndexScore(NamedTuple):
 
 
 class ShiftedScore(NamedTuple):
-    """A score after the best of a few shifts."""
+    """The best score over a few shifts of the prediction."""
 
     rmse: Score
     shift: tuple[int, int]
-    """Pixels (down, right) by which the prediction had to be moved."""
+    """Pixels (down, right) by which the prediction was shifted."""
 
 
 def usable_where(mask: Mask, *arrays: Array) -> Mask:
-    """Where ``mask`` is True and every array finite; of the arrays' shape. ValueError where shapes do not agree."""
+    """Return where ``mask`` is True and every array finite; of the arrays' shape.
+
+    Raises:
+        ValueError: for shapes that do not agree.
+    """
     if any(a.shape != arrays[0].shape for a in arrays):
         raise ValueError(f"arrays have shapes {[a.shape for a in arrays]}; they must be of one shape")
     if mask.shape not in (arrays[0].shape, arrays[0].shape[-2:]):
@@ -59,18 +63,18 @@ def usable_where(mask: Mask, *arrays: Array) -> Mask:
 
 
 def usable_values(mask: Mask, *arrays: Array) -> tuple[Values, ...]:
-    """The values of each array that count, (n,) float64, in one order."""
+    """Return the values of each array that count, (n,) float64, in one order."""
     usable = usable_where(mask, *arrays)
     return tuple(a[usable].astype(np.float64) for a in arrays)
 
 
 def mean_of(values: Values) -> Score:
-    """Their mean and their number."""
+    """Return the mean of the values and their number."""
     return Score(float(values.mean()), values.size) if values.size else NOTHING
 
 
 def divide(a: Values, b: Values | float, *, otherwise: float) -> Values:
-    """``a / b`` where b is positive, ``otherwise`` elsewhere."""
+    """Return ``a / b`` where b is positive, ``otherwise`` elsewhere."""
     result: Values = np.divide(a, b, out=np.full(a.shape, float(otherwise)), where=np.asarray(b) > 0)
     return result
 
@@ -111,7 +115,7 @@ def correlation(prediction: Array, truth: Array, mask: Mask) -> Score:
 
 
 def sam(prediction: Array, truth: Array, mask: Mask) -> Score:
-    """Spectral angle (Kruse et al. 1993) in degrees, mean over pixels; 0 is ideal, blind to brightness.
+    """Spectral angle (Kruse et al. 1993) in degrees, mean over pixels; 0 is ideal; brightness has no effect.
 
     Args:
         prediction: (bands, h, w), as ``truth``.
@@ -156,10 +160,10 @@ def ergas(prediction: Array, truth: Array, mask: Mask, *, ratio: float = OUTPUT_
 
 
 def normalised_difference(image: Array, index: str) -> Values:
-    """(a - b) / (a + b) of an image.
+    """Return a normalised difference, (a - b) / (a + b), of an image.
 
     Args:
-        image: (6, h, w) reflectance in the order of ``sensors.BANDS``. What is negative is taken as 0.
+        image: (6, h, w) reflectance in the order of ``sensors.BANDS``. Negative values are taken as 0.
         index: ``ndvi``, ``ndwi`` or ``nbr``; see INDICES.
 
     Returns:
@@ -172,7 +176,7 @@ def normalised_difference(image: Array, index: str) -> Values:
 
 
 def index_scores(prediction: Array, truth: Array, mask: Mask) -> dict[str, IndexScore]:
-    """How well NDVI, NDWI (Gao) and NBR are met.
+    """Score NDVI, NDWI (Gao) and NBR.
 
     Args:
         prediction: (6, h, w) reflectance, as ``truth``.
@@ -192,20 +196,20 @@ def index_scores(prediction: Array, truth: Array, mask: Mask) -> dict[str, Index
 
 
 def shifted_rmse(prediction: Array, truth: Array, mask: Mask) -> ShiftedScore:
-    """The lowest RMSE over the nine shifts of the prediction by -1, 0, 1 pixel each way; no shift wins a tie.
+    """Return the lowest RMSE over the nine shifts of the prediction by -1, 0, 1 pixel each way; no shift wins a tie.
 
-    One shift serves all bands. All nine look at the same pixels of the truth: those whose 3 x 3 neighbourhood is
-    usable in both images, so never the outermost row or column.
+    One shift is applied to all bands. All nine are scored on the same pixels of the truth: those whose 3 x 3
+    neighbourhood is usable in both images, hence never the outermost row or column.
     """
     usable = usable_where(mask, prediction, truth)
     shifts = sorted(product((-1, 0, 1), (-1, 0, 1)), key=lambda shift: abs(shift[0]) + abs(shift[1]))
-    inner = np.logical_and.reduce([_moved(usable, shift) for shift in shifts])
-    still = _moved(truth, (0, 0))
-    scores = [ShiftedScore(rmse(_moved(prediction, shift), still, inner), shift) for shift in shifts]
+    common = np.logical_and.reduce([_shift(usable, shift) for shift in shifts])
+    still = _shift(truth, (0, 0))
+    scores = [ShiftedScore(rmse(_shift(prediction, shift), still, common), shift) for shift in shifts]
     return min(scores, key=lambda score: score.rmse.value)
 
 
-def _moved(image: NDArray[Any], shift: tuple[int, int]) -> NDArray[Any]:
-    """``image`` (..., h, w) moved down and right by ``shift``, without its outermost rows and columns."""
+def _shift(image: NDArray[Any], shift: tuple[int, int]) -> NDArray[Any]:
+    """Shift ``image`` (..., h, w) down and right, and cut off its outermost rows and columns."""
     rows, columns = (slice(1 - s, n - 1 - s) for s, n in zip(shift, image.shape[-2:], strict=True))
     return image[..., rows, columns]

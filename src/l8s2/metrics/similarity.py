@@ -1,4 +1,4 @@
-"""Likeness of structure in moving windows: SSIM and the universal image quality index. Pure functions.
+"""Similarity of structure in moving windows: SSIM and the universal image quality index. Pure functions.
 
 Arrays, masks and counts as in ``metrics``. A window counts where every pixel in it is usable and inside the image; each
 band has its own windows, and the score is the mean over all of them.
@@ -21,7 +21,7 @@ def ssim(prediction: Array, truth: Array, mask: Mask, *, data_range: float = 1.0
 
     Args:
         prediction: (..., h, w), as ``truth``.
-        truth: what to compare with.
+        truth: the reference.
         mask: (h, w) or of the arrays' shape, True = usable.
         data_range: L of the constants (0.01 L)^2 and (0.03 L)^2. Reflectance seldom fills 1: scores are near 1 and
             only comparable at the same range.

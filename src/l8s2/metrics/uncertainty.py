@@ -1,8 +1,8 @@
-"""How well sigma tells the size of the error. Pure functions.
+"""Calibration of sigma: how well it predicts the size of the error. Pure functions.
 
 ``prediction``, ``sigma`` and ``truth`` are (..., h, w), reflectance; a mask is (h, w) or of their shape, True = usable.
-Values that are not finite and negative sigmas never count; a sigma of 0 counts as the certainty it claims. Where nothing
-counts a score is NaN with n = 0.
+Non-finite values and negative sigmas never count; a sigma of 0 counts as the certainty it claims. If no value counts, a
+score is NaN with n = 0.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from l8s2.metrics.scores import NOTHING, Score, correlation, divide, mean_of, us
 Z_90 = 1.645
 """Half width, in standard deviations, of the interval that holds 90 % of a normal distribution."""
 LEVELS = (0.5, 0.68, 0.8, 0.9, 0.95)
-"""Shares that central intervals are asked to hold."""
+"""Nominal shares of central intervals."""
 
 
 class CalibrationCurve(NamedTuple):
-    """What central normal intervals should hold and what they hold."""
+    """Nominal and observed coverage of central normal intervals."""
 
     nominal: Values
-    """(levels,) shares asked for."""
+    """(levels,) nominal shares."""
     observed: Values
-    """(levels,) shares found; below nominal where sigma is too small."""
+    """(levels,) observed shares; below nominal if sigma is too small."""
     n: int
-    """Values behind every share."""
+    """Number of values behind every share."""
 
 
 def coverage(prediction: Array, sigma: Array, truth: Array, mask: Mask, *, z: float = Z_90) -> Score:
@@ -51,7 +51,7 @@ def calibration_curve(
 
 
 def ence(prediction: Array, sigma: Array, truth: Array, mask: Mask, *, bins: int = 20) -> Score:
-    """Expected normalised calibration error (Levi et al. 2022), 0 is ideal.
+    """Return the expected normalised calibration error (Levi et al. 2022), 0 is ideal.
 
     Values are sorted by sigma into ``bins`` of equal count (one apart at most); the score is the mean over bins of
     ``|RMV - RMSE| / RMV`` with RMV the root mean of sigma squared. Infinite where a bin claims certainty and errs.
@@ -90,10 +90,10 @@ def nll(prediction: Array, sigma: Array, truth: Array, mask: Mask) -> Score:
 def ause(prediction: Array, sigma: Array, truth: Array, mask: Mask) -> Score:
     """Area under the sparsification error curve (Ilg et al. 2018), 0 is ideal.
 
-    Values are taken away one by one, those of largest sigma first; the curve is the mean absolute error of what is
-    left, by that of all, against the share taken away (0 .. 1), less the same curve with the largest errors taken
-    first. Values of equal sigma share their errors, so their order does not matter: a constant sigma scores what knowing
-    nothing costs. No error at all scores 0.
+    Values are removed one by one, those of largest sigma first; the curve is the mean absolute error of the rest,
+    relative to that of all, against the share removed (0 .. 1), minus the same curve with the largest errors removed
+    first. Values of equal sigma share their errors, so their order does not matter: a constant sigma scores as one
+    without information. No error at all scores 0.
     """
     misfit, spread = _misfit(prediction, sigma, truth, mask)
     if not misfit.any():
@@ -134,19 +134,19 @@ def erf(x: Values) -> Values:
 
 
 def _misfit(prediction: Array, sigma: Array, truth: Array, mask: Mask) -> tuple[Values, Values]:
-    """Absolute error and sigma of the values that count, (n,) each."""
+    """Return absolute error and sigma of the values that count, (n,) each."""
     p, s, t = usable_values(mask, prediction, sigma, truth)
     return np.abs(p - t)[s >= 0], s[s >= 0]
 
 
 def _by_sigma(sigma: Values, errors: Values) -> tuple[Values, Values]:
-    """Both in the order of rising sigma; errors of equal sigma are replaced by their mean."""
-    _, place, count = np.unique(sigma, return_inverse=True, return_counts=True)
+    """Return both in the order of rising sigma; errors of equal sigma are replaced by their mean."""
+    _, group, count = np.unique(sigma, return_inverse=True, return_counts=True)
     order = np.argsort(sigma)
-    return sigma[order], (np.bincount(place, errors) / count)[place[order]]
+    return sigma[order], (np.bincount(group, errors) / count)[group[order]]
 
 
 def _ranks(values: Values) -> Values:
-    """Rank of every value from 1, equal ones at their mean."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(count) - (count - 1) / 2)[place]
+    """Return the rank of every value from 1; equal values have their mean rank."""
+    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[group]
