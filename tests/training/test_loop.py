@@ -113,6 +113,18 @@ def test_what_a_run_leaves(imagery: Path, tmp_path: Path) -> None:
         assert picture.size == (4 * 96 + 3 * 4, 90)
 
 
+def test_a_run_on_untidy_pairs_is_validated_both_ways_and_chosen_by_the_untidy_one(
+    imagery: Path, tmp_path: Path
+) -> None:
+    content = tiny(imagery, steps=4, validate_every=1)
+    content["data"]["simulated"]["untidy"] = True
+    outcome, _ = run(content, tmp_path / "run")
+    lines = [line for line in logged(tmp_path / "run") if "gain_db" in line]
+    assert all(line["untidy_gain_db"] != line["gain_db"] for line in lines)
+    assert outcome.validation is not None
+    assert outcome.validation["untidy_gain_db"] == max(line["untidy_gain_db"] for line in lines)
+
+
 def test_tensorboard_gets_the_same_numbers(imagery: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
