@@ -17,7 +17,7 @@ from l8s2.errors import InputError
 from l8s2.landsat.product_name import parse_product_name
 
 CATALOG, PAN = "l8s2:catalog", "l8s2:pan"
-"""Properties that ``l8s2 search --json`` gives to items: where they were found, and the item with their pan band."""
+"""Properties that ``l8s2 search`` gives to items: where they were found, and the item with their pan band."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ def _address_of(what: str, known: Mapping[str, Catalog]) -> str | None:
     return f"{usgs.url}/collections/{rows[0].id}/items/{product}_SR"
 
 
-_NONE = "no STAC item; give one, a FeatureCollection from l8s2 search --json, or a recipe from l8s2 search --pairs -o"
+_NONE = "no STAC item; give one, a FeatureCollection or a recipe from l8s2 search"
 
 
 def from_json(content: Any, known: Mapping[str, Catalog], source: str) -> Wanted:
@@ -197,7 +197,7 @@ def _pan(raw: dict[str, Any], catalogs: dict[str, Catalog]) -> SceneItem | None:
         collection = Collection(id=about["collection"], kind=LANDSAT_L1, assets=names)
         return replace(scene_item(level1, catalog.name, collection), assets=assets)
     except (KeyError, TypeError, AttributeError):
-        raise InputError(f"{raw.get('id')}: {PAN} is not as l8s2 search --json writes it; search again") from None
+        raise InputError(f"{raw.get('id')}: {PAN} is not as l8s2 search writes it; search again") from None
 
 
 def feature_collection(found: Found) -> dict[str, Any]:

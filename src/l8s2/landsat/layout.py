@@ -191,7 +191,7 @@ def level2_product(path: Path) -> ProductFiles:
                 f"{product.product_id}: sensor L{name.sensor} lacks OLI or surface reflectance; give an LC08 or LC09 product"
             )
         raise InputError(
-            f"{product.product_id}: Level-1 product; l8s2 needs the Level-2 surface reflectance (L2SP), pan comes with --pan"
+            f"{product.product_id}: Level-1 product; l8s2 needs the Level-2 surface reflectance (L2SP), pan comes with `pan`"
         )
     raise InputError(
         f"{path}: no Landsat Collection-2 Level-2 files such as {EXAMPLE}_SR_B4.TIF; give the folder or .tar of one L2SP product"
@@ -218,6 +218,30 @@ def pan_partner(product: ProductFiles) -> ProductFiles | None:
         if found:
             return max(found, key=lambda p: (p.name.level == "L1TP", p.name.processed))
     return None
+
+
+def pan_given(path: Path, product: ProductFiles) -> ProductFiles:
+    """Return the Level-1 product at ``path`` that is of the same acquisition. Raises InputError where none is."""
+    candidates = pan_products(path)
+    for candidate in candidates:
+        if same_acquisition(candidate.name, product.name):
+            return candidate
+    raise InputError(
+        f"`pan` {candidates[0].product_id}: not the acquisition of {product.product_id}; path/row and date must agree"
+    )
+
+
+def pan_products(path: Path) -> list[ProductFiles]:
+    """List the Level-1 products with a pan band in a folder or archive, or the one of a ``_B8.TIF``. Raises InputError without."""
+    if not path.exists():
+        raise InputError(f"`pan` {path}: no such file or folder; give the Level-1 product of the same acquisition")
+    is_file = path.is_file() and path.suffix.lower() in (".tif", ".tiff")
+    found = [p for p in products_in(path.parent if is_file else path) if _has_pan(p)]
+    if is_file:
+        found = [p for p in found if Path(p.parts["B8"]) == path]
+    if not found:
+        raise InputError(f"`pan` {path}: no Level-1 pan band (.._B8.TIF by its USGS name) there; give the L1TP product")
+    return found
 
 
 def _is_level1_of(name: str, wanted: ProductName) -> bool:

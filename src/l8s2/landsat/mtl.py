@@ -70,8 +70,6 @@ def parse_mtl(content: bytes, name: str) -> Metadata:
     try:
         groups = _groups(content.decode("utf-8-sig"), name)
         return _metadata(groups, name)
-    except InputError:
-        raise
     except (ValueError, TypeError, AttributeError, RecursionError, OverflowError, ElementTree.ParseError):
         raise InputError(f"{name}: not a Landsat Collection-2 MTL file; download it again") from None
 

@@ -16,7 +16,7 @@ from l8s2 import grid, masks, radiometry
 from l8s2.arrays import Float
 from l8s2.errors import InputError
 from l8s2.landsat.checks import check_overlap, disagreements, doubts_about_pan, off_lattice, same_grid
-from l8s2.landsat.layout import ProductFiles, level2_product, pan_partner, products_in
+from l8s2.landsat.layout import ProductFiles, level2_product, pan_given, pan_partner
 from l8s2.landsat.mtl import Metadata, parse_mtl
 from l8s2.landsat.product_name import ProductName, parse_product_name, same_acquisition
 from l8s2.raster import Raster, open_raster
@@ -189,11 +189,11 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
     if metadata is not None and not product.is_window:
         warnings += disagreements(metadata.reflective_shape, metadata.corner_ul, bands[0])
 
-    level1 = _level1(product, pan)
+    level1 = pan_partner(product) if pan is None else pan_given(Path(pan), product)
     pan_raster, pan_id, scaling = None, None, (PAN_MULT, PAN_ADD, metadata.sun_elevation if metadata else None)
     if level1 is None:
         warnings.append(
-            f"{product.product_id}: no pan band beside it; the pan-less network is used (give the L1TP product with --pan)"
+            f"{product.product_id}: no pan band beside it; the pan-less network is used (give the L1TP product with `pan`)"
         )
     else:
         pan_raster, pan_id = _open(level1, PAN_BAND), level1.product_id
@@ -260,26 +260,6 @@ def _metadata(product: ProductFiles) -> Metadata:
             f"{name}: describes {metadata.product_id}, but the files are {product.product_id}; use files of one product"
         )
     return metadata
-
-
-def _level1(product: ProductFiles, pan: str | Path | None) -> ProductFiles | None:
-    if pan is None:
-        return pan_partner(product)
-    path = Path(pan)
-    if not path.exists():
-        raise InputError(f"--pan {path}: no such file or folder; give the Level-1 product of {product.product_id}")
-    within = products_in(path.parent if path.is_file() and path.suffix.lower() in (".tif", ".tiff") else path)
-    candidates = [p for p in within if "B8" in p.parts and p.name.level.startswith("L1")]
-    if path.is_file() and path.suffix.lower() in (".tif", ".tiff"):
-        candidates = [p for p in candidates if Path(p.parts["B8"]) == path]
-    if not candidates:
-        raise InputError(f"--pan {path}: no Level-1 pan band (.._B8.TIF by its USGS name) there; give the L1TP product")
-    for candidate in candidates:
-        if same_acquisition(candidate.name, product.name):
-            return candidate
-    raise InputError(
-        f"--pan {candidates[0].product_id}: not the acquisition of {product.product_id}; path/row and date must agree"
-    )
 
 
 def _sample(band: Raster) -> NDArray[Any]:

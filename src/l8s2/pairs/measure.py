@@ -34,7 +34,7 @@ from l8s2.pairs.sentinel2 import COARSE_GSD, Sentinel2Scene, Window
 from l8s2.patches.patch import Facts, Patch, cells, outline
 from l8s2.radiometry import reflectance
 from l8s2.sensors import BAND_NAMES, MS_GSD
-from l8s2.target import choose_target
+from l8s2.target import Area, choose_target
 
 MARGIN = 20
 """20 m pixels of Sentinel-2 around what is looked at: as far as interpolation reaches, moved by the largest shift."""
@@ -118,7 +118,7 @@ def patches_of(
 def places_in(ms: GeoBox, area: Any, side: int) -> list[_Place]:
     """Rows and columns of the patches in an MS grid that touch ``area``, which is as ``Footprint.plane``."""
     try:
-        target = choose_target(ms, bbox=bbox_of(area))
+        target = choose_target(ms, Area(bbox=bbox_of(area)))
     except InputError:  # it lies elsewhere
         return []
     (top, bottom), (left, right) = (
