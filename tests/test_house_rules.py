@@ -23,7 +23,7 @@ NETWORK = {
 }  # fmt: skip
 ONLINE = {"acquire/access.py", "acquire/download.py", "acquire/windows.py", "catalogs/search.py", "models/hub.py"}
 LAYERS = (
-    {"errors", "_version", "progress", "arrays", "sensors", "masks", "optics", "networks"},
+    {"errors", "_version", "progress", "arrays", "sensors", "masks", "optics", "product_name", "networks"},
     {"grid", "radiometry", "registration", "raster", "files", "serialization", "metrics", "hf"},
     {"landsat", "product", "models", "catalogs", "patches", "simulate", "target"},
     {"predictors", "acquire", "datasets"},

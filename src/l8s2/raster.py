@@ -53,6 +53,8 @@ class Raster:
     dtype: np.dtype[Any]
     nodata: float | None
     dataset: Any
+    is_native: bool = True
+    """Whether pixels are read as they lie in the file, not warped."""
 
     def read(self, rows: slice, columns: slice) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Values and (h, w) bool, True = known. The window may reach beyond the raster; there nothing is known."""
@@ -104,7 +106,15 @@ class Raster:
             src_nodata=0 if self.nodata is None else self.nodata,
             nodata=0 if self.nodata is None else self.nodata,
         )
-        return Raster(self.name, self.path, geobox, self.dtype, 0 if self.nodata is None else self.nodata, dataset)
+        return Raster(
+            self.name,
+            self.path,
+            geobox,
+            self.dtype,
+            0 if self.nodata is None else self.nodata,
+            dataset,
+            is_native=False,
+        )
 
     def check_complete(self, *, decode: bool = False) -> None:
         """Refuse a file that ends before its last block, and with ``decode`` one with a block that cannot be read. Raises InputError."""

@@ -14,7 +14,7 @@ from l8s2.catalogs.items import Asset, SceneItem, from_afar, scene_item
 from l8s2.catalogs.recipe import SCHEMA, load_recipe
 from l8s2.catalogs.search import Found
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import parse_product_name
+from l8s2.product_name import ProductName
 
 CATALOG, PAN = "l8s2:catalog", "l8s2:pan"
 """Properties that ``l8s2 search`` gives to items: where they were found, and the item with their pan band."""
@@ -90,7 +90,7 @@ def with_pans(wanted: Wanted) -> tuple[Wanted, list[str], list[str]]:
 def _address_of(what: str, known: Mapping[str, Catalog]) -> str | None:
     """Of the item of a Level-2 product id at USGS, whose ids alone hold all of it; None for anything else."""
     product, usgs = what.upper().removesuffix("_SR"), known.get("usgs")
-    name = parse_product_name(product)
+    name = ProductName.parse(product)
     rows = [row for row in usgs.collections if row.kind == LANDSAT_L2] if usgs else []
     if name is None or name.level != "L2SP" or usgs is None or not rows or Path(what).is_file():
         return None

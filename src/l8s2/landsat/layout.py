@@ -9,15 +9,14 @@ import tempfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path, PurePosixPath
 
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import ProductName, parse_product_name, same_acquisition
+from l8s2.product_name import FLAGS, PATTERN, ProductName, same_acquisition
 from l8s2.raster import first_bytes, inside
 
-_FILE = re.compile(
-    r"(?P<id>L[A-Z]\d\d_[A-Z0-9]{4}_\d{6}_\d{8}_\d{8}_\d\d_[A-Z0-9]{2})_(?P<part>.+)\.(?P<kind>[a-z]+)", re.IGNORECASE
-)
+_FILE = re.compile(rf"(?P<id>{PATTERN})_(?P<part>.+)\.(?P<kind>[a-z]+)", FLAGS)
 _USED = re.compile(r"(SR_B[2-7]|B8|QA_PIXEL|QA_RADSAT)\.TIFF?|MTL\.(TXT|JSON|XML)")
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
 _LARGEST_MEMBER = 4 << 30
@@ -161,7 +160,7 @@ def _grouped(
     return [
         ProductFiles(name=parsed, product_id=product_id, source=source, parts=parts, unpacked=unpacked)
         for product_id, parts in products.items()
-        if (parsed := parse_product_name(product_id)) is not None
+        if (parsed := ProductName.parse(product_id)) is not None
     ]
 
 
@@ -216,7 +215,7 @@ def pan_partner(product: ProductFiles) -> ProductFiles | None:
             p for place in places for p in products_in(place) if _has_pan(p) and same_acquisition(p.name, product.name)
         ]
         if found:
-            return max(found, key=lambda p: (p.name.level == "L1TP", p.name.processed))
+            return max(found, key=lambda p: (p.name.level == "L1TP", p.name.processed or date.min))
     return None
 
 
@@ -247,7 +246,7 @@ def pan_products(path: Path) -> list[ProductFiles]:
 def _is_level1_of(name: str, wanted: ProductName) -> bool:
     """Whether a folder or archive is named as a Level-1 product of an acquisition."""
     ending = next((e for e in _ARCHIVES if name.lower().endswith(e)), "")
-    parsed = parse_product_name(name[: len(name) - len(ending)])
+    parsed = ProductName.parse(name[: len(name) - len(ending)])
     return parsed is not None and parsed.level.startswith("L1") and same_acquisition(parsed, wanted)
 
 
