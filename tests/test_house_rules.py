@@ -1,14 +1,18 @@
 """The rules that keep the package light and its parts apart, read from its source and from what an import loads."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 import l8s2
+from l8s2.cli import main
+from l8s2.cli.shell import as_options
 
 SOURCE = Path(l8s2.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -20,7 +24,7 @@ NETWORK = {
 ONLINE = {"acquire/access.py", "acquire/download.py", "acquire/windows.py", "catalogs/search.py", "models/hub.py"}
 LAYERS = (
     {"errors", "_version", "progress", "arrays", "sensors", "masks", "networks"},
-    {"optics", "grid", "radiometry", "raster", "files", "serialization", "hf"},
+    {"optics", "grid", "radiometry", "raster", "files", "serialization", "product_name", "hf"},
     {"registration", "metrics"},
     {"landsat", "product", "models", "catalogs", "patches", "simulate", "target"},
     {"predictors", "acquire", "datasets"},
@@ -135,6 +139,32 @@ def prints(tree: ast.AST) -> bool:
 def test_only_the_command_line_prints(path: Path) -> None:
     if not name_of(path).startswith("cli/"):
         assert not prints(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def texts(tree: ast.AST) -> list[str]:
+    """Every string of the code, parts of f-strings as well."""
+    return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def options(command: click.Command) -> set[str]:
+    """The options of a command and of those below it, without their dashes."""
+    below = command.commands.values() if isinstance(command, click.Group) else ()
+    own = {name.removeprefix("--") for parameter in command.params for name in parameter.opts if name.startswith("--")}
+    return own.union(*map(options, below))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_only_the_command_line_speaks_of_options(path: Path) -> None:
+    """Elsewhere a message names a parameter in backticks, which the command line shows as an option it has."""
+    if not name_of(path).startswith("cli/"):
+        for text in texts(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not re.search(r"(?<![\w-])--[a-z]", text), text
+            assert set(re.findall(r"(?<=--)[a-z][a-z0-9-]*", as_options(text))) <= options(main), text
+
+
+def test_parameters_are_shown_as_options() -> None:
+    said = "`max_days` 3: more than `limit`; see ``load_model``, `Thing` or `l8s2 models`"
+    assert as_options(said) == "--max-days 3: more than --limit; see ``load_model``, `Thing` or `l8s2 models`"
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

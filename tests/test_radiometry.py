@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from l8s2.errors import InputError
+from l8s2.landsat.band import Scaling
 from l8s2.landsat.mtl import Metadata, parse_mtl
-from l8s2.landsat.product_name import parse_product_name
+from l8s2.product_name import ProductName
 from l8s2.radiometry import DN_MAX, PLAUSIBLE, is_dn, to_reflectance, toa_reflectance
 from l8s2.sensors import OLI
 
@@ -63,7 +64,7 @@ WHOLE = Metadata(
     corner_ul=(699900.0, -1075500.0),
     pan_mult=2e-5,
     pan_add=-0.1,
-    surface_reflectance={5: (2.75e-5, -0.2)},
+    surface_reflectance={5: Scaling(2.75e-5, -0.2)},
 )
 
 
@@ -105,10 +106,10 @@ def test_the_three_forms_say_the_same(form) -> None:
 def test_level_1_and_level_2_constants_are_not_mixed_up(form) -> None:
     for order in (GROUPS, dict(reversed(GROUPS.items()))):
         found = parse_mtl(form(order), NAME)
-        assert found.surface_reflectance_scaling(5) == (2.75e-5, -0.2)
+        assert found.surface_reflectance_scaling(5) == Scaling(2.75e-5, -0.2)
         assert (found.pan_mult, found.pan_add) == (2e-5, -0.1)
     without = {k: v for k, v in GROUPS.items() if not k.startswith("LEVEL2")}
-    assert parse_mtl(form(without), NAME).surface_reflectance_scaling(5) == (OLI.sr_scale, OLI.sr_offset)
+    assert parse_mtl(form(without), NAME).surface_reflectance_scaling(5) == Scaling(OLI.sr_scale, OLI.sr_offset)
     without = {k: v for k, v in GROUPS.items() if not k.startswith("LEVEL1")}
     assert parse_mtl(form(without), NAME).pan_mult is None
 
@@ -208,7 +209,7 @@ def parse_or_refuse(content: bytes) -> None:
         message = str(error)
     else:
         message = ""
-        assert parse_product_name(found.product_id) is not None
+        assert ProductName.parse(found.product_id) is not None
     assert "\n" not in message
 
 
@@ -247,7 +248,7 @@ def test_real_metadata(data: Path) -> None:
         pytest.skip("no MTL in the folder that L8S2_TEST_DATA names")
     for path in paths:
         found = parse_mtl(path.read_bytes(), path.name)
-        name = parse_product_name(found.product_id)
+        name = ProductName.parse(found.product_id)
         assert name is not None
         assert path.name.startswith(found.product_id)
         assert (found.collection_number, found.processing_level) == (2, name.level)
@@ -262,7 +263,7 @@ def test_real_metadata(data: Path) -> None:
         assert found.corner_ul is not None
         assert [v % 15 for v in found.corner_ul] == [0, 0]  # a crop of pan may start between MS pixels
         assert (found.pan_mult, found.pan_add) == (2e-5, -0.1)
-        assert found.surface_reflectance_scaling(5) == (OLI.sr_scale, OLI.sr_offset)
+        assert found.surface_reflectance_scaling(5) == Scaling(OLI.sr_scale, OLI.sr_offset)
         assert (found.panchromatic_shape is None) == (name.level == "L2SP")
 
 
@@ -288,7 +289,7 @@ def test_damaged_real_metadata_gives_metadata_or_an_input_error(data: Path, at: 
 def test_product_names_come_apart(mission, level, path, row, acquired, processed, collection, tier) -> None:
     text = f"{mission}_{level}_{path:03d}{row:03d}_{acquired:%Y%m%d}_{processed:%Y%m%d}_{collection:02d}_{tier}"
     for form in (text, text.lower()):
-        name = parse_product_name(form)
+        name = ProductName.parse(form)
         assert name is not None
         assert (name.sensor, name.satellite, name.level, name.tier) == (mission[1], int(mission[2:]), level, tier)
         assert (name.path, name.row, name.collection) == (path, row, collection)
@@ -311,12 +312,12 @@ def test_product_names_come_apart(mission, level, path, row, acquired, processed
     ],
 )
 def test_other_names_are_none(text: str) -> None:
-    assert parse_product_name(text) is None
+    assert ProductName.parse(text) is None
 
 
 @given(st.text(max_size=60))
 def test_no_name_is_an_error(text: str) -> None:
-    parse_product_name(text)
+    ProductName.parse(text)
 
 
 DN = arrays(np.uint16, st.integers(1, 30))

@@ -22,7 +22,7 @@ from l8s2.errors import InputError
 from l8s2.pipeline.to_product import harmonize_product
 from l8s2.radiometry import NODATA
 from l8s2.simulate.sensor import Conditions, Observation
-from l8s2.target import Target, area_of, choose_target
+from l8s2.target import Area, Target, choose_target
 from making.scenes import Copying, centres, make, ms_grid, rewrite
 
 SCENE = ms_grid(60, 80)
@@ -90,7 +90,7 @@ def test_a_bbox_gets_the_pixels_that_cover_it(
     longitudes = [p[0] % 360 for p in points] if place.startswith("date") else [p[0] for p in points]
     west, east = ((v + 180) % 360 - 180 for v in (min(longitudes), max(longitudes)))
     south, north = min(p[1] for p in points), max(p[1] for p in points)
-    target = choose_target(ms, bbox=(west, south, east, north))
+    target = choose_target(ms, Area(bbox=(west, south, east, north)))
     check_consistent(target, ms)
     assert not target.warped
     # it holds every pixel whose centre lies in the box, and hardly more
@@ -105,7 +105,7 @@ def test_a_bbox_gets_the_pixels_that_cover_it(
 
 @pytest.mark.parametrize("place", SCENES)
 def test_the_whole_world_is_the_whole_scene(place: str) -> None:
-    target = choose_target(SCENES[place], bbox=(-180, -90, 180, 90))
+    target = choose_target(SCENES[place], Area(bbox=(-180, -90, 180, 90)))
     assert target.geobox == grid.output_geobox(SCENES[place])
 
 
@@ -113,7 +113,7 @@ def test_a_bbox_in_one_pixel_is_that_pixel() -> None:
     whole = grid.output_geobox(SCENE)
     west, north = to_degrees(whole, 17.4, 33.4)
     east, south = to_degrees(whole, 17.6, 33.6)
-    target = choose_target(SCENE, bbox=(west, south, east, north))
+    target = choose_target(SCENE, Area(bbox=(west, south, east, north)))
     assert target.geobox == whole[33:34, 17:18]
     assert (target.rows, target.columns) == (slice(11, 12), slice(5, 6))
 
@@ -123,9 +123,9 @@ def test_a_bbox_in_one_pixel_is_that_pixel() -> None:
 )
 def test_a_bbox_elsewhere_is_refused_and_the_scene_is_described(bbox: Any) -> None:
     with pytest.raises(
-        InputError, match=r"^--bbox: does not touch the scene, which covers 14\.28\d 51\.07\d 14\.32\d 51\.09\d"
+        InputError, match=r"^`bbox`: does not touch the scene, which covers 14\.28\d 51\.07\d 14\.32\d 51\.09\d"
     ):
-        choose_target(SCENE, bbox=bbox)
+        choose_target(SCENE, Area(bbox=bbox))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_bbox_elsewhere_is_refused_and_the_scene_is_described(bbox: Any) -> No
 )
 def test_a_bbox_that_is_none_is_refused(bbox: Any) -> None:
     with pytest.raises(InputError, match="give west < east"):
-        choose_target(SCENE, bbox=bbox)
+        choose_target(SCENE, Area(bbox=bbox))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_sentinel_2_tile_is_exactly_its_grid(
 ) -> None:
     x, y = (30 * round(v / 30) for v in centre)
     ms = ms_grid(70, 50, centre=(x, y), zone=zone)
-    target = choose_target(ms, mgrs=name)
+    target = choose_target(ms, Area(mgrs=name))
     code = (32600 if centre[1] > 0 else 32700) + zone
     assert target.geobox == GeoBox((10_980, 10_980), Affine(10, 0, left, 0, -10, top), f"EPSG:{code}")
     assert not target.warped
@@ -170,7 +170,7 @@ def test_a_sentinel_2_tile_is_exactly_its_grid(
 def test_a_scene_across_the_equator_serves_tiles_of_both_hemispheres(name: str, code: int, rows: slice) -> None:
     """One lattice under two names: no warp either way."""
     ms = ms_grid(60, 80, centre=(240_000, 900), zone=37)
-    target = choose_target(ms, mgrs=name)
+    target = choose_target(ms, Area(mgrs=name))
     assert grid.epsg(target.geobox.crs) == code
     assert not target.warped
     assert target.rows == rows
@@ -179,19 +179,19 @@ def test_a_scene_across_the_equator_serves_tiles_of_both_hemispheres(name: str, 
 
 def test_a_tile_of_the_neighbouring_zone_is_warped_and_said() -> None:
     ms = ms_grid(60, 80, centre=(780_000, 5_660_010), zone=32)  # 13 degrees east
-    target = choose_target(ms, mgrs="33UUS")
+    target = choose_target(ms, Area(mgrs="33UUS"))
     assert target.warped
     assert grid.epsg(target.geobox.crs) == 32633
     assert target.geobox.shape == (10_980, 10_980)
     assert grid.epsg(target.native.crs) == 32632
-    assert "--mgrs 33UUS in EPSG:32633: warped once from EPSG:32632" in target.notes[0]
+    assert "`mgrs` 33UUS in EPSG:32633: warped once from EPSG:32632" in target.notes[0]
     check_consistent(target, ms)
 
 
 def test_a_tile_elsewhere_is_refused() -> None:
     for name in ("33UWS", "43PHQ", "33HUS"):
-        with pytest.raises(InputError, match=f"--mgrs {name} in .*does not touch the scene"):
-            choose_target(SCENE, mgrs=name)
+        with pytest.raises(InputError, match=f"`mgrs` {name} in .*does not touch the scene"):
+            choose_target(SCENE, Area(mgrs=name))
 
 
 @pytest.mark.parametrize("place", ["north", "south", "equator"])
@@ -199,7 +199,7 @@ def test_the_other_name_of_the_zone_moves_no_pixel(place: str) -> None:
     ms = SCENES[place]
     zone = grid.epsg(ms.crs) % 100
     for code, northing in ((32600 + zone, 0), (32700 + zone, 10_000_000)):
-        target = choose_target(ms, crs=f"EPSG:{code}")
+        target = choose_target(ms, Area(crs=f"EPSG:{code}"))
         assert not target.warped
         assert target.notes == []
         x, y = corner(target.geobox)
@@ -210,10 +210,10 @@ def test_the_other_name_of_the_zone_moves_no_pixel(place: str) -> None:
 
 @pytest.mark.parametrize("code", ["EPSG:3035", "EPSG:4326", "EPSG:3857", "EPSG:32632"])
 def test_another_crs_is_warped_onto_a_grid_that_covers_the_scene(code: str) -> None:
-    target = choose_target(SCENE, crs=code)
+    target = choose_target(SCENE, Area(crs=code))
     assert target.warped
     assert target.native == grid.output_geobox(SCENE)
-    assert f"--crs {code}: warped once from EPSG:32633" in target.notes[0]
+    assert f"`crs` {code}: warped once from EPSG:32633" in target.notes[0]
     found, wanted = target.geobox.extent, SCENE.buffered(-10).extent.to_crs(code)
     assert found.contains(wanted)
     if code != "EPSG:4326":
@@ -224,7 +224,7 @@ def test_another_crs_is_warped_onto_a_grid_that_covers_the_scene(code: str) -> N
 def test_bbox_and_crs_together() -> None:
     whole = grid.output_geobox(SCENE)
     bbox = (*to_degrees(whole, 60, 120), *to_degrees(whole, 120, 60))
-    target = choose_target(SCENE, bbox=bbox, crs="EPSG:3035")
+    target = choose_target(SCENE, Area(bbox=bbox, crs="EPSG:3035"))
     assert target.warped
     assert tuple(target.native.shape) == pytest.approx((60, 60), abs=3)
     check_consistent(target, SCENE)
@@ -234,8 +234,8 @@ def test_bbox_and_crs_together() -> None:
     "crs", ["EPSG:5703", "EPSG:4978", "banana", "", "EPSG:0", "IAU_2015:30100", "LOCAL_CS[\n]" * 20]
 )
 def test_a_crs_that_maps_nothing_here_is_refused(crs: str) -> None:
-    with pytest.raises(InputError, match=r"^--crs .*: not a .*give for example EPSG:3035$") as caught:
-        choose_target(SCENE, crs=crs)
+    with pytest.raises(InputError, match=r"^`crs` .*: not a .*give for example EPSG:3035$") as caught:
+        choose_target(SCENE, Area(crs=crs))
     assert len(str(caught.value).splitlines()) == 1
     assert len(str(caught.value)) < 150
 
@@ -255,7 +255,7 @@ def test_like_a_raster_of_the_same_lattice_needs_no_warp(
     tmp_path: Path, x: int, y: int, shape: tuple[int, int]
 ) -> None:
     path = raster(tmp_path / "s2.tif", Affine(10, 0, x, 0, -10, y), shape)
-    target = choose_target(SCENE, like=path)
+    target = choose_target(SCENE, Area(like=path))
     assert not target.warped
     assert target.geobox == target.native == GeoBox(shape, Affine(10, 0, x, 0, -10, y), "EPSG:32633")
     check_consistent(target, SCENE)
@@ -275,18 +275,18 @@ def test_like_a_raster_of_the_same_lattice_needs_no_warp(
 )
 def test_like_any_other_raster_is_warped_onto_exactly_its_grid(tmp_path: Path, transform: Affine, crs: str) -> None:
     shape = (360, 720) if transform.a == 0.5 else (40, 50)
-    target = choose_target(SCENE, like=raster(tmp_path / "like.tif", transform, shape, crs))
+    target = choose_target(SCENE, Area(like=raster(tmp_path / "like.tif", transform, shape, crs)))
     assert target.warped
     assert target.geobox.shape == shape
     assert target.geobox.affine.almost_equals(transform)
-    assert target.notes == ["--like like.tif: warped once from EPSG:32633, pixels are interpolated"]
+    assert target.notes == ["`like` like.tif: warped once from EPSG:32633, pixels are interpolated"]
     check_consistent(target, SCENE)
 
 
 def test_only_what_a_warp_needs_is_computed(tmp_path: Path) -> None:
     ms = ms_grid(2000, 2000)
     path = raster(tmp_path / "like.tif", Affine(10, 0, 460_003, 0, -10, 5_650_003), (10, 10))
-    target = choose_target(ms, like=path)
+    target = choose_target(ms, Area(like=path))
     assert tuple(target.native.shape) == pytest.approx((57, 57), abs=3)
     assert target.native.extent.contains(target.geobox.extent)
 
@@ -300,8 +300,8 @@ def test_only_what_a_warp_needs_is_computed(tmp_path: Path) -> None:
     ],
 )
 def test_like_a_raster_elsewhere_is_refused(tmp_path: Path, crs: str, transform: Affine) -> None:
-    with pytest.raises(InputError, match=r"^--like like\.tif: does not touch the scene"):
-        choose_target(SCENE, like=raster(tmp_path / "like.tif", transform, (20, 20), crs))
+    with pytest.raises(InputError, match=r"^`like` like\.tif: does not touch the scene"):
+        choose_target(SCENE, Area(like=raster(tmp_path / "like.tif", transform, (20, 20), crs)))
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -309,9 +309,9 @@ def test_like_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.tif").write_text("hello")
     for name in ("nothing.tif", "text.tif", "."):
         with pytest.raises(InputError, match="cannot be opened as a raster"):
-            choose_target(SCENE, like=tmp_path / name)
+            choose_target(SCENE, Area(like=tmp_path / name))
     with pytest.raises(InputError, match="no position on the ground"):
-        choose_target(SCENE, like=raster(tmp_path / "bare.tif", Affine.scale(1, -1), (5, 5), None))
+        choose_target(SCENE, Area(like=raster(tmp_path / "bare.tif", Affine.scale(1, -1), (5, 5), None)))
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_like_something_else_is_refused(tmp_path: Path) -> None:
 )
 def test_options_that_exclude_each_other(options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="give one of them"):
-        choose_target(SCENE, **options)
+        Area(**options)
 
 
 # The products themselves, as an independent reader sees them.
@@ -349,7 +349,7 @@ def telling_positions(folder: Path, ms: GeoBox) -> Path:
 
 @pytest.fixture
 def copying(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(l8s2.pipeline.to_product, "load_model", lambda *_, **__: Copying())
+    monkeypatch.setattr(l8s2.pipeline.to_product, "load_predictor", lambda *_, **__: Copying())
 
 
 def read(folder: Path, kind: str = "SR") -> tuple[Any, GeoBox]:
@@ -501,7 +501,7 @@ def test_the_network_moves_nothing(tmp_path: Path, centre: tuple[int, int]) -> N
 
 @pytest.mark.parametrize("tile", ["33UVS", "43PHQ", "22MBU", "60WWT", "01UBT", "60UXG", "01KAB"])
 def test_the_area_of_a_tile_holds_every_corner(tile: str) -> None:
-    area = area_of(None, tile)
+    area = Area(mgrs=tile).bounds
     assert area is not None
     west, south, east, north = area
     assert (east - west) % 360 < 3
@@ -514,12 +514,12 @@ def test_the_area_of_a_tile_holds_every_corner(tile: str) -> None:
 
 
 def test_an_area_that_is_none() -> None:
-    assert area_of(None, None) is None
-    assert area_of((15.0, 51.0, 16.0, 52.0), None) == (15.0, 51.0, 16.0, 52.0)
+    assert Area().bounds is None
+    assert Area(bbox=(15.0, 51.0, 16.0, 52.0)).bounds == (15.0, 51.0, 16.0, 52.0)
     for bbox, mgrs, said in (
         ((15.0, 51.0, 16.0, 52.0), "33UVS", "exclude each other"),
         ((15.0, 52.0, 16.0, 51.0), None, "south < north"),
         (None, "99ZZZ", "not an MGRS"),
     ):
         with pytest.raises(InputError, match=said):
-            area_of(bbox, mgrs)
+            Area(bbox=bbox, mgrs=mgrs)

@@ -12,14 +12,26 @@ from typing import TYPE_CHECKING, Any
 from l8s2._version import __version__
 
 if TYPE_CHECKING:
+    from l8s2.errors import InputError, L8S2Error
     from l8s2.landsat.scene import Scene, open_scene
     from l8s2.pipeline.in_memory import harmonize
     from l8s2.pipeline.to_product import harmonize_product
     from l8s2.predictors.load import load_model
 
-__all__ = ["Scene", "__version__", "harmonize", "harmonize_product", "load_model", "open_scene"]
+__all__ = [
+    "InputError",
+    "L8S2Error",
+    "Scene",
+    "__version__",
+    "harmonize",
+    "harmonize_product",
+    "load_model",
+    "open_scene",
+]
 
 _HOME = {
+    "InputError": "errors",
+    "L8S2Error": "errors",
     "Scene": "landsat.scene",
     "harmonize": "pipeline.in_memory",
     "harmonize_product": "pipeline.to_product",

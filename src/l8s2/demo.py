@@ -238,7 +238,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: {error.strerror}; give a folder for the demo with --output") from None
+        raise InputError(f"{folder}: {error.strerror}; give a folder for the demo with `output`") from None
 
 
 def _ms_grid(size_ms: tuple[int, int]) -> Any:

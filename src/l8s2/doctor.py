@@ -107,7 +107,7 @@ def _machine() -> Iterator[Finding]:
     memory = _memory()
     if memory is not None:
         enough = memory >= MEMORY
-        hint = "" if enough else f"; a whole scene takes up to {MEMORY / 1e9:.0f} GB, take parts with --bbox"
+        hint = "" if enough else f"; a whole scene takes up to {MEMORY / 1e9:.0f} GB, harmonise parts of it"
         yield Finding(status="ok" if enough else "problem", what="memory", text=f"{memory / 1e9:.1f} GB{hint}")
     try:
         from l8s2.models.onnx_file import openvino_core

@@ -50,7 +50,7 @@ class WholeFolder:
             if not folder.is_dir() or folder.is_symlink():
                 raise InputError(f"{folder}: is not a folder; move it away, or give another output folder")
             if not self._overwrite:
-                raise InputError(f"{folder}: exists already; give --overwrite to replace it, or another output folder")
+                raise InputError(f"{folder}: exists already; give `overwrite` to replace it, or another output folder")
             if self._mark and any(folder.iterdir()) and not (folder / self._mark).is_file():
                 raise InputError(f"{folder}: holds no {self._mark}, so it is not replaced; give another output folder")
         there = next(path for path in folder.parents if path.exists())
@@ -205,7 +205,7 @@ def _try_lock(handle: int) -> bool:
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Raises InputError where a file is in the way, or none can be made; the folders above it are."""
     if path.exists() and not overwrite:
-        raise InputError(f"{path}: exists already; give --overwrite to replace it, or another name")
+        raise InputError(f"{path}: exists already; give `overwrite` to replace it, or another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

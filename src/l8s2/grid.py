@@ -196,7 +196,7 @@ def mgrs_tile(name: str) -> GeoBox:
             raise ValueError(tile)
         zone, hemisphere, easting, northing = mgrs.MGRS().MGRSToUTM(tile)  # somewhere within the square
     except Exception:
-        raise InputError(f"--mgrs {name}: not an MGRS 100 km square; give for example 43PHQ") from None
+        raise InputError(f"`mgrs` {name}: not an MGRS 100 km square; give for example 43PHQ") from None
     equator = 0.0 if hemisphere == "N" else FALSE_NORTHING
     west, south = (100_000 * math.floor(v / 100_000) for v in (easting, northing))
     left = 60 * math.floor(west / 60)

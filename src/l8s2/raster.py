@@ -58,6 +58,8 @@ class Raster:
     dtype: np.dtype[Any]
     nodata: float | None
     dataset: Any
+    is_native: bool = True
+    """Whether pixels are read as they lie in the file, not warped."""
 
     def read(self, rows: slice, columns: slice) -> tuple[NDArray[Any], Mask]:
         """Return values (h, w) and where they are known (h, w), True = known.
@@ -115,7 +117,15 @@ class Raster:
             src_nodata=0 if self.nodata is None else self.nodata,
             nodata=0 if self.nodata is None else self.nodata,
         )
-        return Raster(self.name, self.path, geobox, self.dtype, 0 if self.nodata is None else self.nodata, dataset)
+        return Raster(
+            self.name,
+            self.path,
+            geobox,
+            self.dtype,
+            0 if self.nodata is None else self.nodata,
+            dataset,
+            is_native=False,
+        )
 
     def check_complete(self, *, decode: bool = False) -> None:
         """Check that the file is complete.

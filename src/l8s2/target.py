@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from affine import Affine
@@ -35,71 +35,100 @@ class Target:
     notes: list[str]
 
 
-def choose_target(
-    ms: GeoBox,
-    *,
-    bbox: tuple[float, float, float, float] | None = None,
-    mgrs: str | None = None,
-    crs: str | None = None,
-    like: str | Path | None = None,
-) -> Target:
-    """Settle the product's grid for a scene whose MS grid is ``ms``; arguments as in harmonize_product.
+BBox = tuple[float, float, float, float]
+"""West, south, east, north, WGS 84 degrees; west > east crosses the antimeridian."""
 
-    Raises InputError for options that exclude each other and for areas outside the scene.
+
+@dataclass(frozen=True, kw_only=True)
+class Area:
+    """The part of a scene that is asked for, and the grid of its product; by default all of it, on the scene's own grid.
+
+    Raises InputError for values that exclude each other, are malformed, or name no grid.
     """
-    if sum(x is not None for x in (mgrs, crs, like)) > 1:
-        raise InputError("--mgrs, --crs and --like each settle the grid; give one of them")
-    if bbox is not None and (mgrs is not None or like is not None):
-        raise InputError("--bbox and a full grid (--mgrs, --like) exclude each other; give one of them")
+
+    bbox: BBox | None = None
+    """The pixels of the scene's lattice that touch this area."""
+    mgrs: str | None = None
+    """Name of a Sentinel-2 tile, such as ``43PHQ``: its 10 m grid."""
+    crs: str | None = None
+    """Coordinate reference system into which the product is warped."""
+    like: str | Path | None = None
+    """Raster whose grid the product gets."""
+    grid: GeoBox | None = field(init=False, repr=False, compare=False)
+    """The grid of ``mgrs`` or ``like``; None where neither is given."""
+
+    def __post_init__(self) -> None:
+        """Check the values; ``like`` is opened once, here."""
+        if sum(x is not None for x in (self.mgrs, self.crs, self.like)) > 1:
+            raise InputError("`mgrs`, `crs` and `like` each settle the grid; give one of them")
+        if self.bbox is not None and (self.mgrs is not None or self.like is not None):
+            raise InputError("`bbox` and a full grid (`mgrs`, `like`) exclude each other; give one of them")
+        found = None
+        if self.bbox is not None:
+            _check_bbox(self.bbox)
+        if self.crs is not None:
+            _parsed(self.crs)
+        if self.mgrs is not None:
+            found = grid.mgrs_tile(self.mgrs)
+        if self.like is not None:
+            found = _grid_of(self.like)
+        object.__setattr__(self, "grid", found)
+
+    @property
+    def bounds(self) -> BBox | None:
+        """What holds ``bbox`` or the tile ``mgrs``; None: the whole scene is needed."""
+        if self.mgrs is None:
+            return self.bbox
+        longitude, latitude = grid.ring(grid.mgrs_tile(self.mgrs), 64)
+        west, east = ((float(x) + 180) % 360 - 180 for x in (longitude.min(), longitude.max()))
+        return west, float(latitude.min()), east, float(latitude.max())
+
+
+WHOLE = Area()
+"""All of a scene, on its own grid."""
+
+
+def choose_target(ms: GeoBox, area: Area = WHOLE) -> Target:
+    """Settle the product's grid for a scene whose MS grid is ``ms``. Raises InputError for an area outside the scene."""
     whole = grid.output_geobox(ms)
-    if mgrs is not None:
-        tile = grid.mgrs_tile(mgrs)
-        return _onto(ms, whole, tile, f"--mgrs {mgrs} in {tile.crs}")
-    if like is not None:
-        return _onto(ms, whole, _grid_of(like), f"--like {Path(like).name}")
-    native = whole if bbox is None else _part(whole, _bbox_geometry(bbox), "--bbox")
-    if crs is not None:
-        why = f"--crs {' '.join(crs.split()):.60}"  # it may be several lines of WKT
-        return _onto(ms, native, _in_crs(native, crs, why), why)
+    if area.grid is not None:
+        why = f"`mgrs` {area.mgrs} in {area.grid.crs}" if area.mgrs else f"`like` {Path(area.like or '').name}"
+        return _onto(ms, whole, area.grid, why)
+    native = whole if area.bbox is None else _part(whole, _geometry(area.bbox), "`bbox`")
+    if area.crs is not None:
+        why = _named(area.crs)
+        return _onto(ms, native, _in_crs(native, _parsed(area.crs), why), why)
     return _on_lattice(ms, native)
 
 
-def area_of(
-    bbox: tuple[float, float, float, float] | None, mgrs: str | None
-) -> tuple[float, float, float, float] | None:
-    """West, south, east, north that hold what ``bbox`` or ``mgrs`` asks for, WGS 84 degrees; None: the whole scene.
-
-    West > east where it crosses the antimeridian.
-
-    Raises InputError as ``choose_target`` does.
-    """
-    if bbox is not None and mgrs is not None:
-        raise InputError("--bbox and a full grid (--mgrs, --like) exclude each other; give one of them")
-    if bbox is not None:
-        _bbox_geometry(bbox)
-    if mgrs is None:
-        return bbox
-    longitude, latitude = grid.ring(grid.mgrs_tile(mgrs), 64)
-    west, east = ((float(x) + 180) % 360 - 180 for x in (longitude.min(), longitude.max()))
-    return west, float(latitude.min()), east, float(latitude.max())
-
-
-def _bbox_geometry(bbox: tuple[float, float, float, float]) -> Geometry:
+def _check_bbox(bbox: BBox) -> None:
     west, south, east, north = bbox
     in_range = -180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90
     if not (in_range and (west < east or (east < 0 < west and west - east > 180))):
         raise InputError(
-            f"--bbox {west:g} {south:g} {east:g} {north:g}: give west < east (unless it crosses the antimeridian) and"
+            f"`bbox` {west:g} {south:g} {east:g} {north:g}: give west < east (unless it crosses the antimeridian) and"
             " south < north in degrees"
         )
+
+
+def _geometry(bbox: BBox) -> Geometry:
+    west, south, east, north = bbox
     return box(west, south, east if west < east else east + 360, north, "EPSG:4326")
 
 
-def _in_crs(native: GeoBox, crs: str, why: str) -> GeoBox:
+def _named(crs: str) -> str:
+    return f"`crs` {' '.join(crs.split()):.60}"  # it may be several lines of WKT
+
+
+def _parsed(crs: str) -> CRS:
     try:
-        wanted = CRS(crs)
-    except Exception:
-        raise InputError(f"{why}: not a coordinate reference system; give for example EPSG:3035") from None
+        return CRS(crs)
+    except Exception:  # pyproj has many
+        raise InputError(f"{_named(crs)}: not a coordinate reference system; give for example EPSG:3035") from None
+
+
+def _in_crs(native: GeoBox, wanted: CRS, why: str) -> GeoBox:
+    """Give the grid ``native`` under the other name of its zone, or the one that odc-geo makes of it in another CRS."""
     for northing in (0, grid.FALSE_NORTHING, -grid.FALSE_NORTHING):
         renamed = GeoBox(native.shape, Affine.translation(0, northing) * native.affine, wanted)
         if grid.landsat_convention(renamed) == grid.landsat_convention(native):
@@ -107,11 +136,11 @@ def _in_crs(native: GeoBox, crs: str, why: str) -> GeoBox:
     try:
         return native.to_crs(wanted)
     except Exception:
-        raise InputError(f"{why}: not a map of the scene's place; give for example EPSG:3035") from None
+        raise InputError(f"{why}: not a map projection for this scene; give for example EPSG:3035") from None
 
 
 def _onto(ms: GeoBox, native: GeoBox, geobox: GeoBox, why: str) -> Target:
-    """The pixels of ``native`` as they are where ``geobox`` is of the same lattice, else warped."""
+    """Take the pixels of ``native`` as they are where ``geobox`` is on the same lattice, else warp them."""
     ours, theirs = grid.landsat_convention(native), grid.landsat_convention(geobox)
     column, row = ~ours.affine * (theirs.affine.c, theirs.affine.f)
     aligned = max(abs(column - round(column)), abs(row - round(row))) < grid.TOLERANCE
@@ -148,7 +177,7 @@ def _on_lattice(ms: GeoBox, native: GeoBox, why: str = "") -> Target:
 
 
 def _part(whole: GeoBox, area: Geometry, why: str, margin: float = 0) -> GeoBox:
-    """The pixels of ``whole`` that cover what it shares with ``area``, and ``margin`` metres around."""
+    """Cut out of ``whole`` the pixels that cover what it shares with ``area``, and ``margin`` metres around."""
     outline = _outline(whole, area.crs)
     turns = (-360, 0, 360) if area.crs.geographic else (0,)  # whichever way longitudes are counted
     turned = [area.transform(Affine.translation(turn, 0)) for turn in turns]
@@ -171,7 +200,7 @@ def _part(whole: GeoBox, area: Geometry, why: str, margin: float = 0) -> GeoBox:
 
 
 def _outline(whole: GeoBox, crs: CRS) -> Geometry:
-    """What ``whole`` covers, in another coordinate reference system, with unbroken longitudes and generous edges."""
+    """Outline ``whole`` in another coordinate reference system, with unbroken longitudes and generous edges."""
     projected = whole.extent.to_crs(crs, resolution=OUTPUT_GSD * max(whole.shape) / 64)
     points = projected.exterior.coords
     if crs.geographic:
@@ -198,7 +227,7 @@ def _grid_of(path: str | Path) -> GeoBox:
             with rasterio.open(path) as source:
                 crs, transform, shape = source.crs, source.transform, source.shape
     except (RasterioError, CRSError):
-        raise InputError(f"--like {path}: cannot be opened as a raster") from None
+        raise InputError(f"`like` {path}: cannot be opened as a raster") from None
     if crs is None or transform.is_identity:
-        raise InputError(f"--like {path}: has no position on the ground; give a georeferenced raster")
+        raise InputError(f"`like` {path}: has no position on the ground; give a georeferenced raster")
     return GeoBox(shape, Affine(*transform[:6]), str(crs))

@@ -23,10 +23,10 @@ from rasterio.warp import transform as project
 from l8s2.acquire import download as patience
 from l8s2.acquire import fetch as module
 from l8s2.acquire import windows as remote
-from l8s2.acquire.fetch import SCENE, WINDOW, FetchError, fetch_scene, file_name
-from l8s2.acquire.windows import BBox, Outside, Window, download_window
+from l8s2.acquire.fetch import SCENE, WINDOW, fetch_scene, file_name
+from l8s2.acquire.windows import BBox, Window, download_window
 from l8s2.catalogs.items import SceneItem, item_text, read_item
-from l8s2.errors import InputError
+from l8s2.errors import FetchError, InputError, OutsideError
 from l8s2.files import lock_folder
 from l8s2.landsat.describe import describe_product
 from l8s2.landsat.scene import open_scene
@@ -394,7 +394,7 @@ def test_a_window_that_is_the_whole_world(grid: tuple[int, float, float, float],
 @pytest.mark.parametrize("bbox", [(14.0, 40.0, 14.1, 40.1), (-100.0, 51.0, -99.0, 52.0), (14.3, 52, 14.4, 50)])
 def test_a_window_outside(server: AssetServer, item: SceneItem, bbox: BBox, tmp_path: Path) -> None:
     said = f"^{item.id}: has no pixel in {' '.join(f'{v:g}' for v in bbox)}; give a bbox inside the scene$"
-    with pytest.raises(Outside, match=said):
+    with pytest.raises(OutsideError, match=said):
         fetch_scene(item, tmp_path, access(server.url), bbox=bbox, margin=0)
     assert list(tmp_path.iterdir()) == []
 

@@ -330,7 +330,7 @@ def test_a_recipe_with_a_geometry(tmp_path: Path) -> None:
 def test_a_recipe_is_not_overwritten_unasked(tmp_path: Path) -> None:
     path = tmp_path / "recipe.json"
     path.write_text("precious")
-    with pytest.raises(InputError, match="--overwrite"):
+    with pytest.raises(InputError, match="`overwrite`"):
         save_recipe(recipe(), path)
     save_recipe(recipe(), path, overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["recipe.json"]

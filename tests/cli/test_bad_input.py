@@ -29,7 +29,7 @@ B4 = f"{ID}_SR_B4.TIF"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network has no part in this."""
-    monkeypatch.setattr(l8s2.pipeline.to_product, "load_model", lambda *_, **__: Copying())
+    monkeypatch.setattr(l8s2.pipeline.to_product, "load_predictor", lambda *_, **__: Copying())
 
 
 def cut(name: str, share: float) -> Damage:
@@ -230,7 +230,7 @@ class TestPanOption:
 
     def test_nothing_there(self, tmp_path: Path) -> None:
         message = self.refused(make(tmp_path), tmp_path / "nothing")
-        assert message.startswith(f"--pan {tmp_path / 'nothing'}: no such file or folder")
+        assert message.startswith(f"`pan` {tmp_path / 'nothing'}: no such file or folder")
 
     @pytest.mark.parametrize("name", ["SR_B4", "MTL"])
     def test_another_file(self, tmp_path: Path, name: str) -> None:
@@ -240,7 +240,7 @@ class TestPanOption:
 
     def test_a_product_without_pan(self, tmp_path: Path) -> None:
         product = make(tmp_path)
-        assert f"--pan {product}: no Level-1 pan band" in self.refused(product, product)
+        assert f"`pan` {product}: no Level-1 pan band" in self.refused(product, product)
 
     @pytest.mark.parametrize(
         "other", [ID.replace("_20230520_", "_20230605_"), ID.replace("192025", "191025"), ID.replace("LC09", "LC08")]
@@ -250,7 +250,7 @@ class TestPanOption:
         foreign = pan_of(make(tmp_path / "b", product_id=other))
         for path in (foreign, foreign.parent):
             message = self.refused(product, path)
-            assert message.startswith(f"--pan {other.replace('L2SP', 'L1TP')}: not the acquisition of {ID}")
+            assert message.startswith(f"`pan` {other.replace('L2SP', 'L1TP')}: not the acquisition of {ID}")
 
     @pytest.mark.parametrize("shape", ["folder", "file", "tar"])
     def test_the_right_one_wherever_it_lies(self, tmp_path: Path, shape: str) -> None:

@@ -427,7 +427,7 @@ def test_only_fetching_goes_on(world: World, user: Path, tmp_path: Path, monkeyp
     def fails(*_: object, **__: object) -> None:
         raise InputError("the scene: bad; mend it")
 
-    monkeypatch.setattr("l8s2.pipeline.to_product.harmonize_product", fails)
+    monkeypatch.setattr("l8s2.pipeline.to_product.make_product", fails)
     result = run("harmonize", "--stac", world.item(), "-o", tmp_path / "out")
     assert result.stderr.endswith(f"l8s2: the scene: bad; mend it; what was fetched stays in {user / ID / 'whole'}\n")
 

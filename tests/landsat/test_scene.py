@@ -419,4 +419,4 @@ def test_closing_waits_for_who_reads(tmp_path: Path, monkeypatch: pytest.MonkeyP
         go_on.set()
         assert read.result(60).ms.shape == (6, *scene.shape)
         closed.result(60)
-    assert scene.bands[0].dataset.closed
+    assert scene.bands[0].raster.dataset.closed

@@ -23,7 +23,7 @@ from l8s2.catalogs.items import S2_OFFSET, Asset, SceneItem, item_text
 from l8s2.catalogs.pairing import Pair, PairRules
 from l8s2.catalogs.query import Query
 from l8s2.catalogs.recipe import Recipe
-from l8s2.errors import InputError
+from l8s2.errors import FetchError
 from l8s2.optics import resample
 from l8s2.pairs.build import resume_build
 from l8s2.patches.patch import outline
@@ -162,9 +162,7 @@ class Copying:
     ) -> Path:
         self.asked.append(item.product)
         if item.product in self.failing:
-            error = InputError(f"{item.product}: 2 files failed")
-            error.failures = ("red: no route to host; try again", "scl: 403; sign in")  # type: ignore[attr-defined]
-            raise error
+            raise FetchError(item.product, ["red: no route to host; try again", "scl: 403; sign in"])
         directory.mkdir(parents=True, exist_ok=True)
         time.sleep(self.seconds)
         return Path(shutil.copytree(self.store / item.product, directory / item.product, dirs_exist_ok=True))

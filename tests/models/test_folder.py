@@ -132,7 +132,7 @@ def test_the_name_in_a_cache_is_that_on_the_hub(tmp_path: Path) -> None:
 def test_an_existing_folder_is_only_replaced_when_told(tmp_path: Path) -> None:
     folder = stored(tmp_path / "m")
     before = (folder / "model.safetensors").read_bytes()
-    with pytest.raises(InputError, match="--overwrite"):
+    with pytest.raises(InputError, match="`overwrite`"):
         stored(folder, SMALL | {"depth": 2})
     assert (folder / "model.safetensors").read_bytes() == before
     stored(folder, SMALL | {"depth": 2}, overwrite=True)

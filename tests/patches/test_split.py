@@ -218,5 +218,5 @@ def test_strips_are_as_large_as_wanted_and_a_patch_apart() -> None:
         few = {side.pair_type for side in assign_strips(found[: 5 * rows], {}, SHARES).values()}
         assert few - {EXCLUDED} == {"Train"} | held_out
     assert assign_strips([], {}, SHARES) == {}
-    with pytest.raises(InputError, match="not dealt in strips before; give --anew"):
+    with pytest.raises(InputError, match="not dealt in strips before; give `anew`"):
         assign_strips(found, dict.fromkeys(sides, Side("Train")), SHARES)

@@ -33,6 +33,7 @@ from l8s2.predictors.engines import OpenVinoNetwork, TorchNetwork  # noqa: E402
 from l8s2.predictors.ensemble import Ensemble, MonteCarlo  # noqa: E402
 from l8s2.predictors.load import load_model  # noqa: E402
 from l8s2.predictors.network_predictor import LARGEST_TILE, NetworkPredictor  # noqa: E402
+from l8s2.predictors.options import ModelOptions  # noqa: E402
 from l8s2.radiometry import NODATA  # noqa: E402
 from making.scenes import ID, make, ms_grid, pan_of, rewrite  # noqa: E402
 
@@ -294,7 +295,7 @@ def test_wide_networks_get_small_tiles() -> None:
 
 
 def test_the_plan_knows_the_model(product: Path, tmp_path: Path) -> None:
-    plan = plan_product(product, model=saved(tmp_path / "unet", depth=3))
+    plan = plan_product(product, options=ModelOptions(model=saved(tmp_path / "unet", depth=3)))
     assert plan.seconds > 0
     assert 4e8 < plan.memory_bytes < 6e9
 
@@ -424,9 +425,8 @@ def test_dropout_that_is_not_there_is_refused(small: Path, tmp_path: Path) -> No
         assert done.stderr.startswith(f"l8s2: model {name}: has no dropout; ")
         assert len(done.stderr.splitlines()) == 1
     assert harmonize(small, "-o", tmp_path / "out", "--mc-dropout", 1).exit_code == 2
-    net = network(depth=3, dropout=0.2)
-    with pytest.raises(InputError, match="--mc-dropout 1"):
-        MonteCarlo(TorchNetwork(lambda: net, 1), 1)
+    with pytest.raises(InputError, match=r"^`mc_dropout` 1: only two predictions or more differ; take 10$"):
+        load_model(model, mc_dropout=1)
 
 
 def test_unets_in_onnx_run_in_openvino(tmp_path: Path) -> None:

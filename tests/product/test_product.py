@@ -450,7 +450,7 @@ def _polygons(geometry: dict[str, Any]) -> list[Any]:
 
 def test_existing_product_is_refused_before_any_work(tmp_path: Path) -> None:
     folder = make(tmp_path, scene(9, 9))
-    with pytest.raises(InputError, match="exists already; give --overwrite"):
+    with pytest.raises(InputError, match="exists already; give `overwrite`"):
         ProductWriter(tmp_path, ID, utm(9, 9))
     with pytest.raises(InputError, match="exists already"):
         make(tmp_path, scene(9, 9))

@@ -26,6 +26,7 @@ from l8s2.pipeline.to_product import harmonize_product
 from l8s2.product.warp import WarpBuffer, buffer_bytes
 from l8s2.radiometry import NODATA
 from l8s2.simulate.sensor import Conditions, Observation
+from l8s2.target import Area
 from making.scenes import Copying, centres, make, ms_grid
 
 NATIVE = GeoBox((300, 260), Affine(10, 0, 500_000, 0, -10, 5_660_000), "EPSG:32633")
@@ -203,7 +204,7 @@ def test_a_disk_that_fills_up_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def copying(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(l8s2.pipeline.to_product, "load_model", lambda *_, **__: Copying())
+    monkeypatch.setattr(l8s2.pipeline.to_product, "load_predictor", lambda *_, **__: Copying())
 
 
 @pytest.mark.usefixtures("copying")
@@ -218,7 +219,7 @@ def test_a_warped_product_has_its_grid_its_note_and_its_values(tmp_path: Path) -
     )
     said: list[str] = []
     folder = harmonize_product(product, tmp_path / "out", crs="EPSG:4326", warn=said.append)
-    assert said == ["--crs EPSG:4326: warped once from EPSG:32633, pixels are interpolated"]
+    assert said == ["`crs` EPSG:4326: warped once from EPSG:32633, pixels are interpolated"]
     assert {p.name.rpartition("T1_")[2] for p in folder.iterdir()} >= {"SR.tif", "SIGMA.tif", "QA.tif", "preview.png"}
     with rasterio.open(next(folder.glob("*_SR.tif"))) as dataset:
         assert dataset.crs.to_epsg() == 4326
@@ -235,6 +236,6 @@ def test_a_warped_product_has_its_grid_its_note_and_its_values(tmp_path: Path) -
 def test_a_plan_counts_the_disk_a_warp_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Copying, "predict", lambda *_: None, raising=False)
     product = make(tmp_path / "in", ms_grid(300, 300))
-    plain, warp = plan_product(product), plan_product(product, crs="EPSG:3035")
+    plain, warp = plan_product(product), plan_product(product, Area(crs="EPSG:3035"))
     assert warp.disk_bytes > plain.disk_bytes + buffer_bytes(GeoBox((900, 900), NATIVE.affine, NATIVE.crs), True)
     assert list(tmp_path.iterdir()) == [tmp_path / "in"]

@@ -139,7 +139,7 @@ def test_tensorboard_gets_the_same_numbers(imagery: Path, tmp_path: Path) -> Non
 def test_a_run_is_not_mistaken_for_another(imagery: Path, tmp_path: Path) -> None:
     content, folder = tiny(imagery, steps=2), tmp_path / "run"
     run(content, folder)
-    with pytest.raises(InputError, match=r"last\.pt exists; continue with --resume"):
+    with pytest.raises(InputError, match=r"last\.pt exists; continue with `resume`"):
         run(content, folder)
     with pytest.raises(InputError, match="the run began with steps 2, not 3"):
         run(content | {"steps": 3}, folder, resume=True)
@@ -210,7 +210,7 @@ def test_minutes_run_out_with_a_model_and_resumably(imagery: Path, tmp_path: Pat
     best = read_checkpoint(tmp_path / "run" / "best.pt")
     stored = open_model_folder(outcome.model).build().state_dict()
     assert all(torch.equal(x, best["average"][key]) for key, x in stored.items())
-    assert any("minutes are over at step 1 of 6; --resume goes on" in line for line in said)
+    assert any("minutes are over at step 1 of 6; `resume` goes on" in line for line in said)
     run(content, tmp_path / "run", resume=True)
     assert read_checkpoint(tmp_path / "run" / "last.pt")["step"] == 6
     run(content, tmp_path / "straight")

@@ -211,7 +211,5 @@ def _new_token(api: str, collection: str) -> tuple[str, datetime]:
         content = json.loads(read(address, {"Ocp-Apim-Subscription-Key": key} if key else {}))
         end = datetime.fromisoformat(content["msft:expiry"])
         return str(content["token"]), end if end.tzinfo else end.replace(tzinfo=UTC)
-    except InputError:  # which is a ValueError too
-        raise
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{address}: gives no token ({type(error).__name__}); try again later") from None

@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from l8s2.acquire.access import Access
-from l8s2.acquire.fetch import MARGIN, FetchError, fetch_scene
+from l8s2.acquire.fetch import MARGIN, fetch_scene
 from l8s2.acquire.fetch_request import Wanted, gather, with_pans
-from l8s2.acquire.windows import BBox, Outside
+from l8s2.acquire.windows import BBox
 from l8s2.catalogs.endpoints import known_catalogs
-from l8s2.errors import InputError
+from l8s2.errors import FetchError, InputError, OutsideError
 from l8s2.files import lock_folder
 from l8s2.progress import Progress
 
@@ -63,7 +63,7 @@ def fetched(
         wanted, without, unknown = with_pans(wanted)
         if unknown:
             raise InputError(
-                f"{unknown[0]}; try again, or give its Level-1 product with --pan, or --model compact-nopan"
+                f"{unknown[0]}; try again, or give its Level-1 product with `pan`, or `model` compact-nopan"
             )
         for line in without:
             warn(line)
@@ -81,7 +81,7 @@ def fetched(
             yield product
         except KeyboardInterrupt:
             raise KeyboardInterrupt(goes_on) from None
-        except Outside:
+        except OutsideError:
             _remove(folder)
             raise
         except FetchError as error:

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 from l8s2.acquire.access import Access
 from l8s2.acquire.download import Watch, download, load_client
-from l8s2.acquire.windows import BBox, Outside, Window, check_decodes, download_window
+from l8s2.acquire.windows import BBox, Window, check_decodes, download_window
 from l8s2.catalogs.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2
 from l8s2.catalogs.footprints import common, rectangle
 from l8s2.catalogs.items import SceneItem, item_text
-from l8s2.errors import InputError
+from l8s2.errors import FetchError, InputError, OutsideError
 from l8s2.files import lock_folder, write_whole
 from l8s2.landsat.layout import products_in
 from l8s2.landsat.mtl import parse_mtl
@@ -35,16 +35,6 @@ LARGEST_MTL = 16 << 20
 SCENE, WINDOW = "scene.json", "window.json"
 """Beside the files: the scene as its catalogue describes it, written last; and what is fetched of it, written first."""
 _NAMES = {"qa_pixel": "QA_PIXEL", "qa_radsat": "QA_RADSAT", "pan": "B8"}
-
-
-class FetchError(InputError):
-    """A scene that could not be had whole. What was fetched of it stays."""
-
-    def __init__(self, scene: str, failures: list[str]) -> None:
-        """``failures``: a line for each file."""
-        more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
-        super().__init__(f"{scene}: {failures[0]}{more}")
-        self.failures = tuple(failures)
 
 
 def fetch_scene(
@@ -71,9 +61,8 @@ def fetch_scene(
         margin: metres around it.
         progress: told of bytes.
 
-    Raises FetchError, an InputError with ``failures``, a line for each file that could not be had; Outside, another one, where
-    the scene has no pixel in the area, and nothing of it is left then; InputError where the folder
-    holds another window or another process is at it.
+    Raises FetchError, whose ``failures`` say why each file is missing; OutsideError where the scene has no pixel in the area,
+    and then no file of it is left; InputError where the folder holds another window or another process is fetching it.
     """
     folder, window = directory / item.product, None if bbox is None else Window((*bbox,), margin)
     if item.kind != SENTINEL2 and (there := _delivered(item, directory)):
@@ -94,9 +83,9 @@ def fetch_scene(
         write_whole(folder / WINDOW, json.dumps({**_source(item), "window": window and window._asdict()}) + "\n")
         try:
             failures = _files(item, folder, access, window, progress)
-        except Outside as error:
+        except OutsideError as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise Outside(item.id, error.bbox) from None
+            raise OutsideError(item.id, error.bbox) from None
         if failures:
             raise FetchError(item.id, failures)
         write_whole(folder / SCENE, item_text(item))
@@ -207,7 +196,7 @@ def _file(item: SceneItem, name: str, folder: Path, access: Access, window: Wind
             download_window(address, path, window, watch)
         else:
             download(address, path, checksum=asset.checksum, check=partial(check_decodes, name=path.name), watch=watch)
-    except Outside:  # so are all the others
+    except OutsideError:  # so are all the others
         raise
     except InputError as error:
         return str(error)

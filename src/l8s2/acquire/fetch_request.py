@@ -14,10 +14,10 @@ from l8s2.catalogs.items import Asset, SceneItem, from_afar, scene_item
 from l8s2.catalogs.recipe import SCHEMA, load_recipe
 from l8s2.catalogs.search import Found
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import parse_product_name
+from l8s2.product_name import ProductName
 
 CATALOG, PAN = "l8s2:catalog", "l8s2:pan"
-"""Properties that ``l8s2 search --json`` gives to items: where they were found, and the item with their pan band."""
+"""Properties that ``l8s2 search`` gives to items: where they were found, and the item with their pan band."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +90,14 @@ def with_pans(wanted: Wanted) -> tuple[Wanted, list[str], list[str]]:
 def _address_of(what: str, known: Mapping[str, Catalog]) -> str | None:
     """Of the item of a Level-2 product id at USGS, whose ids alone hold all of it; None for anything else."""
     product, usgs = what.upper().removesuffix("_SR"), known.get("usgs")
-    name = parse_product_name(product)
+    name = ProductName.parse(product)
     rows = [row for row in usgs.collections if row.kind == LANDSAT_L2] if usgs else []
     if name is None or name.level != "L2SP" or usgs is None or not rows or Path(what).is_file():
         return None
     return f"{usgs.url}/collections/{rows[0].id}/items/{product}_SR"
 
 
-_NONE = "no STAC item; give one, a FeatureCollection from l8s2 search --json, or a recipe from l8s2 search --pairs -o"
+_NONE = "no STAC item; give one, a FeatureCollection or a recipe from l8s2 search"
 
 
 def from_json(content: Any, known: Mapping[str, Catalog], source: str) -> Wanted:
@@ -197,7 +197,7 @@ def _pan(raw: dict[str, Any], catalogs: dict[str, Catalog]) -> SceneItem | None:
         collection = Collection(id=about["collection"], kind=LANDSAT_L1, assets=names)
         return replace(scene_item(level1, catalog.name, collection), assets=assets)
     except (KeyError, TypeError, AttributeError):
-        raise InputError(f"{raw.get('id')}: {PAN} is not as l8s2 search --json writes it; search again") from None
+        raise InputError(f"{raw.get('id')}: {PAN} is not as l8s2 search writes it; search again") from None
 
 
 def feature_collection(found: Found) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
 from l8s2.acquire.download import AGENT, Address, Transient, Watch, persistently, probe
-from l8s2.errors import InputError
+from l8s2.errors import InputError, OutsideError
 from l8s2.files import fsync
 from l8s2.raster import open_raster
 
@@ -38,15 +38,6 @@ _BLOCK = 256
 """Pixels to a side of a block of what is written."""
 
 
-class Outside(InputError):
-    """Nothing of a scene lies in the area asked for."""
-
-    def __init__(self, name: str, bbox: BBox) -> None:
-        """``name`` of the scene or file."""
-        super().__init__(f"{name}: has no pixel in {' '.join(f'{v:g}' for v in bbox)}; give a bbox inside the scene")
-        self.bbox = bbox
-
-
 class Window(NamedTuple):
     """What is wanted of a scene."""
 
@@ -64,7 +55,7 @@ def download_window(address: Address, path: Path, window: Window | None, watch: 
         window: None takes all of it.
         watch: told of bytes of pixels; may stop it.
 
-    Raises Outside where it has no pixel in the window; InputError where it cannot be had, or is no raster with a position.
+    Raises OutsideError where it has no pixel in the window; InputError where it cannot be had, or is no raster with a position.
     """
     if path.exists():
         return
@@ -179,7 +170,7 @@ def _covered(source: Any, name: str, window: Window) -> tuple[int, int, int, int
     from rasterio.warp import transform_bounds
 
     west, south, east, north = window.bbox
-    outside = Outside(name, window.bbox)
+    outside = OutsideError(name, window.bbox)
     longitude, latitude = grid.ring(GeoBox(source.shape, source.transform, str(source.crs)), 16)
     width = (east - west) % 360 or 360.0
     turns = [longitude.min()] if width == 360 else [west + 360 * turn for turn in (-1, 0, 1)]

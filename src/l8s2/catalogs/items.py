@@ -14,16 +14,13 @@ from typing import Any
 from l8s2.catalogs.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2, Collection
 from l8s2.catalogs.footprints import Footprint
 from l8s2.errors import InputError
+from l8s2.product_name import ProductName
 from l8s2.sensors import OLI
 from l8s2.serialization import load, text_of
 
 S2_SCALE, S2_OFFSET = 1e-4, -0.1
 OFFSET_SINCE = "04.00"
 """Processing baseline of Sentinel-2 from which reflectance = DN * S2_SCALE + S2_OFFSET; before it the offset is 0."""
-_LANDSAT = re.compile(
-    r"L(?P<sensor>[A-Z])(?P<satellite>\d\d)_(?P<level>L[12][A-Z]{2})_(?P<path>\d{3})(?P<row>\d{3})_(?P<acquired>\d{8})"
-    r"(_(?P<processed>\d{8}))?_(?P<collection>\d\d)_(?P<tier>RT|T1|T2)"
-)
 _SENTINEL2 = re.compile(
     r"(?P<satellite>S2[A-C])_MSIL2A_(?P<datatake>\d{8}T\d{6})(_N(?P<baseline>\d{4}))?_R\d{3}_T(?P<tile>\d\d[A-Z]{3})"
     r"_(?P<processed>\d{8}T\d{6})"
@@ -166,28 +163,27 @@ def _common(raw: Mapping[str, Any], catalog: str, collection: Collection) -> dic
 def _landsat(raw: Mapping[str, Any], collection: Collection, common: dict[str, Any]) -> dict[str, Any]:
     properties = raw["properties"]
     names = [raw["id"], *(asset.href for _, asset in sorted(common["assets"].items()))]
-    matches = [match for name in names if (match := _LANDSAT.search(name))]
-    if not matches:
+    found = [product for name in names if (product := ProductName.find(name))]
+    if not found:
         raise InputError("no Landsat Collection-2 product id")
-    match = next((m for m in matches if m["processed"]), matches[0])
-    satellite = int(match["satellite"])
-    if satellite not in OLI.satellites or match["sensor"] != OLI.letter or match["collection"] != "02":
-        what = f"L{match['sensor']}{match['satellite']} of Collection {match['collection']}"
+    product = next((p for p in found if p.processed), found[0])
+    if product.satellite not in OLI.satellites or product.sensor != OLI.letter or product.collection != 2:
+        what = f"L{product.sensor}{product.satellite:02d} of Collection {product.collection:02d}"
         raise InputError(f"{what}, l8s2 reads LC08 and LC09 of Collection 2")
-    day = _day(match["acquired"])
+    path_row, platform = f"{product.path:03d}{product.row:03d}", OLI.platform(product.satellite)
     level2 = collection.kind == LANDSAT_L2
     return {
-        "product": match[0],
-        "scene": f"{OLI.platform(satellite)} {match['path']}{match['row']} {day}",
-        "platform": OLI.platform(satellite),
-        "place": match["path"] + match["row"],
+        "product": product.id,
+        "scene": f"{platform} {path_row} {product.acquired.isoformat()}",
+        "platform": platform,
+        "place": path_row,
         "zone": _zone(properties),
         "view_zenith": _number(properties, "view:off_nadir", "eo:off_nadir"),
         "view_azimuth": None,
-        "tier": match["tier"],
-        "correction": match["level"],
+        "tier": product.tier,
+        "correction": product.level,
         "baseline": None,
-        "processed": _day(match["processed"]) if match["processed"] else None,
+        "processed": product.processed.isoformat() if product.processed else None,
         "strip": None,
         "scale": OLI.sr_scale if level2 else None,
         "offset": OLI.sr_offset if level2 else None,
@@ -257,10 +253,6 @@ def _number(properties: Mapping[str, Any], *names: str) -> float | None:
 def _time(text: str) -> datetime:
     value = datetime.fromisoformat(re.sub(r"([.]\d{6})\d*", r"\1", text))
     return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
-
-
-def _day(text: str) -> str:
-    return datetime.strptime(text, "%Y%m%d").date().isoformat()
 
 
 def _zone(properties: Mapping[str, Any]) -> int | None:

@@ -43,5 +43,5 @@ def load_recipe(path: Path) -> Recipe:
 
     Raises InputError for anything else, and for a schema of another version.
     """
-    recipe: Recipe = load(path, Recipe, SCHEMA, "recipe", "give a recipe saved by l8s2 search --pairs -o")
+    recipe: Recipe = load(path, Recipe, SCHEMA, "recipe", "give a recipe of pairs saved by l8s2 search")
     return recipe

@@ -62,7 +62,7 @@ def search_scenes(query: Query, known: Mapping[str, Catalog] | None = None) -> F
         api = next((api for api in apis if api.holds(kind)), None)
         if api is None:
             raise InputError(
-                f"{', '.join(query.catalogs)}: holds no {kind}; add a catalogue that does, such as --catalog"
+                f"{', '.join(query.catalogs)}: holds no {kind}; add a catalogue that does, such as `catalog`"
                 f" {next((c.name for c in known.values() if c.of(kind)), 'planetary-computer')}"
             )
         items, out = api.items(kind, query)

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from l8s2.cli.shell import JSON, ProgressBar, warn
+from l8s2.cli.shell import JSON, ProgressBar, tell, warn
 from l8s2.errors import InputError
 
 FOLDER = click.argument("folder", type=click.Path(path_type=Path))
@@ -71,7 +71,7 @@ def _build(folder: Path, as_json: bool) -> None:
         nonlocal first
         first = done - 1 if first < 0 else first
         left = (time.monotonic() - started) / max(done - first, 1) * (total - done)
-        click.echo(f"[{done}/{total}, about {timedelta(seconds=round(left))} left] {line}", err=True)
+        tell(f"[{done}/{total}, about {timedelta(seconds=round(left))} left] {line}")
 
     try:
         found = build.resume_build(folder, report=report, bar=partial(ProgressBar, unit="B"))
@@ -93,7 +93,7 @@ def _build(folder: Path, as_json: bool) -> None:
     if found.failed:
         for unit, lines in found.failed.items():
             for line in lines:
-                click.echo(f"failed {unit}: {line}", err=True)
+                tell(f"failed {unit}: {line}")
         raise InputError(
             f"{len(found.failed)} of {found.pairs} pairs failed; try again with l8s2 dataset resume {folder}"
         )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from l8s2.cli.shell import JSON, ProgressBar, warn
-from l8s2.errors import InputError
+from l8s2.cli.shell import JSON, ProgressBar, tell, warn
+from l8s2.errors import FetchError, InputError, L8S2Error, OutsideError
 
 if TYPE_CHECKING:
     from l8s2.acquire.fetch_request import Wanted
@@ -41,11 +41,10 @@ def fetch(
     from l8s2.acquire.access import Access
     from l8s2.acquire.fetch import fetch_scene
     from l8s2.acquire.fetch_request import together, with_pans
-    from l8s2.acquire.windows import Outside
     from l8s2.catalogs.endpoints import known_catalogs
-    from l8s2.target import area_of
+    from l8s2.target import Area
 
-    area_of(bbox, None)
+    Area(bbox=bbox or None)
     known = known_catalogs(catalog_file)
     wanted, without_pan, unknown = with_pans(together(_gathered(each, known) for each in what))
     for line in without_pan:
@@ -66,11 +65,11 @@ def fetch(
                 )
             if whole or not (folder / "scene.json").exists():
                 status = "there already"
-        except Outside as error:
+        except OutsideError as error:
             warn(str(error))
             status = "outside"
-        except InputError as error:
-            failures += [*getattr(error, "failures", ())] or [str(error)]
+        except L8S2Error as error:
+            failures += error.failures if isinstance(error, FetchError) else [str(error)]
             status = "failed"
         except KeyboardInterrupt:
             raise KeyboardInterrupt(GOES_ON) from None
@@ -82,7 +81,7 @@ def fetch(
     if as_json:
         click.echo(json.dumps({"scenes": scenes, "failures": failures}, indent=2))
     for line in failures:
-        click.echo(f"failed: {line}", err=True)
+        tell(f"failed: {line}")
     if failures:
         bad = sum(scene["status"] == "failed" for scene in scenes)
         lines = {"{} of {} scenes are not whole": bad, "pan of {} scenes could not be looked for": len(unknown)}

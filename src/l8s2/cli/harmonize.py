@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from l8s2.cli.shell import JSON, PAN, PRODUCT, ProgressBar, show, warn
-from l8s2.errors import InputError
+
+if TYPE_CHECKING:
+    from l8s2.predictors.engines import Engine
+    from l8s2.predictors.options import ModelOptions
+    from l8s2.target import Area, BBox
 
 
 @click.command()
@@ -54,10 +58,19 @@ def harmonize(
     product: Path | None,
     stac: str | None,
     output: Path | None,
-    dry_run: bool,
+    pan: Path | None,
+    model: str,
+    mc_dropout: int | None,
+    bbox: BBox | None,
+    mgrs: str | None,
+    crs: str | None,
+    like: Path | None,
+    sigma: bool,
+    engine: Engine,
+    threads: int | None,
     overwrite: bool,
+    dry_run: bool,
     as_json: bool,
-    **options: Any,
 ) -> None:
     """Make a 10 m product from a Landsat Level-2 PRODUCT (folder, .tar or .tar.gz).
 
@@ -67,36 +80,27 @@ def harmonize(
     if (product is None) == (stac is None):
         raise click.UsageError("Give a PRODUCT, or --stac ITEM instead of one.")
     if stac is not None and dry_run:
-        raise click.UsageError("--dry-run wants the files; it goes with PRODUCT, not with --stac.")
-    from l8s2.pipeline.estimate import plan_product
-    from l8s2.pipeline.to_product import harmonize_product
-
-    options["bbox"] = options["bbox"] or None
-    if dry_run:
-        from dataclasses import asdict
-
-        assert product is not None
-        plan = asdict(plan_product(product, **options))
-        if as_json:
-            click.echo(json.dumps(plan, indent=2))
-        else:
-            for line in plan.pop("warnings"):
-                warn(line)
-            rows, columns = plan["shape"]
-            click.echo(
-                f"{plan['product_id']}: {columns} x {rows} pixels of 10 m in {plan['crs']}, pan {plan['pan'] or 'none'}"
-            )
-            click.echo(
-                f"about {plan['seconds']:.0f} s, {plan['memory_bytes'] / 1e9:.1f} GB of memory, up to {plan['disk_bytes'] / 1e9:.2f} GB of disk"
-            )
-        return
-    if output is None:
+        raise click.UsageError("--dry-run needs the files; it goes with PRODUCT, not with --stac.")
+    if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
+    from l8s2.predictors.options import ModelOptions
+    from l8s2.target import Area
+
+    area = Area(bbox=bbox or None, mgrs=mgrs, crs=crs, like=like)
+    options = ModelOptions(model=model, engine=engine, threads=threads, mc_dropout=mc_dropout)
+    if output is None:
+        assert product is not None
+        _show_plan(product, area, options, sigma=sigma, pan=pan, as_json=as_json)
+        return
+    from l8s2.pipeline.to_product import make_product
+
     started = time.monotonic()
     with ExitStack() as stack:
-        source = product or stack.enter_context(_fetched(stac or "", output, overwrite, options))
+        source = product or stack.enter_context(_fetched(stac or "", output, overwrite, area, options, pan))
         with ProgressBar("harmonising") as progress:
-            folder = harmonize_product(source, output, overwrite=overwrite, progress=progress, warn=warn, **options)
+            folder = make_product(
+                source, output, area, options, sigma=sigma, overwrite=overwrite, pan=pan, progress=progress, warn=warn
+            )
     seconds = time.monotonic() - started
     if as_json:
         files = sorted(str(p) for p in folder.iterdir())
@@ -106,48 +110,47 @@ def harmonize(
         click.echo(f"done in {seconds:.1f} s", err=True)
 
 
+def _show_plan(
+    product: Path, area: Area, options: ModelOptions, *, sigma: bool, pan: Path | None, as_json: bool
+) -> None:
+    """Print what harmonising would need."""
+    from dataclasses import asdict
+
+    from l8s2.pipeline.estimate import plan_product
+
+    plan = plan_product(product, area, options, sigma=sigma, pan=pan)
+    if as_json:
+        click.echo(json.dumps(asdict(plan), indent=2))
+        return
+    for line in plan.warnings:
+        warn(line)
+    rows, columns = plan.shape
+    click.echo(f"{plan.product_id}: {columns} x {rows} pixels of 10 m in {plan.crs}, pan {plan.pan or 'none'}")
+    memory, disk = plan.memory_bytes / 1e9, plan.disk_bytes / 1e9
+    click.echo(f"about {plan.seconds:.0f} s, {memory:.1f} GB of memory, up to {disk:.2f} GB of disk")
+
+
 @contextmanager
-def _fetched(stac: str, output: Path, overwrite: bool, options: dict[str, Any]) -> Iterator[Path]:
-    """What is needed of an item, as a product on disk; first all that can be checked without it is."""
+def _fetched(
+    stac: str, output: Path, overwrite: bool, area: Area, options: ModelOptions, pan: Path | None
+) -> Iterator[Path]:
+    """Fetch what is needed of an item as a product on disk, after every check that is possible without it."""
     from l8s2.acquire.cache import fetched, landsat_of
     from l8s2.files import WholeFolder
-    from l8s2.predictors.load import load_model
+    from l8s2.landsat.layout import pan_products
+    from l8s2.predictors.load import load_predictor
     from l8s2.product.writer import SUFFIX
     from l8s2.sensors import MS_GSD
-    from l8s2.target import area_of
 
-    _check(options)
+    if pan is not None:
+        pan_products(pan)
     wanted = landsat_of(stac)
     WholeFolder(output / f"{wanted.landsat[0].product}{SUFFIX}", overwrite=overwrite)
-    how = {name: options[name] for name in ("engine", "threads", "mc_dropout")}
-    model = load_model(options["model"], **how)
-    margin, pan = MS_GSD * (model.margin + 20), options["pan"] is None and getattr(model, "uses_pan", True)
-    bbox, bar = area_of(options["bbox"], options["mgrs"]), partial(ProgressBar, "fetching", unit="B")
-    with fetched(wanted, bbox=bbox, margin=margin, pan=pan, bar=bar, warn=warn) as product:
+    model = load_predictor(options)
+    margin, with_pan = MS_GSD * (model.margin + 20), pan is None and model.uses_pan
+    bar = partial(ProgressBar, "fetching", unit="B")
+    with fetched(wanted, bbox=area.bounds, margin=margin, pan=with_pan, bar=bar, warn=warn) as product:
         yield product
-
-
-def _check(options: dict[str, Any]) -> None:
-    """What harmonize_product would find fault with only once everything is fetched. Raises InputError."""
-    from odc.geo import CRS
-
-    from l8s2.target import _grid_of
-
-    pan, crs, like = options["pan"], options["crs"], options["like"]
-    if pan is not None and not pan.exists():
-        raise InputError(f"--pan {pan}: no such file or folder; give a Level-1 product, or its B8.TIF")
-    if sum(options[name] is not None for name in ("mgrs", "crs", "like")) > 1:
-        raise InputError("--mgrs, --crs and --like each settle the grid; give one of them")
-    if options["bbox"] is not None and like is not None:
-        raise InputError("--bbox and a full grid (--mgrs, --like) exclude each other; give one of them")
-    if like is not None:
-        _grid_of(like)
-    if crs is not None:
-        try:
-            CRS(crs)
-        except Exception:  # pyproj has many
-            what = " ".join(crs.split())[:60]
-            raise InputError(f"--crs {what}: not a coordinate reference system; give for example EPSG:3035") from None
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -38,10 +39,10 @@ class Commands(click.Group):
         except Exception as error:
             if (cause := _interruption(error)) is not None:
                 _interrupted(ctx, cause)
-            from l8s2.errors import InputError
+            from l8s2.errors import L8S2Error
 
-            if isinstance(error, InputError):
-                click.echo(f"l8s2: {error}", err=True)
+            if isinstance(error, L8S2Error):
+                tell(f"l8s2: {error}")
                 ctx.exit(1)
             if isinstance(error, UnicodeEncodeError):
                 click.echo(f"l8s2: {error.object!r}: not valid UTF-8; rename it or give another path", err=True)
@@ -108,9 +109,22 @@ def show(facts: dict[str, Any], *, width: int = 20) -> None:
         click.echo(f"{key.replace('_', ' '):{width}s} {'unknown' if value is None else value}")
 
 
+def tell(message: str) -> None:
+    """Print a message of the library on stderr, parameters named as options."""
+    click.echo(as_options(message), err=True)
+
+
 def warn(message: str) -> None:
-    """Tell a person what was not as it should be."""
-    click.echo(f"warning: {message}", err=True)
+    """Print a warning of the library on stderr."""
+    tell(f"warning: {message}")
+
+
+def as_options(message: str) -> str:
+    """Name every parameter that a message has in backticks as its option: `max_days` becomes ``--max-days``."""
+    return _PARAMETER.sub(lambda match: f"--{match[1].replace('_', '-')}", message)
+
+
+_PARAMETER = re.compile(r"(?<!`)`([a-z][a-z0-9]*(?:_[a-z0-9]+)*)`(?!`)")
 
 
 class ProgressBar:

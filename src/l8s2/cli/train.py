@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from l8s2.cli.shell import JSON
+from l8s2.cli.shell import JSON, tell
 
 OUTPUT = click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Folder of the run. Default: runs/<name of FILE>."
@@ -116,7 +116,7 @@ def _first_process() -> bool:
 
 def _say(line: str) -> None:
     if _first_process():
-        click.echo(line, err=True)
+        tell(line)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from l8s2.grid import BLOCK
 from l8s2.landsat.scene import Scene, open_scene
 from l8s2.sensors import BANDS
 from l8s2.simulate.archives import Image, load
-from l8s2.target import choose_target
+from l8s2.target import Area, choose_target
 
 Mode = Literal["simulated", "pair", "no-reference"]
 TILE = 256
@@ -98,24 +98,24 @@ def gather(
             raise InputError("a set of real pairs beside other imagery; evaluate them one after the other")
         if sentinel2 is not None or pan is not None or bbox is not None or disturbed:
             raise InputError(
-                "--sentinel2, --pan, --bbox and --disturbed are not for a set of real pairs; leave them out"
+                "`sentinel2`, `pan`, `bbox` and `disturbed` are not for a set of real pairs; leave them out"
             )
         return _real(open_pairs(paths[0], side if side or kinds == ["LS2S2"] else "Test"))
     if side is not None:
-        raise InputError(f"--side {side}: belongs to a set of real pairs; leave it out")
+        raise InputError(f"`side` {side}: belongs to a set of real pairs; leave it out")
     archives = [_archives(path) for path in paths]
     if all(archives):
         if sentinel2 is not None or pan is not None or bbox is not None:
             raise InputError(
-                "--sentinel2, --pan and --bbox are for Landsat products, but Sentinel-2 archives were given"
+                "`sentinel2`, `pan` and `bbox` are for Landsat products, but Sentinel-2 archives were given"
             )
         return _simulated(archives, disturbed, warn)
     if any(archives):
         raise InputError("Sentinel-2 archives and Landsat products together; evaluate them one after the other")
     if disturbed:
-        raise InputError("--disturbed belongs to simulated pairs; give .npz archives of Sentinel-2 imagery")
+        raise InputError("`disturbed` belongs to simulated pairs; give .npz archives of Sentinel-2 imagery")
     if len(paths) > 1 and (sentinel2 is not None or pan is not None):
-        raise InputError(f"--sentinel2 and --pan belong to one Landsat product; {len(paths)} were given")
+        raise InputError(f"`sentinel2` and `pan` belong to one Landsat product; {len(paths)} were given")
     scenes = [stack.enter_context(open_scene(path, pan)) for path in paths]
     for message in (message for scene in scenes for message in scene.warnings):
         warn(message)
@@ -155,7 +155,7 @@ def _real(pairs: Pairs) -> Imagery:
 
 def _area(scene: Scene, truth: Truth | None, bbox: tuple[float, float, float, float] | None) -> tuple[slice, slice]:
     """Rows and columns, MS pixels, that are asked for and known."""
-    target = choose_target(scene.geobox, bbox=bbox)
+    target = choose_target(scene.geobox, Area(bbox=bbox))
     if truth is None:
         return target.rows, target.columns
     shared = [
@@ -163,7 +163,7 @@ def _area(scene: Scene, truth: Truth | None, bbox: tuple[float, float, float, fl
         for a, b in ((target.rows, truth.rows), (target.columns, truth.columns))
     ]
     if any(s.start >= s.stop for s in shared):
-        raise InputError(f"--bbox: does not touch {truth.name}; give an area that both images cover")
+        raise InputError(f"`bbox`: does not touch {truth.name}; give an area that both images cover")
     return shared[0], shared[1]
 
 
@@ -236,8 +236,6 @@ def _load(path: Path) -> tuple[list[Image], dict[str, Any], int]:
         if any(array.dtype.kind not in "iu" for array in arrays):
             raise InputError(f"{path.name}: holds {arrays[0].dtype}; it must hold int16, reflectance x 10 000")
         return load(path), meta, shapes[0][0]
-    except InputError:
-        raise
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path.name}: cannot be read ({str(error).splitlines()[0]:.80}); make it again") from None
 

@@ -107,7 +107,7 @@ def _loaded(models: Sequence[str]) -> dict[str, Predictor]:
         predictor = load_model(model)
         if predictor.name in found or predictor.name in BASELINES:
             raise InputError(
-                f"--model {model}: another is called {predictor.name} too; give it once, or rename the file"
+                f"`model` {model}: another is called {predictor.name} too; give it once, or rename the file"
             )
         found[predictor.name] = predictor
     return found

@@ -9,16 +9,15 @@ import tempfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path, PurePosixPath
 
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import ProductName, parse_product_name, same_acquisition
+from l8s2.product_name import FLAGS, PATTERN, ProductName, same_acquisition
 from l8s2.raster import first_bytes, inside
 from l8s2.sensors import BANDS, OLI
 
-_FILE = re.compile(
-    r"(?P<id>L[A-Z]\d\d_[A-Z0-9]{4}_\d{6}_\d{8}_\d{8}_\d\d_[A-Z0-9]{2})_(?P<part>.+)\.(?P<kind>[a-z]+)", re.IGNORECASE
-)
+_FILE = re.compile(rf"(?P<id>{PATTERN})_(?P<part>.+)\.(?P<kind>[a-z]+)", FLAGS)
 _BANDS = "|".join((*(f"SR_{band.landsat}" for band in BANDS), OLI.pan_band))
 _USED = re.compile(rf"({_BANDS}|QA_PIXEL|QA_RADSAT)\.TIFF?|MTL\.(TXT|JSON|XML)")
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
@@ -163,7 +162,7 @@ def _grouped(
     return [
         ProductFiles(name=parsed, product_id=product_id, source=source, parts=parts, unpacked=unpacked)
         for product_id, parts in products.items()
-        if (parsed := parse_product_name(product_id)) is not None
+        if (parsed := ProductName.parse(product_id)) is not None
     ]
 
 
@@ -197,7 +196,7 @@ def level2_product(path: Path) -> ProductFiles:
                 f"{product.product_id}: sensor L{name.sensor} lacks OLI or surface reflectance; give an LC08 or LC09 product"
             )
         raise InputError(
-            f"{product.product_id}: Level-1 product; l8s2 needs the Level-2 surface reflectance (L2SP), pan comes with --pan"
+            f"{product.product_id}: Level-1 product; l8s2 needs the Level-2 surface reflectance (L2SP), pan comes with `pan`"
         )
     raise InputError(
         f"{path}: no Landsat Collection-2 Level-2 files such as {EXAMPLE}_SR_B4.TIF; give the folder or .tar of one L2SP product"
@@ -222,14 +221,38 @@ def pan_partner(product: ProductFiles) -> ProductFiles | None:
             p for place in places for p in products_in(place) if _has_pan(p) and same_acquisition(p.name, product.name)
         ]
         if found:
-            return max(found, key=lambda p: (p.name.level == "L1TP", p.name.processed))
+            return max(found, key=lambda p: (p.name.level == "L1TP", p.name.processed or date.min))
     return None
+
+
+def pan_given(path: Path, product: ProductFiles) -> ProductFiles:
+    """Return the Level-1 product at ``path`` that is of the same acquisition. Raises InputError where none is."""
+    candidates = pan_products(path)
+    for candidate in candidates:
+        if same_acquisition(candidate.name, product.name):
+            return candidate
+    raise InputError(
+        f"`pan` {candidates[0].product_id}: not the acquisition of {product.product_id}; path/row and date must agree"
+    )
+
+
+def pan_products(path: Path) -> list[ProductFiles]:
+    """List the Level-1 products with a pan band in a folder or archive, or the one of a ``_B8.TIF``. Raises InputError without."""
+    if not path.exists():
+        raise InputError(f"`pan` {path}: no such file or folder; give the Level-1 product of the same acquisition")
+    is_file = path.is_file() and path.suffix.lower() in (".tif", ".tiff")
+    found = [p for p in products_in(path.parent if is_file else path) if _has_pan(p)]
+    if is_file:
+        found = [p for p in found if Path(p.parts["B8"]) == path]
+    if not found:
+        raise InputError(f"`pan` {path}: no Level-1 pan band (.._B8.TIF by its USGS name) there; give the L1TP product")
+    return found
 
 
 def _is_level1_of(name: str, wanted: ProductName) -> bool:
     """Whether a folder or archive is named as a Level-1 product of an acquisition."""
     ending = next((e for e in _ARCHIVES if name.lower().endswith(e)), "")
-    parsed = parse_product_name(name[: len(name) - len(ending)])
+    parsed = ProductName.parse(name[: len(name) - len(ending)])
     return parsed is not None and parsed.level.startswith("L1") and same_acquisition(parsed, wanted)
 
 

@@ -12,8 +12,12 @@ from typing import Any
 import numpy as np
 
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import parse_product_name
+from l8s2.landsat.band import Scaling
+from l8s2.product_name import ProductName
 from l8s2.sensors import OLI
+
+SR_SCALING = Scaling(OLI.sr_scale, OLI.sr_offset)
+"""Of every surface reflectance band of Collection 2, as documented."""
 
 _LARGEST_MTL = 5 << 20
 
@@ -48,12 +52,12 @@ class Metadata:
     pan_mult: float | None
     pan_add: float | None
     """Top-of-atmosphere reflectance of pan, not yet divided by sin(sun elevation) = DN * mult + add."""
-    surface_reflectance: dict[int, tuple[float, float]] = field(default_factory=dict)
-    """Landsat band number -> (mult, add)."""
+    surface_reflectance: dict[int, Scaling] = field(default_factory=dict)
+    """Landsat band number -> scaling."""
 
-    def surface_reflectance_scaling(self, band: int) -> tuple[float, float]:
-        """(mult, add) of a Landsat band number; the documented constants where the MTL is silent."""
-        return self.surface_reflectance.get(band, (OLI.sr_scale, OLI.sr_offset))
+    def surface_reflectance_scaling(self, band: int) -> Scaling:
+        """Return the scaling of a Landsat band number; the documented constants where the MTL is silent."""
+        return self.surface_reflectance.get(band, SR_SCALING)
 
 
 def parse_mtl(content: bytes, name: str) -> Metadata:
@@ -70,8 +74,6 @@ def parse_mtl(content: bytes, name: str) -> Metadata:
     try:
         groups = _groups(content.decode("utf-8-sig"), name)
         return _metadata(groups, name)
-    except InputError:
-        raise
     except (ValueError, TypeError, AttributeError, RecursionError, OverflowError, ElementTree.ParseError):
         raise InputError(f"{name}: not a Landsat Collection-2 MTL file; download it again") from None
 
@@ -151,7 +153,7 @@ def _metadata(groups: _Groups, name: str) -> Metadata:
         raise InputError(f"{name}: no {missing}; not a Landsat Collection-2 MTL file, download it again")
     if collection != 2:
         raise InputError(f"{name}: Collection {collection:g}; l8s2 reads Collection 2, order the scene anew")
-    identity = parse_product_name(product_id)
+    identity = ProductName.parse(product_id)
     if identity is None:
         raise InputError(f"{name}: LANDSAT_PRODUCT_ID is {product_id[:60]!r}, no USGS product id; download it again")
     day, time = get(image, "DATE_ACQUIRED"), get(image, "SCENE_CENTER_TIME")
@@ -185,5 +187,5 @@ def _metadata(groups: _Groups, name: str) -> Metadata:
         corner_ul=pair(projection, "CORNER_UL_PROJECTION_X_PRODUCT", "CORNER_UL_PROJECTION_Y_PRODUCT"),
         pan_mult=number(level1, "REFLECTANCE_MULT_BAND_8"),
         pan_add=number(level1, "REFLECTANCE_ADD_BAND_8"),
-        surface_reflectance={n: s for n, s in scaling.items() if s is not None},
+        surface_reflectance={n: Scaling(*s) for n, s in scaling.items() if s is not None},
     )

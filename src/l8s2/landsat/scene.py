@@ -15,12 +15,13 @@ from odc.geo.geobox import GeoBox
 from l8s2 import grid, masks, radiometry
 from l8s2.arrays import Float
 from l8s2.errors import InputError
+from l8s2.landsat.band import Band, DigitalNumbers, Scaling
 from l8s2.landsat.checks import check_overlap, disagreements, doubts_about_pan, off_lattice, same_grid
-from l8s2.landsat.layout import ProductFiles, level2_product, pan_partner, products_in
-from l8s2.landsat.mtl import Metadata, parse_mtl
-from l8s2.landsat.product_name import ProductName, parse_product_name, same_acquisition
+from l8s2.landsat.layout import ProductFiles, level2_product, pan_given, pan_partner
+from l8s2.landsat.mtl import SR_SCALING, Metadata, parse_mtl
+from l8s2.product_name import ProductName, same_acquisition
 from l8s2.raster import Raster, open_raster
-from l8s2.sensors import BANDS, N_BANDS, OLI, PAN_GSD
+from l8s2.sensors import BANDS, OLI, PAN_GSD
 
 _BAND_NUMBERS = tuple(int(band.landsat[1:]) for band in BANDS)
 PAN_MULT, PAN_ADD = 2.0e-5, -0.1
@@ -44,46 +45,32 @@ class Scene:
 
     def __init__(
         self,
+        product: ProductFiles,
+        level1: ProductFiles | None,
         *,
-        product_id: str,
-        name: ProductName,
         metadata: Metadata | None,
-        bands: list[Raster],
-        pan: Raster | None,
-        pan_id: str | None,
-        pan_scaling: tuple[float, float, float | None],
-        is_dn: dict[str, bool],
+        bands: list[Band],
+        pan: Band | None,
         qa_pixel: Raster | None,
         qa_radsat: Raster | None,
         warnings: list[str],
-        keep: list[object],
     ) -> None:
-        self.product_id = product_id
+        self.product_id = product.product_id
         """USGS id of the Level-2 product."""
-        self.name = name
+        self.name = product.name
         """The id, parsed."""
         self.metadata = metadata
         """What the MTL says: Level-2's, else Level-1's, else None."""
         self.warnings = warnings
         """What was found missing or odd and how it was dealt with, one line each."""
-        self.pan_id = pan_id
+        self.pan_id = level1.product_id if level1 else None
         """USGS id of the Level-1 product that pan comes from, or None."""
         self.bands, self.pan, self.qa_pixel, self.qa_radsat = bands, pan, qa_pixel, qa_radsat
-        self.geobox: GeoBox = bands[0].geobox
+        self.geobox: GeoBox = bands[0].raster.geobox
         """The 30 m grid."""
-        self._keep = keep
+        self._files = [product, level1]
         self._lock = threading.Lock()
-        self.scaling = [
-            (metadata.surface_reflectance_scaling(n) if metadata else (OLI.sr_scale, OLI.sr_offset))
-            for n in _BAND_NUMBERS
-        ]
-        """Reflectance = DN * first + second, for each of ``bands``."""
-        self.pan_scaling = pan_scaling
-        """The same for ``pan``, before the division by the sine of the third, the sun's elevation, None if not known."""
-        self.is_dn = is_dn
-        """Name of a band -> whether it holds digital numbers, not reflectance."""
-        self.pan_offset = grid.pan_offset(self.geobox, pan.geobox) if pan else None
-        """(row, column) of the pan sample centred on MS pixel (0, 0)."""
+        self._pan_offset = grid.pan_offset(self.geobox, pan.raster.geobox) if pan else None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -96,34 +83,37 @@ class Scene:
         return self.metadata.sun_elevation if self.metadata else None
 
     def read(self, rows: slice, columns: slice) -> Pixels:
-        """The window, which may reach beyond the scene (NaN there). Raises InputError for unreadable blocks."""
+        """Read a window, which may reach beyond the scene (NaN there). Raises InputError for unreadable blocks."""
         with self._lock:
-            return self._read(rows, columns)
+            ms = np.stack([band.read(rows, columns) for band in self.bands])
+            pan = None if self.pan is None else self.pan.read(*self._pan_window(rows, columns))
+            return Pixels(ms=ms, pan=pan, qa=self._read_qa(rows, columns, ms))
 
-    def _read(self, rows: slice, columns: slice) -> Pixels:
-        shape = rows.stop - rows.start, columns.stop - columns.start
-        ms = np.empty((N_BANDS, *shape), np.float32)
-        for i, (band, (mult, add)) in enumerate(zip(self.bands, self.scaling, strict=True)):
-            values, known = band.read(rows, columns)
-            ms[i] = radiometry.to_reflectance(values, mult, add, is_dn=self.is_dn[band.name])
-            ms[i][~known] = np.nan
-        return Pixels(ms=ms, pan=self._read_pan(rows, columns), qa=self._read_qa(rows, columns, ms))
+    def read_digital_numbers(self, rows: slice, columns: slice) -> DigitalNumbers:
+        """Read a window as it is stored, of a scene that has QA_PIXEL and holds digital numbers."""
+        with self._lock:
+            ms = np.stack([band.read_digital_numbers(rows, columns) for band in self.bands])
+            pan = None if self.pan is None else self.pan.read_digital_numbers(*self._pan_window(rows, columns))
+            return DigitalNumbers(ms, pan, masks.from_qa_pixel(self._read_qa_pixel(rows, columns)))
 
-    def _read_pan(self, rows: slice, columns: slice) -> Float | None:
-        if self.pan is None or self.pan_offset is None:
-            return None
-        window = tuple(
-            slice(2 * s.start + first, 2 * s.stop + first)
-            for s, first in zip((rows, columns), self.pan_offset, strict=True)
+    def read_qa_pixel(self, rows: slice, columns: slice) -> NDArray[np.uint16]:
+        """Read a window of QA_PIXEL, (h, w), of a scene that has it; fill (1) where nothing is known."""
+        with self._lock:
+            return self._read_qa_pixel(rows, columns)
+
+    def _read_qa_pixel(self, rows: slice, columns: slice) -> NDArray[np.uint16]:
+        assert self.qa_pixel is not None
+        values, known = self.qa_pixel.read(rows, columns)
+        return np.where(known, values, 1).astype(np.uint16)
+
+    def _pan_window(self, rows: slice, columns: slice) -> tuple[slice, slice]:
+        """Rows and columns of pan that lie on a window of MS pixels."""
+        assert self._pan_offset is not None
+        down, right = self._pan_offset
+        return (
+            slice(2 * rows.start + down, 2 * rows.stop + down),
+            slice(2 * columns.start + right, 2 * columns.stop + right),
         )
-        values, known = self.pan.read(*window)
-        mult, add, elevation = self.pan_scaling
-        if self.is_dn[self.pan.name]:
-            pan = radiometry.toa_reflectance(values, mult, add, 90.0 if elevation is None else elevation)
-        else:
-            pan = radiometry.to_reflectance(values, mult, add, is_dn=False)
-        pan[~known] = np.nan
-        return pan
 
     def _read_qa(self, rows: slice, columns: slice, ms: Float) -> NDArray[np.uint16]:
         qa = np.zeros(ms.shape[1:], np.uint16)
@@ -146,10 +136,11 @@ class Scene:
     def close(self) -> None:
         """Close every file."""
         with self._lock:  # GDAL dies of a segmentation fault where a file is closed under a reader
-            for raster in (*self.bands, self.pan, self.qa_pixel, self.qa_radsat):
+            bands = self.bands if self.pan is None else [*self.bands, self.pan]
+            for raster in (*(band.raster for band in bands), self.qa_pixel, self.qa_radsat):
                 if raster is not None:
                     raster.dataset.close()
-            self._keep.clear()
+            self._files.clear()
 
     def __enter__(self) -> Scene:
         return self
@@ -190,17 +181,17 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
     if metadata is not None and not product.is_window:
         warnings += disagreements(metadata.reflective_shape, metadata.corner_ul, bands[0])
 
-    level1 = _level1(product, pan)
-    pan_raster, pan_id, scaling = None, None, (PAN_MULT, PAN_ADD, metadata.sun_elevation if metadata else None)
+    level1 = pan_partner(product) if pan is None else pan_given(Path(pan), product)
+    pan_raster, scaling = None, Scaling(PAN_MULT, PAN_ADD, metadata.sun_elevation if metadata else None)
     if level1 is None:
         warnings.append(
-            f"{product.product_id}: no pan band beside it; the pan-less network is used (give the L1TP product with --pan)"
+            f"{product.product_id}: no pan band beside it; the pan-less network is used (give the L1TP product with `pan`)"
         )
     else:
-        pan_raster, pan_id = _open(level1, OLI.pan_band), level1.product_id
+        pan_raster = _open(level1, OLI.pan_band)
         level1_metadata = _metadata(level1) if "MTL" in level1.parts else metadata
         if level1_metadata is not None:
-            scaling = (
+            scaling = Scaling(
                 level1_metadata.pan_mult or PAN_MULT,
                 PAN_ADD if level1_metadata.pan_add is None else level1_metadata.pan_add,
                 level1_metadata.sun_elevation,
@@ -210,7 +201,7 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
         metadata = metadata or level1_metadata
     is_dn = {raster.name: radiometry.is_dn(_sample(raster)) for raster in (*bands, pan_raster) if raster is not None}
     if pan_raster is not None:
-        warnings += doubts_about_pan(pan_raster, scaling[2], is_dn[pan_raster.name])
+        warnings += doubts_about_pan(pan_raster, scaling.sun_elevation, is_dn[pan_raster.name])
 
     ms_grid = bands[0].geobox
     misfit = grid.lattice_misfit(ms_grid)
@@ -227,19 +218,16 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
             target = grid.pan_geobox(bands[0].geobox)
             warnings.append(off_lattice(pan_raster.name, misfit, target))
             pan_raster = pan_raster.warped(target, smooth=True)
+    scalings = [metadata.surface_reflectance_scaling(n) if metadata else SR_SCALING for n in _BAND_NUMBERS]
     return Scene(
-        product_id=product.product_id,
-        name=product.name,
+        product,
+        level1,
         metadata=metadata,
-        bands=bands,
-        pan=pan_raster,
-        pan_id=pan_id,
-        pan_scaling=scaling,
-        is_dn=is_dn,
+        bands=[Band(raster, scale, is_dn[raster.name]) for raster, scale in zip(bands, scalings, strict=True)],
+        pan=Band(pan_raster, scaling, is_dn[pan_raster.name]) if pan_raster else None,
         qa_pixel=qa_pixel,
         qa_radsat=qa_radsat,
         warnings=warnings,
-        keep=[product.unpacked, level1.unpacked if level1 else None],
     )
 
 
@@ -255,32 +243,12 @@ def _open(product: ProductFiles, part: str) -> Raster:
 def _metadata(product: ProductFiles) -> Metadata:
     name = Path(product.parts["MTL"]).name
     metadata = parse_mtl(product.read_bytes("MTL"), name)
-    inside = parse_product_name(metadata.product_id)
+    inside = ProductName.parse(metadata.product_id)
     if inside is not None and not same_acquisition(inside, product.name):
         raise InputError(
             f"{name}: describes {metadata.product_id}, but the files are {product.product_id}; use files of one product"
         )
     return metadata
-
-
-def _level1(product: ProductFiles, pan: str | Path | None) -> ProductFiles | None:
-    if pan is None:
-        return pan_partner(product)
-    path = Path(pan)
-    if not path.exists():
-        raise InputError(f"--pan {path}: no such file or folder; give the Level-1 product of {product.product_id}")
-    within = products_in(path.parent if path.is_file() and path.suffix.lower() in (".tif", ".tiff") else path)
-    candidates = [p for p in within if "B8" in p.parts and p.name.level.startswith("L1")]
-    if path.is_file() and path.suffix.lower() in (".tif", ".tiff"):
-        candidates = [p for p in candidates if Path(p.parts["B8"]) == path]
-    if not candidates:
-        raise InputError(f"--pan {path}: no Level-1 pan band (.._B8.TIF by its USGS name) there; give the L1TP product")
-    for candidate in candidates:
-        if same_acquisition(candidate.name, product.name):
-            return candidate
-    raise InputError(
-        f"--pan {candidates[0].product_id}: not the acquisition of {product.product_id}; path/row and date must agree"
-    )
 
 
 def _sample(band: Raster) -> NDArray[Any]:

@@ -119,7 +119,7 @@ def convert(source: str, output: Path, *, config: Path | None = None, overwrite:
 def export(name: str, output: Path, *, overwrite: bool = False) -> Path:
     """Write the ONNX file ``output`` of a model by name."""
     if output.exists() and not overwrite:
-        raise InputError(f"{output}: exists already; give --overwrite to replace it, or another file")
+        raise InputError(f"{output}: exists already; give `overwrite` to replace it, or another file")
     if not output.parent.is_dir():
         raise InputError(f"{output.parent}: no such folder; make it, or give another file")
     path = located(name)

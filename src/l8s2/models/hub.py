@@ -63,7 +63,7 @@ def push(folder: Path, name: str, *, dry_run: bool = False) -> list[str]:
     model = open_model_folder(folder)
     names = [n for n in (CONFIG, WEIGHTS, CARD, MODELLING) if (folder / n).is_file()]
     if model.path.name != WEIGHTS:
-        raise InputError(f"{folder}: holds {model.path.name}; convert it with `l8s2 models convert` before")
+        raise InputError(f"{folder}: holds {model.path.name}; convert it with l8s2 models convert before")
     model.build()  # or it does not fit
     if dry_run:
         return names

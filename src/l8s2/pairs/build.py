@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from l8s2.acquire.fetch import holds
-from l8s2.acquire.windows import BBox, Outside
+from l8s2.acquire.windows import BBox
 from l8s2.catalogs.endpoints import SENTINEL2, known_catalogs
 from l8s2.catalogs.footprints import Footprint, bbox_of, common, on_plane, rectangle, widened
 from l8s2.catalogs.items import SceneItem
 from l8s2.catalogs.pairing import Pair
 from l8s2.catalogs.query import Query
 from l8s2.catalogs.recipe import Recipe
-from l8s2.errors import InputError
+from l8s2.errors import FetchError, InputError, L8S2Error, OutsideError
 from l8s2.files import write_whole
 from l8s2.landsat.scene import open_scene
 from l8s2.pairs.measure import AROUND, Rejected, patches_of
@@ -117,9 +117,9 @@ def create_build(recipe: Recipe, folder: Path, *, size: int = SIDE, products: Pa
             f"size {size}: must be an even number of 30 m pixels up to {LARGEST}, so that patches hold whole 20 m pixels"
         )
     if not recipe.pairs:
-        raise InputError("no pairs in the recipe, so nothing to build; search a longer time or with more --max-days")
+        raise InputError("no pairs in the recipe, so nothing to build; search a longer time or with more `max_days`")
     if products is not None and not products.is_dir():
-        raise InputError(f"{products}: no such folder; give one with products, or leave --products out")
+        raise InputError(f"{products}: no such folder; give one with products, or leave `products` out")
     plan = Plan(size=size, products=None if products is None else str(products.resolve()), recipe=recipe)
     path = folder / "build.json"
     if path.exists():
@@ -177,8 +177,8 @@ def resume_build(
                     alone = False
                     shutil.rmtree(folder / "cache" / unit, ignore_errors=True)
                     tell(f"{unit}: {record['decision']}, {record['reason']}")
-            except InputError as error:
-                failed[unit] = getattr(error, "failures", ()) or (str(error),)
+            except L8S2Error as error:
+                failed[unit] = error.failures if isinstance(error, FetchError) else (str(error),)
                 alone = False
                 tell(f"{unit}: failed, {'; '.join(failed[unit])}")
         if alone:  # another process is at all of them
@@ -231,11 +231,10 @@ def _drawn(pair: Pair, plan: Plan, cache: Path, fetch: Fetch, record: dict[str, 
         with open_scene(folders[0], pan) as scene, open_sentinel2(folders[1]) as opened:
             record |= {"landsat_id": scene.product_id, "pan_id": scene.pan_id}
             yield from patches_of(pair, scene, opened, area, plan.size, record)
-    except (Rejected, Outside) as rejected:
+    except (Rejected, OutsideError) as rejected:
         record |= {"decision": "reject", "reason": str(rejected)}
-    except InputError as error:
-        if not getattr(error, "failures", ()):  # it was fetched, and is damaged
-            shutil.rmtree(cache, ignore_errors=True)
+    except InputError:  # it was fetched, and is damaged
+        shutil.rmtree(cache, ignore_errors=True)
         raise
     record.update({name: _json(value) for name, value in record.items()})
 

@@ -21,7 +21,8 @@ from l8s2.catalogs.footprints import bbox_of, common, on_plane
 from l8s2.catalogs.items import S2_SCALE
 from l8s2.catalogs.pairing import Pair
 from l8s2.errors import InputError
-from l8s2.landsat.digital_numbers import Landsat, read_landsat, read_qa_pixel, unfit
+from l8s2.landsat.band import DigitalNumbers
+from l8s2.landsat.digital_numbers import why_not_storable
 from l8s2.landsat.scene import Scene
 from l8s2.metrics.scores import correlation, psnr
 from l8s2.metrics.similarity import ssim
@@ -34,7 +35,7 @@ from l8s2.pairs.sentinel2 import COARSE_GSD, Sentinel2Scene, Window
 from l8s2.patches.patch import Facts, Patch, cells, outline
 from l8s2.radiometry import reflectance
 from l8s2.sensors import BAND_NAMES, MS_GSD, N_BANDS, NATIVE_20M
-from l8s2.target import choose_target
+from l8s2.target import Area, choose_target
 
 MARGIN = 20
 """20 m pixels of Sentinel-2 around what is looked at: as far as interpolation reaches, moved by the largest shift."""
@@ -90,7 +91,7 @@ def patches_of(
     zone = grid.landsat_convention(scene.geobox).crs
     if zone != sentinel2.crs:
         raise Rejected(f"Landsat is in {zone}, Sentinel-2 in {sentinel2.crs}; patches need both in one UTM zone")
-    reason = unfit(scene)
+    reason = why_not_storable(scene)
     if reason:
         raise Rejected(reason)
     places = places_in(scene.geobox, area, side)
@@ -104,7 +105,7 @@ def patches_of(
     for rows, row in groupby(places, key=lambda place: place[0]):
         starts = [columns.start for _, columns in row]
         columns = slice(min(starts), max(starts) + side)
-        landsat = read_landsat(scene, rows, columns)
+        landsat = scene.read_digital_numbers(rows, columns)
         strip = sentinel2.read(scene.geobox[rows, columns], MARGIN)
         for start in starts:
             part = slice(start - columns.start, start - columns.start + side)
@@ -118,7 +119,7 @@ def patches_of(
 def places_in(ms: GeoBox, area: Any, side: int) -> list[_Place]:
     """Rows and columns of the patches in an MS grid that touch ``area``, which is as ``Footprint.plane``."""
     try:
-        target = choose_target(ms, bbox=bbox_of(area))
+        target = choose_target(ms, Area(bbox=bbox_of(area)))
     except InputError:  # it lies elsewhere
         return []
     (top, bottom), (left, right) = (
@@ -137,7 +138,7 @@ def places_in(ms: GeoBox, area: Any, side: int) -> list[_Place]:
 def measure(scene: Scene, sentinel2: Sentinel2Scene, rows: slice, columns: slice, record: dict[str, Any]) -> Measured:
     """Clear shares of a part of the scene; co-registration, offset and regression there and around. Raises Rejected."""
     box = scene.geobox[rows, columns]
-    clear = clear_share(read_qa_pixel(scene, rows, columns), box, *sentinel2.classification(box))
+    clear = clear_share(scene.read_qa_pixel(rows, columns), box, *sentinel2.classification(box))
     record |= {"clear_landsat": clear.landsat, "clear_sentinel2": clear.sentinel2, "clear_both": clear.both}
     rows, columns = (
         slice(max(s.start - AROUND, 0), min(s.stop + AROUND, n))
@@ -206,10 +207,10 @@ def dark_sample(sentinel2: Sentinel2Scene, box: GeoBox) -> Float:
 
 
 def _view(scene: Scene, sentinel2: Sentinel2Scene, rows: slice, columns: slice) -> View:
-    landsat, box = read_landsat(scene, rows, columns), scene.geobox[rows, columns]
-    ms = reflectance(landsat.ms, *scene.scaling[0])
+    landsat, box = scene.read_digital_numbers(rows, columns), scene.geobox[rows, columns]
+    ms = reflectance(landsat.ms, scene.bands[0].scaling.mult, scene.bands[0].scaling.add)
     reach = round(CLOUD_MARGIN / MS_GSD)  # of clouds beyond the window
-    bits = masks.from_qa_pixel(read_qa_pixel(scene, grow(rows, reach), grow(columns, reach)))
+    bits = masks.from_qa_pixel(scene.read_qa_pixel(grow(rows, reach), grow(columns, reach)))
     ms[:, ~seen(bits, MS_GSD)[1][reach:-reach, reach:-reach]] = np.nan
     window = sentinel2.read(box, MARGIN)
     return View(box, ms, window.rasters(seen(window.bits, COARSE_GSD)[1]))
@@ -220,9 +221,9 @@ def _facts(pair: Pair, scene: Scene, measured: Measured) -> Facts:
     landsat, sentinel2 = pair.landsat, pair.sentinel2
     pan: dict[str, Any] = {}
     if scene.pan is not None:
-        mult, add, elevation = scene.pan_scaling
-        sine = math.sin(math.radians(elevation or 90))
-        pan = {"pan_id": scene.pan_id or "", "pan_scale": mult / sine, "pan_offset": add / sine}
+        scaling = scene.pan.scaling
+        sine = math.sin(math.radians(scaling.sun_elevation or 90))
+        pan = {"pan_id": scene.pan_id or "", "pan_scale": scaling.mult / sine, "pan_offset": scaling.add / sine}
     angles: dict[str, Any] = {
         f"{name}_{angle}": float("nan") if value is None else value
         for name, item in (("landsat", landsat), ("sentinel2", sentinel2))
@@ -236,13 +237,13 @@ def _facts(pair: Pair, scene: Scene, measured: Measured) -> Facts:
         landsat_id=scene.product_id, sentinel2_id=sentinel2.product,
         landsat_time=landsat.acquired.isoformat(), sentinel2_time=sentinel2.acquired.isoformat(),
         location=sentinel2.place, path_row=landsat.place,
-        ms_scale=scene.scaling[0][0], ms_offset=scene.scaling[0][1],
+        ms_scale=scene.bands[0].scaling.mult, ms_offset=scene.bands[0].scaling.add,
         s2_scale=S2_SCALE, s2_offset=measured.offset, offset_decision=measured.offset_why,
         ce90_m=round(measured.found.ce90, 3), **lines, **pan, **angles,
     )  # fmt: skip
 
 
-def _patch(box: GeoBox, landsat: Landsat, strip: Window, facts: Facts, measured: Measured) -> Patch | None:
+def _patch(box: GeoBox, landsat: DigitalNumbers, strip: Window, facts: Facts, measured: Measured) -> Patch | None:
     """None where a sensor knows too little."""
     window = strip.part(box)
     known, fine, coarse = (np.asarray((dn > 0).all(axis=0)) for dn in (landsat.ms, window.fine, window.coarse))
@@ -270,7 +271,7 @@ def _hidden(known: Mask, usable: Mask) -> float:
 
 
 def _likeness(
-    box: GeoBox, landsat: Landsat, usable: Mask, strip: Window, facts: Facts, measured: Measured
+    box: GeoBox, landsat: DigitalNumbers, usable: Mask, strip: Window, facts: Facts, measured: Measured
 ) -> dict[str, Any]:
     """SSIM, PSNR and r at 30 m of Landsat and of Sentinel-2 as OLI would see it, moved by the shift and on the pair's lines."""
     around = strip.part(box, MARGIN)

@@ -155,7 +155,7 @@ class PatchSet:
             if gone := sides.keys() - set(self.facts["patch_id"]):
                 raise InputError(
                     f"{self.folder}: {len(gone)} patches of split.csv are not there, and their ground would be dealt again; resume the"
-                    " build, or give --anew to forget all sides"
+                    " build, or give `anew` to forget all sides"
                 )
             places = [Place(a, b, c, tuple(d.tolist())) for a, b, c, d in zip(*columns, strict=True)]
             sides |= (assign_strips if strips or in_strips(places, sides) else assign)(places, sides, shares)

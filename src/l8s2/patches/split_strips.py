@@ -78,5 +78,5 @@ def _frozen(places: list[Place], frozen: Mapping[str, Side]) -> tuple[list[str],
     names = sorted(reach, key=lambda name: -max(reach[name]))
     edges = [(min(reach[upper]), max(reach[lower])) for upper, lower in pairwise(names)]
     if len(names) < 2 or any(north < south for north, south in edges):
-        raise InputError("sides were not dealt in strips before; give --anew to forget them")
+        raise InputError("sides were not dealt in strips before; give `anew` to forget them")
     return names, [(north + south) / 2 for north, south in edges]

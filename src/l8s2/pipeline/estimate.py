@@ -11,10 +11,10 @@ import numpy as np
 
 from l8s2.arrays import windows
 from l8s2.landsat.scene import open_scene
-from l8s2.predictors.engines import Engine
-from l8s2.predictors.load import load_model
+from l8s2.predictors.load import load_predictor
+from l8s2.predictors.options import COMPACT, ModelOptions
 from l8s2.sensors import N_BANDS
-from l8s2.target import choose_target
+from l8s2.target import WHOLE, Area, choose_target
 
 WRITING = 6e-8
 """Seconds a processor core needs to compress, copy and read back one sample."""
@@ -41,25 +41,29 @@ class Plan:
 
 def plan_product(
     path: str | Path,
+    area: Area = WHOLE,
+    options: ModelOptions = COMPACT,
     *,
-    model: str | Path = "compact",
-    bbox: tuple[float, float, float, float] | None = None,
-    mgrs: str | None = None,
-    crs: str | None = None,
-    like: str | Path | None = None,
     sigma: bool = True,
-    engine: Engine = "openvino",
-    threads: int | None = None,
-    mc_dropout: int | None = None,
     pan: str | Path | None = None,
 ) -> Plan:
-    """The same checks as harmonize_product, and an estimate, without writing anything."""
+    """Make the same checks as harmonize_product, and an estimate, without writing anything.
+
+    Args:
+        path: as in harmonize_product.
+        area: the part of the scene, and the grid of the product.
+        options: the model and how it is run.
+        sigma: whether there is to be a SIGMA file.
+        pan: as in harmonize_product.
+
+    Raises InputError as harmonize_product does.
+    """
     from l8s2.product.warp import buffer_bytes
     from l8s2.product.writer import estimate_bytes
 
     with open_scene(path, pan) as scene:
-        target = choose_target(scene.geobox, bbox=bbox, mgrs=mgrs, crs=crs, like=like)
-        predictor = load_model(model, engine=engine, threads=threads, mc_dropout=mc_dropout)
+        target = choose_target(scene.geobox, area)
+        predictor = load_predictor(options)
         rows, columns = (min(predictor.tile, s.stop - s.start) for s in (target.rows, target.columns))
         side = 96
         ms = np.full((N_BANDS, side, side), 0.1, np.float32)
@@ -73,8 +77,8 @@ def plan_product(
         each = taken / (side + 2 * predictor.margin) ** 2
         grown = (rows + 2 * predictor.margin) * (columns + 2 * predictor.margin)
         samples = target.geobox.shape[0] * target.geobox.shape[1] * (13 if sigma else 7)
-        area = (target.rows.stop - target.rows.start, target.columns.stop - target.columns.start)
-        tiles_in_all = sum(1 for _ in windows(area, predictor.tile))
+        extent = (target.rows.stop - target.rows.start, target.columns.stop - target.columns.start)
+        tiles_in_all = sum(1 for _ in windows(extent, predictor.tile))
         return Plan(
             product_id=scene.product_id,
             crs=str(target.geobox.crs),

@@ -12,7 +12,8 @@ from l8s2 import grid, masks
 from l8s2.landsat.scene import Scene, open_scene
 from l8s2.pipeline.tiles import fine, predict_tiles
 from l8s2.predictors.engines import Engine
-from l8s2.predictors.load import load_model
+from l8s2.predictors.load import load_predictor
+from l8s2.predictors.options import ModelOptions
 from l8s2.sensors import BAND_NAMES, N_BANDS
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def harmonize(
     """
     import xarray
 
-    predictor = load_model(model, engine=engine, threads=threads, mc_dropout=mc_dropout)
+    predictor = load_predictor(ModelOptions(model=model, engine=engine, threads=threads, mc_dropout=mc_dropout))
     with ExitStack() as stack:
         if not isinstance(scene, Scene):
             scene = stack.enter_context(open_scene(scene, pan))

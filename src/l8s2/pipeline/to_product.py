@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime, time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from l8s2._version import __version__
 from l8s2.arrays import Float, enlarge
 from l8s2.errors import InputError
 from l8s2.landsat.pan_shift import measure_pan_shift
@@ -19,12 +21,15 @@ from l8s2.landsat.scene import Scene, open_scene
 from l8s2.pipeline.tiles import fine, predict_tiles
 from l8s2.pipeline.verdict import Count, judge
 from l8s2.predictors.engines import Engine
-from l8s2.predictors.load import load_model
+from l8s2.predictors.load import load_predictor
+from l8s2.predictors.options import ModelOptions
 from l8s2.predictors.protocol import Predictor
+from l8s2.product.sink import TileSink
+from l8s2.product.stac import ItemInfo
 from l8s2.product.writer import ProductWriter
 from l8s2.progress import Progress
 from l8s2.sensors import OLI, RGB
-from l8s2.target import Target, choose_target
+from l8s2.target import Area, Target, choose_target
 
 GDAL_CACHE = 256 << 20
 """Bytes; GDAL itself would take a share of the machine, and gain nothing by it here."""
@@ -52,25 +57,60 @@ def harmonize_product(
     """Harmonise the product at ``path`` into ``output/<L2SP id>_S2L`` and return that folder.
 
     Args:
+        path: folder, ``.tar`` or ``.tar.gz`` of the L2SP product, files by their USGS names.
+        output: folder that gets the product; made where it does not exist.
+        model: see ``load_model``.
         bbox: west, south, east, north in WGS 84 degrees; None takes the whole scene.
         mgrs: a Sentinel-2 tile such as ``43PHQ``; the product gets exactly its 10 m grid.
-        crs, like: coordinate reference system, or a raster whose grid is taken; warped once at the end.
+        crs: coordinate reference system; the product is warped into it once, at the end.
+        like: raster whose grid the product gets, by one warp at the end.
         sigma: False leaves the SIGMA file out.
-        model, engine, threads, mc_dropout: see ``load_model``.
-        progress: told how far it is. warn: told every warning.
+        engine: see ``load_model``.
+        threads: see ``load_model``.
+        mc_dropout: see ``load_model``.
+        overwrite: replace a product of the same name once the new one is whole.
+        pan: Level-1 product of the same acquisition, or its ``_B8.TIF``; None looks beside ``path``.
+        progress: told how far it is.
+        warn: told every warning.
 
     Raises InputError with one clear line; then nothing is written and nothing old is lost.
     """
+    return make_product(
+        path,
+        output,
+        Area(bbox=bbox, mgrs=mgrs, crs=crs, like=like),
+        ModelOptions(model=model, engine=engine, threads=threads, mc_dropout=mc_dropout),
+        sigma=sigma,
+        overwrite=overwrite,
+        pan=pan,
+        progress=progress,
+        warn=warn,
+    )
+
+
+def make_product(
+    path: str | Path,
+    output: str | Path,
+    area: Area,
+    options: ModelOptions,
+    *,
+    sigma: bool = True,
+    overwrite: bool = False,
+    pan: str | Path | None = None,
+    progress: Progress | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> Path:
+    """Do what harmonize_product does, with values that were checked before."""
     import rasterio
 
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE))
         scene = stack.enter_context(open_scene(path, pan))
-        target = choose_target(scene.geobox, bbox=bbox, mgrs=mgrs, crs=crs, like=like)
+        target = choose_target(scene.geobox, area)
         for message in (*scene.warnings, *target.notes):
             if warn:
                 warn(message)
-        predictor = load_model(model, engine=engine, threads=threads, mc_dropout=mc_dropout)
+        predictor = load_predictor(options)
         writer = stack.enter_context(
             ProductWriter(Path(output), scene.product_id, target.geobox, sigma=sigma, overwrite=overwrite)
         )
@@ -109,13 +149,13 @@ def harmonize_product(
             "l8s2:untrusted_percent": round(100 * count.untrusted_share, 2),
             **({"l8s2:pan_shift": shift} if shift else {}),
             **({} if count.with_sigma else {"l8s2:sigma": f"none: the model {NO_SIGMA}"}),
-            **({"l8s2:mc_dropout": mc_dropout} if mc_dropout else {}),
+            **({"l8s2:mc_dropout": options.mc_dropout} if options.mc_dropout else {}),
         }
         info = _item_info(scene, predictor, target, lacking, facts)
         return writer.finish(info, partial(progress, what="finishing")) if progress else writer.finish(info)
 
 
-def _run(scene: Scene, predictor: Predictor, target: Target, sink: Any, progress: Progress | None) -> Count:
+def _run(scene: Scene, predictor: Predictor, target: Target, sink: TileSink, progress: Progress | None) -> Count:
     """Feed ``sink`` with every tile, clipped to the target."""
     first_row, first_column = target.origin
     height, width = target.native.shape
@@ -153,23 +193,19 @@ def _run(scene: Scene, predictor: Predictor, target: Target, sink: Any, progress
 
 
 def _write(
-    sink: Any, rows: slice, columns: slice, mean: Float, sigma: Float, qa: NDArray[np.uint16], before: Float
+    sink: TileSink, rows: slice, columns: slice, mean: Float, sigma: Float, qa: NDArray[np.uint16], before: Float
 ) -> None:
     sink.write(rows, columns, mean, sigma, qa)
     sink.write_before(rows, columns, before)
 
 
-def _item_info(scene: Scene, predictor: Predictor, target: Target, warnings: list[str], facts: dict[str, Any]) -> Any:
-    from datetime import UTC, datetime
-    from datetime import time as day_time
-
-    from l8s2._version import __version__
-    from l8s2.product.stac import ItemInfo
-
+def _item_info(
+    scene: Scene, predictor: Predictor, target: Target, warnings: list[str], facts: dict[str, Any]
+) -> ItemInfo:
     metadata = scene.metadata
     acquired = metadata.acquired if metadata else None
     if acquired is None:
-        acquired = datetime.combine(scene.name.acquired, day_time(), UTC)
+        acquired = datetime.combine(scene.name.acquired, time(), UTC)
     twin = {}
     if predictor.twin is not None:
         twin = {"l8s2:model_without_pan": predictor.twin.name, "l8s2:model_without_pan_sha256": predictor.twin.sha256}

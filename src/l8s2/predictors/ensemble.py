@@ -66,6 +66,7 @@ class Ensemble:
         self.name = "+".join(member.name for member in members)
         self.sha256 = hashlib.sha256("".join(member.sha256 for member in members).encode()).hexdigest()
         self.margin = max(member.margin for member in members)
+        self.uses_pan = any(member.uses_pan for member in members)
         self.twin = next((member.twin for member in members if member.twin), None)
 
     @cached_property
@@ -131,10 +132,8 @@ class MonteCarlo:
 
     def __init__(self, network: Network, samples: int, seed: int = 0, *, name: str = "given") -> None:
         """``samples``: how often it is run; ``name``: what errors call it. InputError where nothing can be dropped."""
-        if samples < 2:
-            raise InputError(f"--mc-dropout {samples}: only two predictions or more differ; take 10")
         if not (isinstance(network, TorchNetwork) and _dropout(network.module)):
-            raise InputError(f"model {name}: has no dropout; leave --mc-dropout away, or take one trained with dropout")
+            raise InputError(f"model {name}: has no dropout; leave `mc_dropout` away, or take one trained with dropout")
         self._network, self._samples, self._seed = network, samples, seed
         self.receptive_field, self.stride, self.uses_pan = network.receptive_field, network.stride, network.uses_pan
         self.pan_sun_corrected, self.domain = network.pan_sun_corrected, network.domain

@@ -10,6 +10,7 @@ from l8s2.models.names import PUBLISHED_ENSEMBLE, located
 from l8s2.models.onnx_file import ModelFile
 from l8s2.predictors.engines import Engine, OpenVinoNetwork, TorchNetwork
 from l8s2.predictors.network_predictor import NetworkPredictor
+from l8s2.predictors.options import ModelOptions
 from l8s2.predictors.protocol import Predictor
 
 
@@ -20,7 +21,7 @@ def load_model(
     threads: int | None = None,
     mc_dropout: int | None = None,
 ) -> Predictor:
-    """A predictor by name, from disk or from the Hub.
+    """Load a predictor by name, from disk or from the Hub.
 
     Args:
         name: what ``model_names.POSSIBLE`` says; several of them make an ensemble. Compact models hand pixels without pan to
@@ -28,9 +29,15 @@ def load_model(
         engine: of ONNX files: ``openvino``, or ``torch`` with the extra of that name; everything else runs in PyTorch.
         threads: processor threads; None leaves it to the engine.
         mc_dropout: predict so many times with dropout active, for models trained with dropout.
+
+    Raises InputError for a model that is missing or unreadable, and for an option that does not fit.
     """
-    if engine not in ("openvino", "torch"):
-        raise InputError(f"engine {engine}: unknown; choose openvino or torch")
+    return load_predictor(ModelOptions(model=name, engine=engine, threads=threads, mc_dropout=mc_dropout))
+
+
+def load_predictor(options: ModelOptions) -> Predictor:
+    """Load the model that ``options`` name. Raises InputError as ``load_model`` does."""
+    name = options.model
     names = [str(name)] if os.path.exists(name) else [n.strip() for n in str(name).split(",")]
     if PUBLISHED_ENSEMBLE in names:
         from l8s2.models.hub import PUBLISHED
@@ -38,7 +45,7 @@ def load_model(
         names = [n for given in names for n in (PUBLISHED if given == PUBLISHED_ENSEMBLE else [given])]
     if len(set(names)) < len(names):
         raise InputError(f"model {name}: has a member twice; name every member once")
-    members = [_load_one(n, engine, threads, mc_dropout) for n in names]
+    members = [_load_one(n, options.engine, options.threads, options.mc_dropout) for n in names]
     if len(members) == 1:
         return members[0]
     from l8s2.predictors.ensemble import Ensemble

@@ -67,7 +67,7 @@ class NetworkPredictor:
         """See Predictor.predict_window."""
         blind = self.twin if self.uses_pan else self
         if blind is None and pan is None:
-            raise InputError(f"model {self.name} needs pan; give it with --pan, or take --model compact-nopan")
+            raise InputError(f"model {self.name} needs pan; give it with `pan`, or take `model` compact-nopan")
         m = self.margin
         height, width = (n - 2 * m for n in ms.shape[1:])
         missing = np.isnan(ms[:, m : m + height, m : m + width])

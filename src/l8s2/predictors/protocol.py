@@ -19,6 +19,8 @@ class Predictor(Protocol):
     sha256: str
     margin: int
     """MS pixels of context that ``predict_window`` expects on every side."""
+    uses_pan: bool
+    """Whether pan changes what it predicts."""
     sun_elevation: float | None
     """Of the scene that is to be predicted, degrees. Some models want pan as it was before it was divided by the sine of it; None
     leaves pan as it is given."""

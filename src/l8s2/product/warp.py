@@ -6,8 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import masks
 from l8s2.arrays import Float, windows
-from l8s2.errors import InputError
+from l8s2.product.sink import disk_errors_explained
 from l8s2.radiometry import NODATA, decoded, encoded
 from l8s2.sensors import N_BANDS
 
@@ -142,21 +141,15 @@ class WarpBuffer:
             file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    @contextmanager
-    def _disk(self) -> Iterator[None]:
-        """Turn what the file system refuses into one line."""
-        from rasterio._err import CPLE_BaseError
-        from rasterio.errors import RasterioError
+    def _disk(self) -> AbstractContextManager[None]:
+        return disk_errors_explained(self._full)
 
-        try:
-            yield
-        except (OSError, RasterioError, CPLE_BaseError) as error:
-            reason = getattr(error, "strerror", None) or "GDAL could not write"
-            free, need = shutil.disk_usage(self._parent).free, buffer_bytes(self.geobox, self.with_sigma)
-            raise InputError(
-                f"{self._parent.parent}: no room for the warp ({reason}; {free / 1e6:.0f} MB free, up to {need / 1e6:.0f} MB"
-                " needed); free some space or give another output folder"
-            ) from error
+    def _full(self, reason: str) -> str:
+        free, need = shutil.disk_usage(self._parent).free, buffer_bytes(self.geobox, self.with_sigma)
+        return (
+            f"{self._parent.parent}: no room for the warp ({reason}; {free / 1e6:.0f} MB free, up to {need / 1e6:.0f} MB"
+            " needed); free some space or give another output folder"
+        )
 
 
 def _check_room(path: Path) -> None:

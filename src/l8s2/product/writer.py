@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from l8s2.errors import InputError
 from l8s2.files import WholeFolder, fsync
 from l8s2.product.cog import CogFile, Encoding
 from l8s2.product.preview import Preview
+from l8s2.product.sink import disk_errors_explained
 from l8s2.radiometry import NODATA, SCALE, encoded
 from l8s2.sensors import BAND_NAMES, N_BANDS, RGB
 
@@ -178,21 +179,15 @@ class ProductWriter:
             file.close()
         self._whole.__exit__(kind, error, trace)
 
-    @contextlib.contextmanager
-    def _disk(self) -> Iterator[None]:
-        """Turn what the file system refuses into one line."""
-        from rasterio._err import CPLE_BaseError
-        from rasterio.errors import RasterioError
+    def _disk(self) -> AbstractContextManager[None]:
+        return disk_errors_explained(self._refused)
 
-        try:
-            yield
-        except (OSError, RasterioError, CPLE_BaseError) as error:
-            reason = getattr(error, "strerror", None) or "GDAL could not write"
-            free, need = shutil.disk_usage(self._disk_folder()).free, estimate_bytes(self.geobox, self._sigma)
-            raise InputError(
-                f"{self._output}: {self.name} could not be written ({reason}; {_size(free)} left, about {_size(need)} needed in all);"
-                " free some space or give another output folder"
-            ) from error
+    def _refused(self, reason: str) -> str:
+        free, need = shutil.disk_usage(self._disk_folder()).free, estimate_bytes(self.geobox, self._sigma)
+        return (
+            f"{self._output}: {self.name} could not be written ({reason}; {_size(free)} left, about {_size(need)} needed in"
+            " all); free some space or give another output folder"
+        )
 
 
 def _size(number: int) -> str:

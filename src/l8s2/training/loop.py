@@ -168,10 +168,10 @@ def train(
     if board is not None:
         board.close()
     if interrupted:
-        tell(f"interrupted at step {done} of {steps}; its checkpoint is written, --resume goes on")
+        tell(f"interrupted at step {done} of {steps}; its checkpoint is written, `resume` goes on")
         signals.go_on()
     if over and done < steps:
-        tell(f"{max_minutes:g} minutes are over at step {done} of {steps}; --resume goes on")
+        tell(f"{max_minutes:g} minutes are over at step {done} of {steps}; `resume` goes on")
     weights = done
     if main:
         if plateau.best is not None:

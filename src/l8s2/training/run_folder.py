@@ -59,7 +59,7 @@ class RunFolder:
         if not self.last.exists():
             return None
         if not resume:
-            raise InputError(f"{self.last} exists; continue with --resume or give another folder")
+            raise InputError(f"{self.last} exists; continue with `resume` or give another folder")
         state = read_checkpoint(self.last)
         before, now = flat(state["training_config"]), flat(config)
         for key in sorted(before.keys() | now.keys()):

@@ -55,7 +55,7 @@ def submit(
     try:
         import submitit
     except ImportError:
-        raise InputError("--slurm needs submitit; install it with: pip install 'l8s2[slurm]'") from None
+        raise InputError("`slurm` needs submitit; install it with: pip install 'l8s2[slurm]'") from None
     chosen = _parsed(settings)
     executor = submitit.AutoExecutor(folder=folder.absolute() / "slurm", cluster=chosen.pop("cluster", None))
     chosen = {"name": folder.name, "tasks_per_node": chosen.get("gpus_per_node", 1)} | chosen
@@ -63,7 +63,7 @@ def submit(
         executor.update_parameters(**{k if k in COMMON else f"slurm_{k}": v for k, v in chosen.items()})
         return executor.submit(Job(config, folder.absolute(), max_minutes, resume=resume))
     except (NameError, TypeError, ValueError, RuntimeError, submitit.core.utils.FailedJobError) as error:
-        raise InputError(f"--slurm {settings}: {str(error).splitlines()[0]}; give options of sbatch") from None
+        raise InputError(f"`slurm` {settings}: {str(error).splitlines()[0]}; give options of sbatch") from None
 
 
 def _parsed(settings: str) -> dict[str, Any]:
@@ -71,6 +71,6 @@ def _parsed(settings: str) -> dict[str, Any]:
     for setting in settings.split(","):
         key, equals, value = setting.strip().partition("=")
         if not (key and equals and value):
-            raise InputError(f"--slurm {settings}: {setting!r} is not key=value; give partition=gpu,gpus_per_node=4")
+            raise InputError(f"`slurm` {settings}: {setting!r} is not key=value; give partition=gpu,gpus_per_node=4")
         parsed[key] = int(value) if value.isdigit() else value
     return parsed

@@ -153,8 +153,6 @@ def split(config: Simulated) -> tuple[list[Image], list[Image]]:
     except FileNotFoundError as error:
         raise InputError(str(error)) from None
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(
             f"{folder}: holds an .npz that is no imagery ({error}); docs/training.md says what is"
         ) from None

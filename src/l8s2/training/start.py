@@ -28,8 +28,6 @@ def begin(model: Model) -> tuple[nn.Module, str, dict[str, Any]]:
         else:
             network, architecture, config = _stored(model.start)
     except (ValueError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"model: {error}") from None
     own = getattr(getattr(network, "network", network), "config", None)
     if is_dataclass(own) and not isinstance(own, type):

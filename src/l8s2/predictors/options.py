@@ -1,0 +1,37 @@
+"""Which model predicts, and how it is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from l8s2.errors import InputError
+from l8s2.predictors.engines import Engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """A model by name and how it is run. Raises InputError for a value that cannot be."""
+
+    model: str | Path = "compact"
+    """As ``load_model`` takes it; with commas between several names, an ensemble."""
+    engine: Engine = "openvino"
+    """What runs ONNX files; everything else runs in PyTorch."""
+    threads: int | None = None
+    """Processor threads; None leaves it to the engine."""
+    mc_dropout: int | None = None
+    """Predictions with dropout active; None predicts once, without."""
+
+    def __post_init__(self) -> None:
+        """Check the values; the model itself is not looked for."""
+        if self.engine not in get_args(Engine):
+            raise InputError(f"`engine` {self.engine}: unknown; choose {' or '.join(get_args(Engine))}")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"`threads` {self.threads}: at least one is needed; give 1 or more")
+        if self.mc_dropout is not None and self.mc_dropout < 2:
+            raise InputError(f"`mc_dropout` {self.mc_dropout}: only two predictions or more differ; take 10")
+
+
+COMPACT = ModelOptions()
+"""The embedded model, as it is run where nothing else is asked for."""

@@ -1,0 +1,35 @@
+"""What takes the tiles of a product, and how a disk that refuses them is told of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l8s2.arrays import Float
+from l8s2.errors import InputError
+
+
+class TileSink(Protocol):
+    """Takes a product window by window, in any order."""
+
+    def write(self, rows: slice, columns: slice, mean: Float, sigma: Float | None, qa: NDArray[np.uint16]) -> None:
+        """Take reflectance and its standard error, both (6, h, w), NaN = nodata, and (h, w) bits of ``masks.QA_BITS``."""
+
+    def write_before(self, rows: slice, columns: slice, rgb: Float) -> None:
+        """Take the (3, h, w) red, green and blue reflectance of the input, NaN = nodata, for the preview."""
+
+
+@contextmanager
+def disk_errors_explained(explain: Callable[[str], str]) -> Iterator[None]:
+    """Turn what the file system refuses into an InputError; ``explain`` makes its message of the reason."""
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import RasterioError
+
+    try:
+        yield
+    except (OSError, RasterioError, CPLE_BaseError) as error:
+        raise InputError(explain(getattr(error, "strerror", None) or "GDAL could not write")) from error
