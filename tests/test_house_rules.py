@@ -23,9 +23,10 @@ NETWORK = {
 }  # fmt: skip
 ONLINE = {"acquire/access.py", "acquire/download.py", "acquire/windows.py", "catalogs/search.py", "models/hub.py"}
 LAYERS = (
-    {"errors", "_version", "progress", "arrays", "sensors", "masks", "optics", "product_name", "networks"},
+    {"errors", "_version", "progress", "arrays", "sensors", "masks", "optics", "networks"},
     {"grid", "radiometry", "registration", "raster", "files", "serialization", "metrics", "hf"},
-    {"landsat", "product", "models", "catalogs", "patches", "simulate", "target"},
+    {"landsat", "product", "models", "patches", "simulate", "target"},
+    {"catalogs"},
     {"predictors", "acquire", "datasets"},
     {"pipeline", "evaluation", "pairs", "doctor"},
     {"training", "demo"},
