@@ -23,13 +23,13 @@ NETWORK = {
 }  # fmt: skip
 ONLINE = {"acquire/access.py", "acquire/download.py", "acquire/windows.py", "catalogs/search.py", "models/hub.py"}
 LAYERS = (
-    {"errors", "_version", "progress", "arrays", "sensors", "masks", "networks"},
-    {"optics", "grid", "radiometry", "raster", "files", "serialization", "product_name", "hf"},
+    {"errors", "_version", "progress", "arrays", "sensors", "networks"},
+    {"masks", "optics", "grid", "radiometry", "raster", "files", "serialization", "hf"},
     {"registration", "metrics"},
-    {"landsat", "product", "models", "catalogs", "patches", "simulate", "target"},
-    {"predictors", "acquire", "datasets"},
-    {"pipeline", "evaluation", "pairs", "doctor"},
-    {"training", "demo"},
+    {"landsat", "product", "models", "patches", "simulate", "target"},
+    {"predictors", "datasets", "catalogs"},
+    {"acquire", "pipeline", "evaluation"},
+    {"pairs", "doctor", "training", "demo"},
     {"cli"},
 )
 """Rooms, the lowest first; a room imports only what stands lower."""

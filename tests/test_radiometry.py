@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from l8s2.errors import InputError
 from l8s2.landsat.band import Scaling
 from l8s2.landsat.mtl import Metadata, parse_mtl
-from l8s2.product_name import ProductName
+from l8s2.landsat.product_name import ProductName
 from l8s2.radiometry import DN_MAX, PLAUSIBLE, is_dn, to_reflectance, toa_reflectance
 from l8s2.sensors import OLI
 

@@ -1,4 +1,4 @@
-"""What should not be trusted: useless sigma, strange ground, and the verdict on a scene."""
+"""What should not be trusted: too large a sigma, strange ground, and the verdict on a scene."""
 
 from itertools import product
 
@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 
 from l8s2 import masks
 from l8s2.models.domain import REACH, Domain, local_mean
-from l8s2.pipeline.verdict import Count, judge, useless
+from l8s2.pipeline.verdict import Count, assess, too_uncertain
 from l8s2.predictors.load import load_model
 from l8s2.simulate import Conditions, observe
 from l8s2.simulate.landscape import landscape
@@ -76,12 +76,12 @@ def test_useless_is_wide_for_itself_and_for_the_ground(mean: float, half_width: 
     means = np.full((6, 1, 2), 0.2, np.float32)
     sigmas = np.full((6, 1, 2), 0.001, np.float32)
     means[4, 0, 1], sigmas[4, 0, 1] = mean, half_width / 1.645
-    assert useless(means, sigmas).tolist() == [[False, expected]]
+    assert too_uncertain(means, sigmas).tolist() == [[False, expected]]
 
 
 def test_what_is_missing_is_not_useless() -> None:
     nothing = np.full((6, 2, 2), np.nan, np.float32)
-    assert not useless(nothing, nothing).any()
+    assert not too_uncertain(nothing, nothing).any()
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_is_missing_is_not_useless() -> None:
     ],
 )
 def test_verdict(untrusted: int, clear: int, shift: float | None, level: str, reasons: int) -> None:
-    verdict = judge(Count(known=1000, clear=clear, untrusted=untrusted), shift)
+    verdict = assess(Count(known=1000, clear=clear, untrusted=untrusted), shift)
     assert (verdict.level, len(verdict.reasons)) == (level, reasons)
 
 

@@ -14,7 +14,7 @@ from l8s2.catalogs.items import Asset, SceneItem, from_afar, scene_item
 from l8s2.catalogs.recipe import SCHEMA, load_recipe
 from l8s2.catalogs.search import Found
 from l8s2.errors import InputError
-from l8s2.product_name import ProductName
+from l8s2.landsat.product_name import ProductName
 
 CATALOG, PAN = "l8s2:catalog", "l8s2:pan"
 """Properties that ``l8s2 search`` gives to items: where they were found, and the item with their pan band."""

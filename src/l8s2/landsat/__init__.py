@@ -3,8 +3,8 @@
 from l8s2.landsat.describe import describe_product
 from l8s2.landsat.mtl import Metadata, parse_mtl
 from l8s2.landsat.pan_shift import measure_pan_shift
+from l8s2.landsat.product_name import ProductName
 from l8s2.landsat.scene import Pixels, Scene, open_scene
-from l8s2.product_name import ProductName
 
 __all__ = [
     "Metadata",

@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path, PurePosixPath
 
 from l8s2.errors import InputError
-from l8s2.product_name import FLAGS, PATTERN, ProductName, same_acquisition
+from l8s2.landsat.product_name import FLAGS, PATTERN, ProductName, same_acquisition
 from l8s2.raster import first_bytes, inside
 from l8s2.sensors import BANDS, OLI
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from l8s2.errors import InputError
 from l8s2.landsat.band import Scaling
-from l8s2.product_name import ProductName
+from l8s2.landsat.product_name import ProductName
 from l8s2.sensors import OLI
 
 SR_SCALING = Scaling(OLI.sr_scale, OLI.sr_offset)

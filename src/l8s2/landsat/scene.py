@@ -19,7 +19,7 @@ from l8s2.landsat.band import Band, DigitalNumbers, Scaling
 from l8s2.landsat.checks import check_overlap, disagreements, doubts_about_pan, off_lattice, same_grid
 from l8s2.landsat.layout import ProductFiles, level2_product, pan_given, pan_partner
 from l8s2.landsat.mtl import SR_SCALING, Metadata, parse_mtl
-from l8s2.product_name import ProductName, same_acquisition
+from l8s2.landsat.product_name import ProductName, same_acquisition
 from l8s2.raster import Raster, open_raster
 from l8s2.sensors import BANDS, OLI, PAN_GSD
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from l8s2 import grid, masks
 from l8s2.arrays import Float, dilate, enlarge, grow, windows
 from l8s2.landsat.scene import Pixels, Scene
-from l8s2.pipeline.verdict import useless
+from l8s2.pipeline.verdict import too_uncertain
 from l8s2.predictors.protocol import Predictor
 from l8s2.sensors import N_BANDS
 
@@ -77,7 +77,7 @@ def _predict(predictor: Predictor, pixels: Pixels, rows: slice, columns: slice) 
     qa[fill[inner]] = masks.flag("fill")
     qa = enlarge(qa)
     qa[np.isnan(mean).any(0)] |= np.uint16(masks.flag("fill"))  # no pan, and a model that needs it
-    qa[useless(mean, sigma)] |= np.uint16(masks.flag("do_not_trust"))
+    qa[too_uncertain(mean, sigma)] |= np.uint16(masks.flag("do_not_trust"))
     return Tile(rows=rows, columns=columns, ms=ms, mean=mean, sigma=sigma, qa=qa)
 
 

@@ -19,7 +19,7 @@ from l8s2.errors import InputError
 from l8s2.landsat.pan_shift import measure_pan_shift
 from l8s2.landsat.scene import Scene, open_scene
 from l8s2.pipeline.tiles import fine, predict_tiles
-from l8s2.pipeline.verdict import Count, judge
+from l8s2.pipeline.verdict import Count, assess
 from l8s2.predictors.engines import Engine
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import ModelOptions
@@ -138,7 +138,7 @@ def make_product(
             if warn:
                 warn(message)
         shift = measure_pan_shift(scene)
-        verdict = judge(count, shift.get("length_m") if shift else None)
+        verdict = assess(count, shift.get("length_m") if shift else None)
         for reason in verdict.reasons:
             if warn:
                 warn(f"verdict {verdict.level}: {reason}")

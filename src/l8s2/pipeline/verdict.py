@@ -15,17 +15,17 @@ from l8s2.metrics.uncertainty import Z_90
 from l8s2.sensors import N_BANDS
 
 WIDEST = 0.05
-"""Half width of the 90 % interval, reflectance, up to which it is never called useless."""
+"""Half width of the 90 % interval, reflectance, up to which no pixel is too uncertain."""
 WIDEST_SHARE = 0.5
-"""The same as a share of the reflectance itself; useless is what exceeds both."""
+"""The same as a share of the reflectance itself; a pixel is too uncertain where it exceeds both."""
 UNTRUSTED = (0.05, 0.25)
 """Shares of clear pixels not to be trusted from which a scene gets ``warn``, and ``fail``."""
 CLEAR = 0.1
 """Share of clear pixels below which a scene gets ``warn``."""
 
 
-def useless(mean: Float, sigma: Float) -> Mask:
-    """(h, w) bool, True where the 90 % interval of any band is too wide to be of use; both (6, h, w), NaN never is."""
+def too_uncertain(mean: Float, sigma: Float) -> Mask:
+    """Return (h, w) bool, True where the 90 % interval of a band is too wide; both (6, h, w), and NaN is never too wide."""
     with np.errstate(invalid="ignore"):
         wide = np.asarray(Z_90 * sigma > np.maximum(WIDEST, WIDEST_SHARE * np.abs(mean)))
     return np.asarray(wide.any(axis=0))
@@ -67,15 +67,15 @@ class Count:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Whether a product may be used without a second look."""
+    """Whether a product may be used as it is."""
 
     level: Literal["pass", "warn", "fail"]
     reasons: tuple[str, ...]
-    """What speaks against it, one line each; empty for ``pass``."""
+    """What lowered the verdict, one line each; empty for ``pass``."""
 
 
-def judge(count: Count, pan_shift: float | None) -> Verdict:
-    """The verdict on a scene; ``pan_shift``: metres between pan and the visible bands, None where it is not known."""
+def assess(count: Count, pan_shift: float | None) -> Verdict:
+    """Assess a scene; ``pan_shift``: metres between pan and the visible bands, None where it is not known."""
     doubts: list[tuple[bool, str]] = []
     if count.untrusted_share > UNTRUSTED[0]:
         text = f"{100 * count.untrusted_share:.1f} % of the clear pixels are not to be trusted (QA bit do_not_trust)"
