@@ -188,7 +188,7 @@ def test_suns_of_one_predictor_do_not_meet() -> None:
     """Neither one after the other, nor at the same time."""
     model, (ms, pan) = uncorrected(), arrays()
     suns = [20.0, 60.0, 90.0, 35.0] * 3
-    alone = {sun: predictor(network(depth=3)).predict(ms, pan * np.float32(np.sin(np.radians(sun))))[0] for sun in suns}
+    alone = {sun: uncorrected().predict(ms, pan, sun_elevation=sun)[0] for sun in suns}
     assert not np.allclose(alone[20.0], alone[60.0], atol=1e-3)
     for sun in suns:
         np.testing.assert_array_equal(model.predict(ms, pan, sun_elevation=sun)[0], alone[sun])
@@ -205,7 +205,7 @@ def test_an_ensemble_gives_every_member_the_pan_it_was_trained_on() -> None:
     members = [predictor(network(1, depth=3), "corrected"), uncorrected(2)]
     mean, sigma = Ensemble(members).predict(ms, pan, sun_elevation=30.0)
     one = members[0].predict(ms, pan)[0]
-    other = predictor(network(2, depth=3)).predict(ms, pan * np.float32(0.5))[0]
+    other = uncorrected(2).predict(ms, pan, sun_elevation=30.0)[0]
     np.testing.assert_allclose(mean, (one + other) / 2, atol=1e-5)
     np.testing.assert_allclose(sigma, np.abs(one - other) / 2, atol=1e-5)
 
