@@ -46,7 +46,7 @@ class Stub:
 
     name, sha256 = "stub", "ab" * 32
 
-    def predict(self, ms: Any, pan: Any) -> tuple[Any, Any]:
+    def predict(self, ms: Any, pan: Any, *, sun_elevation: Any = None) -> tuple[Any, Any]:
         mean = BASELINES["band-pass + bicubic"](ms, pan)
         return mean, np.full_like(mean, 0.01)
 
@@ -63,7 +63,7 @@ class Knowing(Stub):
     def __init__(self, known: list[Case]) -> None:
         self.known = {case.ms.tobytes(): case.truth for case in known}
 
-    def predict(self, ms: Any, pan: Any) -> tuple[Any, Any]:
+    def predict(self, ms: Any, pan: Any, *, sun_elevation: Any = None) -> tuple[Any, Any]:
         truth = self.known[ms.tobytes()]
         return truth.copy(), np.full_like(truth, 0.01)
 
@@ -188,7 +188,7 @@ def test_all_methods_are_scored_on_the_same_pixels_and_no_border_counts(
     class Patchy(Stub):
         name = "patchy"
 
-        def predict(self, ms: Any, pan: Any) -> tuple[Any, Any]:
+        def predict(self, ms: Any, pan: Any, *, sun_elevation: Any = None) -> tuple[Any, Any]:
             mean, sigma = super().predict(ms, pan)
             mean[:, 60:70, 50:60] = np.nan
             return mean, sigma
@@ -680,7 +680,7 @@ def test_a_run_that_stops_leaves_nothing_and_the_old_results(
     class Failing(Stub):
         asked = 0
 
-        def predict(self, ms: Any, pan: Any) -> tuple[Any, Any]:
+        def predict(self, ms: Any, pan: Any, *, sun_elevation: Any = None) -> tuple[Any, Any]:
             self.asked += 1
             if self.asked == 2:
                 raise error

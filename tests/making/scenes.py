@@ -124,12 +124,12 @@ def archive(product: Path, path: Path, *, prefix: str = "", mode: str = "w") -> 
 class Copying:
     """A predictor that gives every 10 m pixel the value of its MS pixel: pure geometry, in no time."""
 
-    name, sha256, margin, tile, uses_pan, twin = "copying", "00" * 32, 2, 512, True, None
+    name, sha256, margin, tile, uses_pan, no_pan_model = "copying", "00" * 32, 2, 512, True, None
 
-    def strange(self, ms: np.ndarray) -> np.ndarray:
+    def out_of_domain(self, ms: np.ndarray) -> np.ndarray:
         return np.zeros(ms.shape[1:], dtype=bool)
 
-    def predict_window(self, ms: Any, pan: Any, origin: Any) -> tuple[Any, Any, Any]:
+    def predict_window(self, ms: Any, pan: Any, origin: Any, *, sun_elevation: Any = None) -> tuple[Any, Any, Any]:
         mean = enlarge(ms[:, 2:-2, 2:-2])
         sigma = np.where(np.isnan(mean), np.nan, 0.01).astype(np.float32)
         with_pan = np.zeros(ms.shape[1:], bool) if pan is None else ~np.isnan(pan[::2, ::2])

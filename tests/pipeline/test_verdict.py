@@ -30,10 +30,10 @@ def test_every_training_colour_is_within_the_domain(colours: np.ndarray) -> None
     domain = Domain.fit(colours)
     distance = domain.distance(colours.T.reshape(6, 50, 100))
     assert (
-        not domain.strange(colours.T.reshape(6, 50, 100)).mean() > 0.02
+        not domain.out_of_domain(colours.T.reshape(6, 50, 100)).mean() > 0.02
     )  # neighbours of the random order are averaged
     flat = np.repeat(np.repeat(colours[:20].T[:, :, None], 9, 1).reshape(6, 180, 1), 9, 2)
-    assert not domain.strange(flat)[4::9, 4].any()
+    assert not domain.out_of_domain(flat)[4::9, 4].any()
     assert distance.max() < np.inf
 
 
@@ -49,9 +49,9 @@ def test_distance_is_that_from_the_nearest_exemplar(colours: np.ndarray) -> None
 def test_wrong_input_is_strange(colours: np.ndarray) -> None:
     domain = Domain.from_json(Domain.fit(colours).to_json())
     ms = np.broadcast_to(colours[:40].mean(0)[:, None, None], (6, 12, 12)).astype(np.float32)
-    assert not domain.strange(ms).any()
+    assert not domain.out_of_domain(ms).any()
     for wrong in (ms * 10, ms - 0.1, ms[::-1], np.full_like(ms, 0.9)):
-        assert domain.strange(np.ascontiguousarray(wrong)).all()
+        assert domain.out_of_domain(np.ascontiguousarray(wrong)).all()
 
 
 def test_the_domain_survives_its_file(colours: np.ndarray) -> None:
@@ -120,8 +120,8 @@ def test_count_takes_what_is_clear() -> None:
 def test_embedded_models_know_their_ground(name: str) -> None:
     ms = observe(landscape(4, (100, 100)).truth, Conditions(), np.random.default_rng(0)).ms
     model = load_model(name)
-    assert model.strange(ms).mean() < 0.02
-    assert model.strange(ms * 10).mean() > 0.9
-    assert model.strange(ms - 0.15).mean() > 0.9
+    assert model.out_of_domain(ms).mean() < 0.02
+    assert model.out_of_domain(ms * 10).mean() > 0.9
+    assert model.out_of_domain(ms - 0.15).mean() > 0.9
     ms[:, :20] = np.nan
-    assert model.strange(ms).shape == ms.shape[1:]
+    assert model.out_of_domain(ms).shape == ms.shape[1:]

@@ -76,15 +76,17 @@ class Constant:
 
     def __init__(self, name: str, margin: int, tile: int, plus: float, sigma: float, *, pan: bool = True) -> None:
         self.name, self.sha256, self.margin, self.tile = name, name * 64, margin, tile
-        self.plus, self.sigma, self.pan, self.twin = plus, sigma, pan, None
+        self.plus, self.sigma, self.pan, self.no_pan_model = plus, sigma, pan, None
         self.origins: list[tuple[int, int]] = []
+        self.suns: list[float | None] = []
         self.released = 0
 
-    def strange(self, ms: Any) -> Any:
+    def out_of_domain(self, ms: Any) -> Any:
         return np.asarray(ms[0] > 0.5) if self.name == "a" else np.asarray(ms[0] < 0.1)
 
-    def predict_window(self, ms: Any, pan: Any, origin: tuple[int, int]) -> Any:
+    def predict_window(self, ms: Any, pan: Any, origin: tuple[int, int], *, sun_elevation: Any = None) -> Any:
         m = self.margin
+        self.suns.append(sun_elevation)
         self.origins.append((origin[0] + m, origin[1] + m))
         mean = enlarge(ms[:, m:-m, m:-m]) + np.float32(self.plus)
         with_pan = np.isfinite(pan[2 * m : -2 * m : 2, 2 * m : -2 * m : 2]) & self.pan
@@ -100,22 +102,23 @@ class Constant:
 def test_members_see_the_same_ground_and_are_let_go_of() -> None:
     members = [Constant("a", 3, 7, 0.01, 0.003), Constant("b", 9, 64, -0.03, NAN, pan=False)]
     both = Ensemble(members)  # type: ignore[arg-type]
-    assert (both.name, both.margin, both.tile, both.twin) == ("a+b", 9, 7, None)
+    assert (both.name, both.margin, both.tile, both.no_pan_model) == ("a+b", 9, 7, None)
     assert both.sha256 == hashlib.sha256(b"a" * 64 + b"b" * 64).hexdigest()
     assert both.memory(10) == 90
     assert [m.released for m in members] == [1, 1]  # after they were asked for their tiles
     rng = np.random.default_rng(0)
     ms, pan = rng.random((6, 12, 10), np.float32), rng.random((24, 20), np.float32)
-    mean, sigma = both.predict(ms, pan)
+    mean, sigma = both.predict(ms, pan, sun_elevation=31.5)
     np.testing.assert_allclose(mean, enlarge(ms) - 0.01, atol=1e-6)
     np.testing.assert_allclose(sigma, np.sqrt(0.003**2 / 2 + 0.02**2), rtol=1e-4)
     for member in members:
         assert member.origins == [(0, 0), (0, 7), (7, 0), (7, 7)]
+        assert member.suns == [31.5] * 4
         assert member.released == 1 + 4
     m = both.margin
     padded = np.pad(ms, ((0, 0), (m, m), (m, m)))
     assert not both.predict_window(padded, np.pad(pan, 2 * m), (0, 0))[2].any()  # b never uses pan
-    np.testing.assert_array_equal(both.strange(ms), (ms[0] > 0.5) | (ms[0] < 0.1))
+    np.testing.assert_array_equal(both.out_of_domain(ms), (ms[0] > 0.5) | (ms[0] < 0.1))
     both.release()
     assert [m.released for m in members] == [7, 7]
 

@@ -29,8 +29,8 @@ def single_precision(threads: int | None = None) -> NetworkPredictor:
     networks = [
         OpenVinoNetwork(ModelFile(folder / f"{n}.onnx"), threads, bf16=False) for n in ("compact", "compact-nopan")
     ]
-    twin = NetworkPredictor("twin", "", networks[1], None)
-    return NetworkPredictor("compact", "", networks[0], twin)
+    no_pan = NetworkPredictor("no pan", "", networks[1], None)
+    return NetworkPredictor("compact", "", networks[0], no_pan)
 
 
 @pytest.fixture(scope="module")
@@ -155,24 +155,24 @@ def test_missing_ms_stays_missing_band_by_band(predictor: NetworkPredictor) -> N
     assert (sigma[~expected] > 0).all()
 
 
-def test_without_pan_the_twin_answers() -> None:
+def test_without_pan_the_no_pan_model_answers() -> None:
     ms, pan = ground(24, 24)
-    compact, twin = load_model("compact"), load_model("compact-nopan")
-    blind = twin.predict(ms, None)
-    for a, b, c in zip(compact.predict(ms, None), blind, twin.predict(ms, pan), strict=True):
+    compact, no_pan = load_model("compact"), load_model("compact-nopan")
+    from_bands = no_pan.predict(ms, None)
+    for a, b, c in zip(compact.predict(ms, None), from_bands, no_pan.predict(ms, pan), strict=True):
         np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(a, c)
 
 
-def test_a_hole_in_pan_is_the_twins_and_the_rest_is_not(predictor: NetworkPredictor) -> None:
+def test_a_hole_in_pan_is_the_no_pan_models_and_the_rest_is_not(predictor: NetworkPredictor) -> None:
     ms, pan = ground(40, 40)
     hole = pan.copy()
     hole[:, :30] = np.nan
     mean, _ = predictor.predict(ms, hole)
-    blind, _ = predictor.predict(ms, None)
+    from_bands, _ = predictor.predict(ms, None)
     edge = 3 * (15 + PAN_REACH)
-    np.testing.assert_array_equal(mean[:, :, :edge], blind[:, :, :edge])
-    assert not np.allclose(mean[:, :, edge:], blind[:, :, edge:], atol=1e-4)
+    np.testing.assert_array_equal(mean[:, :, :edge], from_bands[:, :, :edge])
+    assert not np.allclose(mean[:, :, edge:], from_bands[:, :, edge:], atol=1e-4)
 
 
 @pytest.mark.parametrize(

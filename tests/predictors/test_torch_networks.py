@@ -1,9 +1,10 @@
-"""Networks of the module contract, from a folder to a product: tiles without trace, no sigma, no twin, dropout, memory."""
+"""Networks of the module contract, from a folder to a product: tiles without trace, no sigma, no no-pan model, dropout, memory."""
 
 import gc
 import json
 import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -121,15 +122,15 @@ def test_neither_tile_nor_area_changes_a_number(product: Path, config: dict[str,
         np.testing.assert_allclose(found, expected[:, *inside], atol=1e-5)
 
 
-def test_a_twin_with_strides_leaves_no_seams(tmp_path: Path) -> None:
+def test_a_no_pan_model_with_strides_leaves_no_seams(tmp_path: Path) -> None:
     def hole(x: NDArray[Any]) -> NDArray[Any]:
         x[:, 31:77, 40:90] = 0
         return x
 
     path = make(tmp_path, ms_grid(60, 70))
     rewrite(pan_of(path), hole)
-    twin = predictor(network(1, depth=4, in_channels=6), "twin")
-    model = NetworkPredictor("net", "", TorchNetwork(lambda: network(depth=3), 1), twin)
+    no_pan = predictor(network(1, depth=4, in_channels=6), "no pan")
+    model = NetworkPredictor("net", "", TorchNetwork(lambda: network(depth=3), 1), no_pan)
     rows, columns = slice(0, 60), slice(0, 70)
     whole, parts = (assembled(model, path, rows, columns, tile)[0] for tile in (512, 27))
     np.testing.assert_allclose(parts, whole, atol=1e-5)
@@ -157,6 +158,57 @@ def test_a_model_gets_pan_with_or_without_the_sun_as_it_was_trained(product: Pat
     model = predictor(network(depth=3, pan_sun_corrected=corrected))
     inner = (..., slice(60, -60), slice(60, -60))  # what stands in for pan beyond the image is another constant
     np.testing.assert_allclose(assembled(model, product, rows, columns, 512)[0][inner], expected[inner], atol=1e-5)
+    found, _ = model.predict(pixels.ms, pixels.pan, sun_elevation=elevation)
+    np.testing.assert_allclose(found[inner], expected[inner], atol=1e-5)
+
+
+def uncorrected(seed: int = 0) -> NetworkPredictor:
+    """A network that was trained on pan without the division by the sine of the sun's elevation."""
+    return predictor(network(seed, depth=3, pan_sun_corrected=False), f"uncorrected{seed}")
+
+
+def arrays(seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    rng = np.random.default_rng(seed)
+    return rng.random((6, 20, 20), np.float32), rng.random((40, 40), np.float32)
+
+
+@pytest.mark.parametrize("sun", [None, 0.0, -3.0, 90.5, float("nan")])
+def test_without_its_sun_elevation_uncorrected_pan_cannot_be_had(sun: float | None) -> None:
+    model, (ms, pan) = uncorrected(), arrays()
+    with pytest.raises(
+        InputError, match=rf"model uncorrected0: sun_elevation={sun}, .*; give predict the sun_elev"
+    ) as error:
+        model.predict(ms, pan, sun_elevation=sun)
+    assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match="sun_elevation"):
+        Ensemble([predictor(network(depth=3)), model]).predict(ms, pan, sun_elevation=sun)
+    predictor(network(depth=3)).predict(ms, pan, sun_elevation=sun)  # corrected pan needs no sun
+
+
+def test_suns_of_one_predictor_do_not_meet() -> None:
+    """Neither one after the other, nor at the same time."""
+    model, (ms, pan) = uncorrected(), arrays()
+    suns = [20.0, 60.0, 90.0, 35.0] * 3
+    alone = {sun: uncorrected().predict(ms, pan, sun_elevation=sun)[0] for sun in suns}
+    assert not np.allclose(alone[20.0], alone[60.0], atol=1e-3)
+    for sun in suns:
+        np.testing.assert_array_equal(model.predict(ms, pan, sun_elevation=sun)[0], alone[sun])
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda sun: model.predict(ms, pan, sun_elevation=sun)[0], suns))
+    for sun, found in zip(suns, together, strict=True):
+        np.testing.assert_allclose(found, alone[sun], atol=1e-6)
+    with pytest.raises(InputError, match="sun_elevation=None"):
+        model.predict(ms, pan)  # no sun is remembered
+
+
+def test_an_ensemble_gives_every_member_the_pan_it_was_trained_on() -> None:
+    ms, pan = arrays()
+    members = [predictor(network(1, depth=3), "corrected"), uncorrected(2)]
+    mean, sigma = Ensemble(members).predict(ms, pan, sun_elevation=30.0)
+    one = members[0].predict(ms, pan)[0]
+    other = uncorrected(2).predict(ms, pan, sun_elevation=30.0)[0]
+    np.testing.assert_allclose(mean, (one + other) / 2, atol=1e-5)
+    np.testing.assert_allclose(sigma, np.abs(one - other) / 2, atol=1e-5)
 
 
 def test_an_area_is_a_part_of_the_product(product: Path, tmp_path: Path) -> None:
@@ -195,7 +247,7 @@ def properties_of_compact(product: Path, folder: Path) -> Any:
     return properties(folder / "compact")
 
 
-def test_where_pan_is_missing_a_network_without_twin_has_no_answer(small: Path, tmp_path: Path) -> None:
+def test_where_pan_is_missing_a_network_that_needs_it_has_no_answer(small: Path, tmp_path: Path) -> None:
     def hole(x: NDArray[Any]) -> NDArray[Any]:
         x[:, 20:30, 30:44] = 0
         x[:, 41, 9] = 0  # one of the four samples under an MS pixel: guessed
@@ -217,7 +269,7 @@ def test_where_pan_is_missing_a_network_without_twin_has_no_answer(small: Path, 
     assert not (read(tmp_path / "full", "QA") & masks.flag("no_pan")).any()
     both = harmonize(small, "-o", tmp_path / "both", "--model", f"{model},compact")
     assert both.exit_code == 0, both.stderr
-    assert (read(tmp_path / "both", "SR") != NODATA).all()  # what has a twin answers alone
+    assert (read(tmp_path / "both", "SR") != NODATA).all()  # what has a no-pan model answers alone
     assert ((read(tmp_path / "both", "QA")[0] & masks.flag("no_pan")) > 0)[expected].all()
 
 
@@ -324,12 +376,12 @@ def test_models_from_disk(tmp_path: Path) -> None:
     assert load_model(str(comma)).name == "a,b"
 
 
-def test_a_compact_model_from_a_folder_keeps_its_twin(tmp_path: Path) -> None:
+def test_a_compact_model_from_a_folder_keeps_its_no_pan_model(tmp_path: Path) -> None:
     config = {"width": 8, "blocks": 1}
     save_model_folder(build("Compact", config), "Compact", config, tmp_path / "mine", "")
-    twin = load_model(tmp_path / "mine").twin
-    assert twin is not None
-    assert twin.name == "compact-nopan"
+    no_pan = load_model(tmp_path / "mine").no_pan_model
+    assert no_pan is not None
+    assert no_pan.name == "compact-nopan"
 
 
 @pytest.fixture
@@ -436,7 +488,7 @@ def test_unets_in_onnx_run_in_openvino(tmp_path: Path) -> None:
     model = load_model(path, threads=1)
     assert isinstance(model, NetworkPredictor)
     assert isinstance(model._network, OpenVinoNetwork)
-    assert (model._network.stride, model.twin) == (2, None)
+    assert (model._network.stride, model.no_pan_model) == (2, None)
     rng = np.random.default_rng(0)
     ms, pan = rng.random((6, 21, 17), np.float32), rng.random((42, 34), np.float32)
     for a, b in zip(model.predict(ms, pan), predictor(net).predict(ms, pan), strict=True):

@@ -26,6 +26,7 @@ from l8s2.evaluation.metric_table import (
 )
 from l8s2.metrics import scores, similarity
 from l8s2.metrics.scores import NOTHING, Score
+from l8s2.predictors.protocol import ZENITH
 from l8s2.sensors import BAND_NAMES, BANDS
 
 PLAIN = "bicubic"
@@ -40,9 +41,7 @@ PUBLISHED_BANDS_RANGE = 2.0
 class Model(Protocol):
     """What is asked of a model here; ``predictors.Predictor`` has it."""
 
-    sun_elevation: float | None
-
-    def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+    def predict(self, ms: Float, pan: Float | None, *, sun_elevation: float | None = None) -> tuple[Float, Float]:
         """See ``predictors.Predictor.predict``."""
         ...
 
@@ -127,8 +126,9 @@ def evaluate(
 def outputs(case: Case, predictors: Mapping[str, Model]) -> Iterator[tuple[str, Output]]:
     """(name, output) of the models, then of the baselines; what needs pan is left out where there is none."""
     for name, predictor in predictors.items():
-        predictor.sun_elevation = case.sun_elevation
-        mean, sigma = predictor.predict(case.ms, case.pan)
+        # simulated pan knows no sun: it is as under one at the zenith
+        sun_elevation = ZENITH if case.sun_elevation is None else case.sun_elevation
+        mean, sigma = predictor.predict(case.ms, case.pan, sun_elevation=sun_elevation)
         yield name, Output(mean, sigma if np.isfinite(sigma).any() else None)
     for name, baseline in BASELINES.items():
         if case.pan is not None or name not in NEED_PAN:

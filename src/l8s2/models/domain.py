@@ -29,7 +29,7 @@ class Domain:
     exemplars: Float
     """(n, 6) whitened; spread so that every colour of the training imagery is close to one."""
     limit: float
-    """Distance from the nearest exemplar beyond which a colour is strange."""
+    """Distance from the nearest exemplar beyond which a colour is out of the domain."""
 
     @classmethod
     def fit(cls, colours: Float) -> Domain:
@@ -79,8 +79,8 @@ class Domain:
             result[top : top + _ROWS] = np.sqrt(np.maximum(squared, 0)).reshape(strip.shape[1:])
         return result
 
-    def strange(self, ms: Float) -> Mask:
-        """(h, w) bool, True where the surroundings in ms (6, h, w) are unlike any training imagery. No NaN."""
+    def out_of_domain(self, ms: Float) -> Mask:
+        """Return (h, w) bool, True where the surroundings in ms (6, h, w) are unlike any training imagery. No NaN."""
         far: Mask = self.distance(ms) > self.limit
         return far
 

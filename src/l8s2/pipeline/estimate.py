@@ -13,6 +13,7 @@ from l8s2.arrays import windows
 from l8s2.landsat.scene import open_scene
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import COMPACT, ModelOptions
+from l8s2.predictors.protocol import ZENITH
 from l8s2.sensors import N_BANDS
 from l8s2.target import WHOLE, Area, choose_target
 
@@ -70,7 +71,7 @@ def plan_product(
         pan_array = None if scene.pan is None else np.full((2 * side, 2 * side), 0.1, np.float32)
         for _ in range(2):  # the first time takes longer
             start = time.perf_counter()
-            predictor.predict(ms, pan_array)
+            predictor.predict(ms, pan_array, sun_elevation=ZENITH)
             taken = time.perf_counter() - start
             if taken > _LONG:
                 break

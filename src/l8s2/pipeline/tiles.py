@@ -13,7 +13,7 @@ from l8s2 import grid, masks
 from l8s2.arrays import Float, dilate, enlarge, grow, windows
 from l8s2.landsat.scene import Pixels, Scene
 from l8s2.pipeline.verdict import too_uncertain
-from l8s2.predictors.protocol import Predictor
+from l8s2.predictors.protocol import ZENITH, Predictor
 from l8s2.sensors import N_BANDS
 
 NEAR_FILL = 5
@@ -50,17 +50,18 @@ def predict_tiles(
         for r, c in windows((rows.stop - rows.start, columns.stop - columns.start), tile or predictor.tile)
     ]
     m = predictor.margin
-    predictor.sun_elevation = scene.sun_elevation
+    # pan of a scene without metadata was divided by no sine: as under a sun at the zenith
+    sun_elevation = ZENITH if scene.sun_elevation is None else scene.sun_elevation
     with ThreadPoolExecutor(1) as reader:
         ahead = reader.submit(scene.read, *(grow(s, m) for s in plan[0]))
         for i, (r, c) in enumerate(plan):
             pixels = ahead.result()
             if i + 1 < len(plan):
                 ahead = reader.submit(scene.read, *(grow(s, m) for s in plan[i + 1]))
-            yield _predict(predictor, pixels, r, c)
+            yield _predict(predictor, pixels, r, c, sun_elevation)
 
 
-def _predict(predictor: Predictor, pixels: Pixels, rows: slice, columns: slice) -> Tile:
+def _predict(predictor: Predictor, pixels: Pixels, rows: slice, columns: slice, sun_elevation: float) -> Tile:
     m = predictor.margin
     inner = slice(m, m + rows.stop - rows.start), slice(m, m + columns.stop - columns.start)
     ms = pixels.ms[:, *inner]
@@ -70,10 +71,11 @@ def _predict(predictor: Predictor, pixels: Pixels, rows: slice, columns: slice) 
         shape = (N_BANDS, 3 * ms.shape[1], 3 * ms.shape[2])
         mean = sigma = np.full(shape, np.nan, np.float32)
     else:
-        mean, sigma, with_pan = predictor.predict_window(pixels.ms, pixels.pan, (rows.start - m, columns.start - m))
+        origin = rows.start - m, columns.start - m
+        mean, sigma, with_pan = predictor.predict_window(pixels.ms, pixels.pan, origin, sun_elevation=sun_elevation)
         qa[~with_pan] |= np.uint16(masks.flag("no_pan"))
         qa[(dilate(fill, NEAR_FILL) & ~fill)[inner]] |= np.uint16(masks.flag("near_fill"))
-        qa[predictor.strange(pixels.ms)[inner]] |= np.uint16(masks.flag("do_not_trust"))
+        qa[predictor.out_of_domain(pixels.ms)[inner]] |= np.uint16(masks.flag("do_not_trust"))
     qa[fill[inner]] = masks.flag("fill")
     qa = enlarge(qa)
     qa[np.isnan(mean).any(0)] |= np.uint16(masks.flag("fill"))  # no pan, and a model that needs it

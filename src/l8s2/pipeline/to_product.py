@@ -206,9 +206,12 @@ def _item_info(
     acquired = metadata.acquired if metadata else None
     if acquired is None:
         acquired = datetime.combine(scene.name.acquired, time(), UTC)
-    twin = {}
-    if predictor.twin is not None:
-        twin = {"l8s2:model_without_pan": predictor.twin.name, "l8s2:model_without_pan_sha256": predictor.twin.sha256}
+    without_pan = {}
+    if predictor.no_pan_model is not None:
+        without_pan = {
+            "l8s2:model_without_pan": predictor.no_pan_model.name,
+            "l8s2:model_without_pan_sha256": predictor.no_pan_model.sha256,
+        }
     return ItemInfo(
         datetime=acquired,
         sun_elevation=metadata.sun_elevation if metadata else None,
@@ -220,5 +223,5 @@ def _item_info(
         model_sha256=predictor.sha256,
         version=__version__,
         warnings=[*scene.warnings, *target.notes, *warnings],
-        extra={"l8s2:warped": target.warped, **twin, **facts},
+        extra={"l8s2:warped": target.warped, **without_pan, **facts},
     )

@@ -57,8 +57,8 @@ class Moments:
 class Ensemble:
     """Several models as one. They run one after the other, and large ones leave the memory in between.
 
-    See Predictor; ``strange`` is what is strange to any member: then its share of the mean is a guess, and so is how far
-    the members differ.
+    See Predictor. Out of the domain is what is out of that of any member: then its share of the mean is a guess, and so is
+    how far the members differ.
     """
 
     def __init__(self, members: Sequence[Predictor]) -> None:
@@ -67,7 +67,7 @@ class Ensemble:
         self.sha256 = hashlib.sha256("".join(member.sha256 for member in members).encode()).hexdigest()
         self.margin = max(member.margin for member in members)
         self.uses_pan = any(member.uses_pan for member in members)
-        self.twin = next((member.twin for member in members if member.twin), None)
+        self.no_pan_model = next((member.no_pan_model for member in members if member.no_pan_model), None)
 
     @cached_property
     def tile(self) -> int:
@@ -78,25 +78,17 @@ class Ensemble:
             member.release()
         return min(tiles)
 
-    @property
-    def sun_elevation(self) -> float | None:
-        """See Predictor.sun_elevation."""
-        return self._members[0].sun_elevation
+    def out_of_domain(self, ms: Float) -> Mask:
+        """See Predictor.out_of_domain."""
+        return np.asarray(np.logical_or.reduce([member.out_of_domain(ms) for member in self._members]))
 
-    @sun_elevation.setter
-    def sun_elevation(self, degrees: float | None) -> None:
-        for member in self._members:
-            member.sun_elevation = degrees
-
-    def strange(self, ms: Float) -> Mask:
-        """See Predictor.strange."""
-        return np.asarray(np.logical_or.reduce([member.strange(ms) for member in self._members]))
-
-    def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+    def predict(self, ms: Float, pan: Float | None, *, sun_elevation: float | None = None) -> tuple[Float, Float]:
         """See Predictor.predict."""
-        return predict_in_tiles(self, ms, pan)
+        return predict_in_tiles(self, ms, pan, sun_elevation)
 
-    def predict_window(self, ms: Float, pan: Float | None, origin: tuple[int, int]) -> tuple[Float, Float, Mask]:
+    def predict_window(
+        self, ms: Float, pan: Float | None, origin: tuple[int, int], *, sun_elevation: float | None = None
+    ) -> tuple[Float, Float, Mask]:
         """See Predictor.predict_window; pan was used where every member used it."""
         moments, used = Moments(), []
         for member in self._members:
@@ -106,7 +98,7 @@ class Ensemble:
             if pan is not None:
                 fine = pan[2 * rows.start : 2 * rows.stop, 2 * columns.start : 2 * columns.stop]
             mean, sigma, with_pan = member.predict_window(
-                ms[:, rows, columns], fine, (origin[0] + spare, origin[1] + spare)
+                ms[:, rows, columns], fine, (origin[0] + spare, origin[1] + spare), sun_elevation=sun_elevation
             )
             member.release()
             moments.add(mean, sigma)

@@ -68,11 +68,11 @@ def _load_one(name: str, engine: Engine, threads: int | None, mc_dropout: int | 
         stored = open_model_folder(path)
         network = TorchNetwork(stored.build, threads)
         name, sha256 = stored.name, stored.sha256
-    twin = None
+    no_pan_model = None
     if network.uses_pan and network.architecture == "Compact":
-        twin = _load_one("compact-nopan", engine, threads, None)
+        no_pan_model = _load_one("compact-nopan", engine, threads, None)
     if mc_dropout is None:
-        return NetworkPredictor(name, sha256, network, twin)
+        return NetworkPredictor(name, sha256, network, no_pan_model)
     from l8s2.predictors.ensemble import MonteCarlo
 
-    return NetworkPredictor(name, sha256, MonteCarlo(network, mc_dropout, name=name), twin)
+    return NetworkPredictor(name, sha256, MonteCarlo(network, mc_dropout, name=name), no_pan_model)

@@ -1,4 +1,4 @@
-"""Networks behind one door: native arrays in, mean and sigma on the 10 m block grid out."""
+"""One network as a predictor: native arrays in, mean and sigma on the 10 m block grid out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 PAN_REACH = 3
-"""MS pixels around missing pan that are left to the pan-less twin."""
+"""MS pixels around missing pan that are left to the no-pan model."""
 LARGEST_TILE = 512
 """MS pixels to a side: 1536 output pixels, three COG blocks."""
 _TILE_STEP = 32
@@ -26,15 +26,14 @@ _MEMORY = 5_500_000_000
 
 
 class NetworkPredictor:
-    """One network, with or without a pan-less twin for what pan does not cover."""
+    """One network, with or without a no-pan model for what pan does not cover."""
 
-    def __init__(self, name: str, sha256: str, network: Network, twin: NetworkPredictor | None) -> None:
+    def __init__(self, name: str, sha256: str, network: Network, no_pan_model: NetworkPredictor | None) -> None:
         self.name, self.sha256 = name, sha256
-        self._network, self.twin = network, twin
-        self._networks = [network, twin._network] if twin else [network]
+        self._network, self.no_pan_model = network, no_pan_model
+        self._networks = [network, no_pan_model._network] if no_pan_model else [network]
         self.margin = max(n.receptive_field + n.stride - 1 for n in self._networks) + FILL_REACH
         self.uses_pan: bool = network.uses_pan
-        self.sun_elevation: float | None = None
 
     @cached_property
     def tile(self) -> int:
@@ -54,19 +53,21 @@ class NetworkPredictor:
         module = self._network.module
         return module.network if isinstance(module, OnLattice) else module
 
-    def strange(self, ms: Float) -> Mask:
-        """See Predictor.strange; nothing is strange to a model whose file does not say what it was trained on."""
+    def out_of_domain(self, ms: Float) -> Mask:
+        """See Predictor.out_of_domain; a model whose file records no domain accepts all ground."""
         domain = self._network.domain
-        return domain.strange(fill_missing(ms)) if domain else np.zeros(ms.shape[1:], dtype=bool)
+        return domain.out_of_domain(fill_missing(ms)) if domain else np.zeros(ms.shape[1:], dtype=bool)
 
-    def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+    def predict(self, ms: Float, pan: Float | None, *, sun_elevation: float | None = None) -> tuple[Float, Float]:
         """See Predictor.predict."""
-        return predict_in_tiles(self, ms, pan)
+        return predict_in_tiles(self, ms, pan, sun_elevation)
 
-    def predict_window(self, ms: Float, pan: Float | None, origin: tuple[int, int]) -> tuple[Float, Float, Mask]:
+    def predict_window(
+        self, ms: Float, pan: Float | None, origin: tuple[int, int], *, sun_elevation: float | None = None
+    ) -> tuple[Float, Float, Mask]:
         """See Predictor.predict_window."""
-        blind = self.twin if self.uses_pan else self
-        if blind is None and pan is None:
+        without_pan = self.no_pan_model if self.uses_pan else self
+        if without_pan is None and pan is None:
             raise InputError(f"model {self.name} needs pan; give it with `pan`, or take `model` compact-nopan")
         m = self.margin
         height, width = (n - 2 * m for n in ms.shape[1:])
@@ -76,14 +77,15 @@ class NetworkPredictor:
             with_pan = ~self._without_pan(ms, pan)[m : m + height, m : m + width]
         ms = fill_missing(ms)
         if pan is not None and with_pan.any():
-            mean, sigma = self._run(self._network, ms, fill_missing(pan[None])[0], origin)
-            if blind and not with_pan.all():
-                self._patch(blind, mean, sigma, ms, origin, with_pan)
-        elif blind:
-            mean, sigma = self._run(blind._network, ms, None, origin)
+            pan = self._as_trained(fill_missing(pan[None])[0], sun_elevation)
+            mean, sigma = self._run(self._network, ms, pan, origin)
+            if without_pan and not with_pan.all():
+                self._patch(without_pan, mean, sigma, ms, origin, with_pan)
+        elif without_pan:
+            mean, sigma = self._run(without_pan._network, ms, None, origin)
         else:
             mean = sigma = np.full((N_BANDS, 3 * height, 3 * width), np.nan, np.float32)
-        if blind is None:
+        if without_pan is None:
             missing |= ~with_pan
         if missing.any():
             gone = enlarge(missing)
@@ -91,46 +93,55 @@ class NetworkPredictor:
         return mean, sigma, with_pan
 
     def _without_pan(self, ms: Float, pan: Float) -> Mask:
-        """(h, w), True where pan is not to be used; beyond the footprint nothing is asked of it.
+        """Return (h, w), True where pan is not to be used; beyond the footprint nothing is asked of it.
 
-        A twin gets whatever pan does not cover well. Without twin nothing but guessing is left where not one of the four
-        samples is known.
+        A no-pan model gets whatever pan does not cover well. Without one, only pixels are given up of whose four samples
+        none is known.
         """
         unknown = np.isnan(pan).reshape(ms.shape[1], 2, ms.shape[2], 2)
         known_ms = np.isfinite(ms).any(axis=0)
-        if self.twin is None:
+        if self.no_pan_model is None:
             return np.asarray(unknown.all(axis=(1, 3)) & known_ms)
         return dilate(np.asarray(unknown.any(axis=(1, 3)) & known_ms), PAN_REACH)
 
+    def _as_trained(self, pan: Float, sun_elevation: float | None) -> Float:
+        """Return pan with or without the division by the sine of the sun's elevation, as the network was trained."""
+        if self._network.pan_sun_corrected:
+            return pan
+        if sun_elevation is None or not 0 < sun_elevation <= 90:
+            raise InputError(
+                f"model {self.name}: sun_elevation={sun_elevation}, but it was trained on pan without correction for the sun;"
+                " give predict the sun_elevation of the scene, in degrees above 0 and up to 90"
+            )
+        return pan * np.float32(np.sin(np.radians(sun_elevation)))
+
     def _patch(
-        self, blind: NetworkPredictor, mean: Float, sigma: Float, ms: Float, origin: tuple[int, int], with_pan: Mask
+        self, no_pan: NetworkPredictor, mean: Float, sigma: Float, ms: Float, origin: tuple[int, int], with_pan: Mask
     ) -> None:
-        """Put what the bands alone tell where ``with_pan`` is False, in place; only the part around it is computed."""
+        """Write the no-pan model's answer where ``with_pan`` is False, in place; only the part around it is computed."""
         m = self.margin
         rows, columns = (np.flatnonzero(~with_pan.all(axis)) for axis in (1, 0))
         part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
         around = ms[:, part[0].start : part[0].stop + 2 * m, part[1].start : part[1].stop + 2 * m]
-        answer = self._run(blind._network, around, None, (origin[0] + part[0].start, origin[1] + part[1].start))
+        answer = self._run(no_pan._network, around, None, (origin[0] + part[0].start, origin[1] + part[1].start))
         where = enlarge(~with_pan[part])
         for image, values in zip((mean, sigma), answer, strict=True):
-            inner = image[:, 3 * part[0].start : 3 * part[0].stop, 3 * part[1].start : 3 * part[1].stop]
-            inner[:, where] = values[:, where]
+            part_of_image = image[:, 3 * part[0].start : 3 * part[0].stop, 3 * part[1].start : 3 * part[1].stop]
+            part_of_image[:, where] = values[:, where]
 
     def _run(self, network: Network, ms: Float, pan: Float | None, origin: tuple[int, int]) -> tuple[Float, Float]:
         """Run on what the network must see of the window, multiples of its stride; return the window without margin."""
-        needed, inner = [], []
+        needed, within = [], []
         for first, size in zip(origin, ms.shape[1:], strict=True):
             start, stop = first + self.margin, first + size - self.margin
             begin = (start - network.receptive_field) // network.stride * network.stride
             end = -(-(stop + network.receptive_field) // network.stride) * network.stride
             needed.append(slice(begin - first, end - first))
-            inner.append(slice(3 * (start - begin), 3 * (stop - begin)))
+            within.append(slice(3 * (start - begin), 3 * (stop - begin)))
         if pan is not None:
             pan = np.ascontiguousarray(pan[tuple(slice(2 * s.start, 2 * s.stop) for s in needed)])
-            if self.sun_elevation is not None and not network.pan_sun_corrected:
-                pan = pan * np.float32(np.sin(np.radians(self.sun_elevation)))
         mean, sigma = network(np.ascontiguousarray(ms[:, *needed]), pan)
-        return mean[:, *inner], sigma[:, *inner]
+        return mean[:, *within], sigma[:, *within]
 
     def memory(self, pixels: int) -> int:
         """See Predictor.memory."""

@@ -11,9 +11,15 @@ from l8s2.arrays import Float, Mask, windows
 from l8s2.errors import InputError
 from l8s2.sensors import N_BANDS
 
+ZENITH = 90.0
+"""Sun elevation (degrees) of pan that was divided by no sine: its sine is one."""
+
 
 class Predictor(Protocol):
-    """What the rest of l8s2 asks of a model."""
+    """A model as the rest of l8s2 sees it.
+
+    A prediction leaves no trace in it that another could see: what varies from scene to scene is an argument.
+    """
 
     name: str
     sha256: str
@@ -21,13 +27,10 @@ class Predictor(Protocol):
     """MS pixels of context that ``predict_window`` expects on every side."""
     uses_pan: bool
     """Whether pan changes what it predicts."""
-    sun_elevation: float | None
-    """Of the scene that is to be predicted, degrees. Some models want pan as it was before it was divided by the sine of it; None
-    leaves pan as it is given."""
 
     @property
-    def twin(self) -> Predictor | None:
-        """Who answers where there is no pan; None for a model that needs no pan, or has no twin."""
+    def no_pan_model(self) -> Predictor | None:
+        """The model that answers where pan is missing; None for a model that needs no pan, or has no such model."""
         ...
 
     @property
@@ -35,22 +38,28 @@ class Predictor(Protocol):
         """MS pixels to a side that are best predicted at a time; what ``predict_window`` gives does not depend on it."""
         ...
 
-    def strange(self, ms: Float) -> Mask:
-        """(h, w) bool, True where ms (6, h, w), with NaN where missing, is unlike any ground the model was trained on."""
+    def out_of_domain(self, ms: Float) -> Mask:
+        """Return (h, w) bool, True where ms (6, h, w), NaN where missing, is unlike all ground of the training."""
         ...
 
-    def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
-        """(mean, sigma), each (6, 3h, 3w), from ms (6, h, w) and pan (2h, 2w) or None.
+    def predict(self, ms: Float, pan: Float | None, *, sun_elevation: float | None = None) -> tuple[Float, Float]:
+        """Return (mean, sigma), each (6, 3h, 3w), from ms (6, h, w) and pan (2h, 2w) or None.
 
         Reflectance; ms at 30 m, pan top-of-atmosphere at 15 m with pan[2r, 2c] centred on ms[:, r, c], the result
         on the Sentinel-2 lattice. NaN is missing: an MS band that is NaN stays NaN, a missing pan pixel is left
-        to the pan-less twin, and is missing in the result where there is none. A model without uncertainty gives NaN
+        to the no-pan model, and is missing in the result where there is none. A model without uncertainty gives NaN
         for sigma.
+
+        ``sun_elevation`` (degrees): the sun by whose sine pan was divided. Networks that were trained on pan without that
+        division need it (the published ones do); for all others it makes no difference. Raises InputError where it is
+        needed and missing, or not in (0, 90], and for arrays of a wrong shape or type.
         """
         ...
 
-    def predict_window(self, ms: Float, pan: Float | None, origin: tuple[int, int]) -> tuple[Float, Float, Mask]:
-        """The same for a window read with ``margin`` MS pixels of context on every side, NaN beyond the image.
+    def predict_window(
+        self, ms: Float, pan: Float | None, origin: tuple[int, int], *, sun_elevation: float | None = None
+    ) -> tuple[Float, Float, Mask]:
+        """Predict, as ``predict`` does, a window read with ``margin`` MS pixels of context on every side, NaN beyond the image.
 
         ``origin``: row and column in the image of ms[:, 0, 0], negative where the margin begins beyond it. Returns mean
         and sigma of the window without its margin, and (h, w) bool, True where pan was used. Every pixel is the same
@@ -59,16 +68,18 @@ class Predictor(Protocol):
         ...
 
     def memory(self, pixels: int) -> int:
-        """Bytes that predicting a window of so many MS pixels, margin included, takes at the peak, about."""
+        """Return about how many bytes predicting a window of so many MS pixels, margin included, takes at the peak."""
         ...
 
     def release(self) -> None:
-        """Let go of what the next prediction can load again."""
+        """Free the memory of what the next prediction can load again."""
         ...
 
 
-def predict_in_tiles(predictor: Predictor, ms: Float, pan: Float | None) -> tuple[Float, Float]:
-    """``Predictor.predict`` by means of ``Predictor.predict_window``."""
+def predict_in_tiles(
+    predictor: Predictor, ms: Float, pan: Float | None, sun_elevation: float | None
+) -> tuple[Float, Float]:
+    """Answer ``Predictor.predict`` by means of ``Predictor.predict_window``."""
     ms = _checked(ms, "ms", 3)
     if ms.shape[0] != N_BANDS:
         raise InputError(f"ms has shape {ms.shape}; it must be (6, h, w): blue, green, red, nir08, swir16, swir22")
@@ -86,7 +97,9 @@ def predict_in_tiles(predictor: Predictor, ms: Float, pan: Float | None) -> tupl
         wide = slice(r.start, r.stop + 2 * m), slice(c.start, c.stop + 2 * m)
         fine = None if pan is None else pan[tuple(slice(2 * s.start, 2 * s.stop) for s in wide)]
         at = slice(3 * r.start, 3 * r.stop), slice(3 * c.start, 3 * c.stop)
-        mean[:, *at], sigma[:, *at], _ = predictor.predict_window(ms[:, *wide], fine, (r.start - m, c.start - m))
+        mean[:, *at], sigma[:, *at], _ = predictor.predict_window(
+            ms[:, *wide], fine, (r.start - m, c.start - m), sun_elevation=sun_elevation
+        )
     return mean, sigma
 
 
