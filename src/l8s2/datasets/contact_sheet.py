@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l8s2.arrays import Float, enlarge
-from l8s2.datasets.sample import Pairs, Sample
+from l8s2.datasets.image_pair import ImagePair, Pairs
 from l8s2.files import WholeFolder, fsync
 
 PANELS = ("Landsat", "Sentinel-2", "difference", "masks")
@@ -56,11 +56,11 @@ def write_sheet(
     with WholeFolder(folder, overwrite=overwrite, mark="sheet.png") as whole:
         figures, rows = [], []
         for index, texts in zip(indices, columns, strict=True):
-            sample = pairs[index]
-            picture = strip(sample)
+            pair = pairs[index]
+            picture = picture_row(pair)
             known = {name: text for name, text in texts.items() if text}
-            rows.append((picture, f"{sample.id}  " + "  ".join(f"{n} {known[n]}" for n in SHOWN if n in known)))
-            figures.append(_figure(sample.id, picture, known))
+            rows.append((picture, f"{pair.id}  " + "  ".join(f"{n} {known[n]}" for n in SHOWN if n in known)))
+            figures.append(_figure(pair.id, picture, known))
         size = max(p.shape[1] for p, _ in rows), sum(p.shape[0] + _LINE + _GAP for p, _ in rows)
         sheet = Image.new("RGB", size, "white")
         draw, top = ImageDraw.Draw(sheet), 0
@@ -81,18 +81,18 @@ def write_sheet(
         return whole.publish()
 
 
-def strip(sample: Sample) -> Picture:
+def picture_row(pair: ImagePair) -> Picture:
     """The four panels side by side, (height, width, 3)."""
-    ms = sample.ms if sample.ms.shape == sample.truth.shape else enlarge(sample.ms)
-    known = list(sample.bands_known)
-    error = np.where(sample.valid, ms - sample.truth, np.nan)[known]
+    ms = pair.ms if pair.ms.shape == pair.truth.shape else enlarge(pair.ms)
+    known = list(pair.bands_known)
+    error = np.where(pair.valid, ms - pair.truth, np.nan)[known]
     counted = np.isfinite(error)
     with np.errstate(invalid="ignore", divide="ignore"):
         rms = np.sqrt((np.where(counted, error, 0) ** 2).sum(0) / counted.sum(0))
-    low, high = _stretch(sample.truth[2::-1])
-    share = sample.valid[known].mean(0)[..., None]
+    low, high = _stretch(pair.truth[2::-1])
+    share = pair.valid[known].mean(0)[..., None]
     masks = np.where(share == 1, 255, np.where(share > 0, _SOME, _NONE)).astype(np.uint8)
-    panels = [_colour(ms[2::-1], low, high), _colour(sample.truth[2::-1], low, high), _heat(rms), masks]
+    panels = [_colour(ms[2::-1], low, high), _colour(pair.truth[2::-1], low, high), _heat(rms), masks]
     factor = max(1, _SIDE // max(masks.shape[:2]))
     panels = [panel.repeat(factor, 0).repeat(factor, 1) for panel in panels]
     gap = np.full((panels[0].shape[0], _GAP, 3), 255, np.uint8)

@@ -12,7 +12,7 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
 from l8s2.arrays import Float, enlarge, fill_missing
-from l8s2.datasets.set_pairs import ShardPairs, sample_of
+from l8s2.datasets.set_pairs import ShardPairs, image_pair_of
 from l8s2.errors import InputError
 from l8s2.files import WholeFolder, fsync
 from l8s2.optics import resample
@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 """Told how many of how many 10 m pixels are written."""
 
 
-def export_published(
+def export_deep_harmonization(
     pairs: ShardPairs, folder: Path, *, overwrite: bool = False, progress: Progress = lambda done, total: None
 ) -> Path:
     """Write ``patches.csv`` and ``patches/<tile>/<date>/<patch_id>.h5``.
@@ -44,7 +44,7 @@ def export_published(
             line[header.index("pair_path")] = path.as_posix()
             (whole.workspace / path).parent.mkdir(parents=True, exist_ok=True)
             with Forgiving(whole.workspace / path, "w+") as target, h5py.File(target, "w") as file:
-                for name, array in _published(patch).items():
+                for name, array in _deep_harmonization(patch).items():
                     file[name] = array
             fsync(whole.workspace / path)
             pixels = patch.s2_usable.size
@@ -52,23 +52,23 @@ def export_published(
         return _finish(whole, header, lines)
 
 
-def _published(patch: Patch) -> dict[str, Any]:
-    facts, sample = patch.facts, sample_of(patch)
-    if sample.pan is None:
+def _deep_harmonization(patch: Patch) -> dict[str, Any]:
+    facts, pair = patch.facts, image_pair_of(patch)
+    if pair.pan is None:
         raise InputError(f"{patch.id}: has no pan, which the published layout needs; export geotiff instead")
     light = np.sin(np.radians(facts.landsat_sun_elevation))
     if np.isnan(light):
         raise InputError(f"{patch.id}: no sun elevation, which the published pan is without; export geotiff instead")
-    truth = encoded(sample.truth)
+    truth = encoded(pair.truth)
     truth[truth == 0] = 1  # 0 is fill
     h, w = patch.box.shape
     rows, columns = (np.arange(3 * n) / 3 - 1 / 6 for n in (h, w))
-    zoomed = np.where(enlarge(np.isnan(sample.ms)), np.nan, resample(fill_missing(sample.ms), rows, columns, 0.0))
+    zoomed = np.where(enlarge(np.isnan(pair.ms)), np.nan, resample(fill_missing(pair.ms), rows, columns, 0.0))
     return {
-        "s2_image": np.where(sample.valid, truth, np.int16(0)),
-        "l8_image": _landsat_dn(sample.ms),
+        "s2_image": np.where(pair.valid, truth, np.int16(0)),
+        "l8_image": _landsat_dn(pair.ms),
         "l8_zoomed": _landsat_dn(zoomed),
-        "l8_pan": np.nan_to_num(sample.pan * np.float32(light)),
+        "l8_pan": np.nan_to_num(pair.pan * np.float32(light)),
     }
 
 
@@ -91,19 +91,19 @@ def export_geotiff(
         for kind in ("landsat", "sentinel2", "valid"):
             (whole.workspace / kind).mkdir()
         for number, line in enumerate(lines):
-            sample = pairs[number]
-            assert sample.lattice is not None
-            assert sample.lattice.ms is not None
-            box, name = sample.lattice.ms, f"{sample.id}.tif"
+            pair = pairs[number]
+            assert pair.lattice is not None
+            assert pair.lattice.ms is not None
+            box, name = pair.lattice.ms, f"{pair.id}.tif"
             fine = grid.output_geobox(box)
             line[header.index("pair_path")] = f"landsat/{name}"
-            _write_tiff(whole.workspace / "landsat" / name, sample.ms, box, BAND_NAMES)
-            _write_tiff(whole.workspace / "sentinel2" / name, sample.truth, fine, BAND_NAMES)
-            _write_tiff(whole.workspace / "valid" / name, sample.valid, fine, BAND_NAMES)
-            if sample.pan is not None:
+            _write_tiff(whole.workspace / "landsat" / name, pair.ms, box, BAND_NAMES)
+            _write_tiff(whole.workspace / "sentinel2" / name, pair.truth, fine, BAND_NAMES)
+            _write_tiff(whole.workspace / "valid" / name, pair.valid, fine, BAND_NAMES)
+            if pair.pan is not None:
                 (whole.workspace / "pan").mkdir(exist_ok=True)
-                _write_tiff(whole.workspace / "pan" / name, sample.pan[None], grid.pan_geobox(box), ("pan",))
-            pixels = sample.valid[0].size
+                _write_tiff(whole.workspace / "pan" / name, pair.pan[None], grid.pan_geobox(box), ("pan",))
+            pixels = pair.valid[0].size
             progress((number + 1) * pixels, len(lines) * pixels)
         return _finish(whole, header, lines)
 

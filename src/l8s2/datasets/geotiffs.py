@@ -12,13 +12,13 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from l8s2.arrays import Float, enlarge
-from l8s2.datasets.sample import Lattice, Sample, complete
+from l8s2.datasets.image_pair import ImagePair, Lattice, all_bands_valid
 from l8s2.errors import InputError
 from l8s2.grid import landsat_convention
 from l8s2.sensors import BAND_NAMES, MS_GSD, OUTPUT_GSD, PAN_GSD
 
 
-class Image(NamedTuple):
+class BandImage(NamedTuple):
     """What a GeoTIFF holds."""
 
     values: Float
@@ -29,7 +29,9 @@ class Image(NamedTuple):
     """Band descriptions, '' where there are none."""
 
 
-def read_tiff(path: Path, rows: slice = slice(None), columns: slice = slice(None), scale: float | None = None) -> Image:
+def read_tiff(
+    path: Path, rows: slice = slice(None), columns: slice = slice(None), scale: float | None = None
+) -> BandImage:
     """Read a window of a GeoTIFF.
 
     Args:
@@ -64,7 +66,7 @@ def read_tiff(path: Path, rows: slice = slice(None), columns: slice = slice(None
         scales = scales * scale
     values = stored * scales[:, None, None] + offsets[:, None, None]
     box = GeoBox(stored.shape[1:], transform, crs) if georeferenced else None
-    return Image(np.where(known, values, np.nan).astype(np.float32), box, names)
+    return BandImage(np.where(known, values, np.nan).astype(np.float32), box, names)
 
 
 class TiffPairs:
@@ -100,7 +102,7 @@ class TiffPairs:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> ImagePair:
         found = {
             k: read_tiff(f / self.names[index], scale=1.0 if k == "valid" else None)
             for k, f in self.folders.items()
@@ -115,11 +117,11 @@ class TiffPairs:
                 )
         placed, known = (self._six(image, name) for image in (ms, truth))
         bands = [bool(np.isfinite(band).any()) for band in known]
-        valid = np.isfinite(known) & enlarge(complete(placed[bands]))
+        valid = np.isfinite(known) & enlarge(all_bands_valid(placed[bands]))
         if "valid" in found:
             mask = found["valid"].values
             valid &= (self._six(found["valid"], name) if len(mask) > 1 else mask) > 0
-        return Sample(
+        return ImagePair(
             ms=placed,
             pan=found["pan"].values[0] if "pan" in found else None,
             truth=known,
@@ -129,7 +131,7 @@ class TiffPairs:
             lattice=lattice_of(ms.box, truth.box, found["pan"].box if "pan" in found else None),
         )
 
-    def _six(self, image: Image, name: str) -> Float:
+    def _six(self, image: BandImage, name: str) -> Float:
         """(6, h, w), NaN for bands that are not there."""
         names = self.bands or (image.names if any(image.names) else BAND_NAMES)
         if len(names) != len(image.values) or not set(names) <= set(BAND_NAMES):

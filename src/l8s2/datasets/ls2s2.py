@@ -20,7 +20,7 @@ from odc.geo.geobox import GeoBox
 
 from l8s2.arrays import Float, Mask, enlarge, fill_missing
 from l8s2.datasets.geotiffs import lattice_of, read_tiff
-from l8s2.datasets.sample import Lattice, Sample, complete
+from l8s2.datasets.image_pair import ImagePair, Lattice, all_bands_valid
 from l8s2.errors import InputError
 from l8s2.optics import resample
 from l8s2.registration import Shift, measure_shift
@@ -79,12 +79,12 @@ class Ls2s2:
     def __len__(self) -> int:
         return len(self.dates) * len(self._windows)
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> ImagePair:
         """Raises InputError as well where the content of an area lies neither as its files say nor half a pixel off."""
         number, window = divmod(range(len(self))[index], len(self._windows))
         date, at = self.dates[number], self._windows[window]
         ms, truth, pan = self._read(date, at)
-        return Sample(
+        return ImagePair(
             ms=ms.values,
             pan=pan.values[0] if pan else None,
             truth=truth.values,
@@ -92,7 +92,7 @@ class Ls2s2:
             bands_known=(True,) * 6,
             id=f"{date.area.name}_{date.day}_{at[0]}_{at[1]}",
             lattice=self._lattice(date, ms, truth, pan),
-            place=date.area.name,
+            site=date.area.name,
             date=date.day,
         )
 
@@ -219,7 +219,7 @@ def _layer(
     if names is not None:
         wanted = [f"B0{b.landsat[1:]}" if names is _LANDSAT else b.sentinel2 for b in BANDS]
         values = values[[names.index(name) for name in wanted]]
-    clear = complete(values)
+    clear = all_bands_valid(values)
     if row["mask"]:
         clear &= np.nan_to_num(read_tiff(_path(folder, row["mask"]), *window, scale=1.0).values[0]) == 0
     return _Layer(values, clear, image.box)

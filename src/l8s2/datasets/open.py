@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from l8s2.datasets.sample import Pairs
+from l8s2.datasets.image_pair import Pairs
 from l8s2.errors import InputError
 
 

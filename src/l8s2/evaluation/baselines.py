@@ -25,7 +25,7 @@ from l8s2.sensors import BANDS, PAN_WEIGHTS
 
 WINDOW = 5
 """MS pixels to the side of the window in which ``mtf_glp`` regresses the bands on pan. Wider windows scored lower on
-the training places, narrower ones rest on few pixels."""
+the training sites, narrower ones rest on few pixels."""
 DARKEST = 0.01
 """Reflectance; ``brovey`` divides by no intensity below it."""
 FLATTEST = 1e-12

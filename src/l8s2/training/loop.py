@@ -81,11 +81,10 @@ def train(
     shares = parts(source.size, world * config.accumulate)
     if shares[0].stop == 0:
         raise InputError(f"data.batch {source.size}: less than processes x accumulate, {len(shares)}; take more")
-    validating = bool(prepared.images) or prepared.patches is not None or prepared.pairs is not None
+    held_out = prepared.held_out
+    validating = len(held_out) > 0
     if not validating:
-        tell(
-            "nothing is held out, so nothing is validated; give data.simulated.split strips or data.pairs.validation_side"
-        )
+        tell("nothing is held out, so nothing is validated; give data.simulated.held_out or data.pairs.validation_side")
 
     files, plain = RunFolder(folder), config.model_dump(mode="json")
     plateau, running, first = Plateau(), {"steps": 0.0}, 0
@@ -118,7 +117,7 @@ def train(
 
     def judge(**mark: bool) -> None:
         nonlocal validation
-        scores = validate(learner.average, prepared, device=learner.device, share=slice(rank, None, world))
+        scores = validate(learner.average, held_out, device=learner.device, share=slice(rank, None, world))
         validation = summary(gather_object(scores))
         log(validation | mark)
         tell(f"step {done}: " + ", ".join(f"{key} {value}" for key, value in validation.items()))
@@ -126,7 +125,7 @@ def train(
         if plateau.improved(score, config.schedule):
             save(files.best, {"average": learner.average.state_dict()})
         if main:
-            picture(learner.average, prepared, folder / "pictures" / f"step_{done:07d}.png", device=learner.device)
+            picture(learner.average, held_out, folder / "pictures" / f"step_{done:07d}.png", device=learner.device)
 
     done, interrupted, over, due, warm = first, False, False, False, 0.0
     mine = shares[rank * config.accumulate : (rank + 1) * config.accumulate]

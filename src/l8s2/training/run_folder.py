@@ -14,7 +14,8 @@ from l8s2.errors import InputError
 from l8s2.files import whole_file
 
 FREE = {
-    *("data.simulated.folder", "data.pairs.folder", "data.published.csv_path", "data.published.patch_path"),
+    *("data.simulated.folder", "data.simulated.split", "data.pairs.folder"),
+    *("data.deep_harmonization.csv_path", "data.deep_harmonization.patch_path"),
     *("data.workers", "device"),
 }
 """Keys that may differ when a run goes on: where things are does not change what is learned (the data's fingerprint does)."""

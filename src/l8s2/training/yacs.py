@@ -56,13 +56,13 @@ RULES: dict[str, Rule] = {
     "wandb_project": Rule(why=_NO_WANDB),
     "wandb_entity": Rule(why=_NO_WANDB),
     "wandb_description": Rule(why=_NO_WANDB),
-    "csv_path": Rule(to="data.published.csv_path"),
-    "patch_path": Rule(to="data.published.patch_path"),
-    "train_key": Rule(to="data.published.train_key"),
+    "csv_path": Rule(to="data.deep_harmonization.csv_path"),
+    "patch_path": Rule(to="data.deep_harmonization.patch_path"),
+    "train_key": Rule(to="data.deep_harmonization.train_key"),
     "test_key": Rule(why="training never looks at these rows"),
-    "validation_key": Rule(to="data.published.validation_key"),
+    "validation_key": Rule(to="data.deep_harmonization.validation_key"),
     "num_workers": Rule(to="data.workers", change=lambda x: max(1, int(x))),
-    "s2_array_size": Rule(to="data.published.size"),
+    "s2_array_size": Rule(to="data.deep_harmonization.size"),
     "l8_array_size": Rule(why="Landsat goes from its own size to that of Sentinel-2 in one interpolation"),
     "model_kind": Rule(only=("AUNet", "AUNet_Gaussian"), why=_NO_WEIGHTS),
     **{
@@ -94,7 +94,7 @@ NETWORK: dict[str, Any] = {"depth": 3, "up_mode": "shuffle", "growth_factor": 6}
 _MARKS = {"model_kind", "csv_path", "patch_path", "criterion", "training_name", "AUNet", "AUNet_G"}
 
 
-def is_published(content: Mapping[str, Any]) -> bool:
+def is_deep_harmonization(content: Mapping[str, Any]) -> bool:
     """Whether this is a configuration of the research code, not one of ours."""
     return bool(_MARKS & set(content)) and not {"model", "data"} & set(content)
 
@@ -125,7 +125,7 @@ def translated(content: Mapping[str, Any], name: str) -> tuple[dict[str, Any], l
             "architecture": "UNet",
             "config": {**NETWORK, "input_alignment": "lattice", "pan_sun_corrected": False, "gaussian": gaussian},
         },
-        "data": {"published": {"min_ssim": 0.81, "min_psnr": 22.0}},
+        "data": {"deep_harmonization": {"min_ssim": 0.81, "min_psnr": 22.0}},
         "loss": {"gradient_weight": 0.1},
         "optimizer": {"kind": "adam", "weight_decay": 0.0, "betas": (0.9, 0.999), "clip": None},
         "schedule": {"kind": "plateau", "warmup": 0},
