@@ -48,6 +48,7 @@ def write_sheet(
         indices: which of them, in this order.
         columns: of each of these, name -> text.
         folder: appears when it is whole.
+        overwrite: replace a sheet that is there, once the new one is whole.
 
     Raises InputError where the folder exists, or a patch cannot be read.
     """
@@ -71,9 +72,9 @@ def write_sheet(
         sheet.save(whole.workspace / "sheet.png")
         page = (
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Patches</title><style>{_STYLE}</style>'
-            f"<h1>{len(rows)} patches</h1><p>From left to right: {', '.join(PANELS)}. Colours are red, green, blue. The difference "
-            f"is the RMS over bands, black 0, yellow {DIFFERENCE:g} and more. In masks white counts in every band, orange in "
-            f"some, black in none.</p>{''.join(figures)}</html>\n"
+            f"<h1>{len(rows)} patches</h1><p>From left to right: {', '.join(PANELS)}. Colours are red, green, blue. "
+            f"The difference is the RMS over bands, black 0, yellow {DIFFERENCE:g} and more. In masks white counts in "
+            f"every band, orange in some, black in none.</p>{''.join(figures)}</html>\n"
         )
         (whole.workspace / "index.html").write_text(page, encoding="utf-8")
         for path in whole.workspace.iterdir():
@@ -82,7 +83,7 @@ def write_sheet(
 
 
 def picture_row(pair: ImagePair) -> Picture:
-    """The four panels side by side, (height, width, 3)."""
+    """Draw the four panels side by side, (height, width, 3)."""
     ms = pair.ms if pair.ms.shape == pair.truth.shape else enlarge(pair.ms)
     known = list(pair.bands_known)
     error = np.where(pair.valid, ms - pair.truth, np.nan)[known]
@@ -131,4 +132,5 @@ def _figure(name: str, picture: Picture, texts: Mapping[str, str]) -> str:
     cells = "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in texts.items())
     short = ", ".join(f"{html.escape(k)} {html.escape(texts[k])}" for k in SHOWN if k in texts)
     table = f"<details><summary>{short or 'columns'}</summary><table>{cells}</table></details>" if cells else ""
-    return f'<figure><figcaption><b>{html.escape(name)}</b></figcaption><img alt="{", ".join(PANELS)}" src="{uri}">{table}</figure>'
+    image = f'<img alt="{", ".join(PANELS)}" src="{uri}">'
+    return f"<figure><figcaption><b>{html.escape(name)}</b></figcaption>{image}{table}</figure>"

@@ -1,9 +1,10 @@
-"""Patches of the Deep-Harmonization system: a CSV of pairs, and one HDF5 file for each, ``<patch_path>/*/*/<patch_id>*.h5``.
+"""Patches of the Deep-Harmonization system: a CSV of pairs, and one HDF5 file for each.
 
-A file holds ``s2_image`` (6, about 256, about 256; reflectance x 10^4), ``l8_image`` (6, about 86, about 86; DN) and ``l8_pan``
-(2-D, reflectance already). Nothing in it says whether the offset of Sentinel-2's baseline 04.00 was taken off, nor where the
-three arrays lie: they are stretched onto each other, corners upon corners, as the Deep-Harmonization code does it. Two of its
-habits are left out: negative reflectance is not cut off, and fill (DN 0) is invalid instead of becoming a reflectance.
+The files are ``<patch_path>/*/*/<patch_id>*.h5``. A file holds ``s2_image`` (6, about 256, about 256; reflectance x
+10^4), ``l8_image`` (6, about 86, about 86; DN) and ``l8_pan`` (2-D, reflectance already). Nothing in it says whether
+the offset of Sentinel-2's baseline 04.00 was taken off, nor where the three arrays lie: they are stretched onto each
+other, corners upon corners, as the Deep-Harmonization code does it. Two of its habits are left out: negative
+reflectance is not cut off, and fill (DN 0) is invalid instead of becoming a reflectance.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class DeepHarmonizationPatches:
     patch_path: Path
     pair_type: str
     size: int
-    """10 m pixels to a side; a larger patch loses its right and lower edge, a smaller one is padded with invalid pixels."""
+    """10 m pixels to a side; a larger patch loses its right and lower edge, a smaller one is padded with invalid
+    pixels."""
     min_ssim: float = 0.0
     min_psnr: float = 0.0
     """Rows with ``ssim`` below and ``psnr`` not above are left out. Never set these for rows to validate on."""

@@ -1,4 +1,4 @@
-"""Our patches in other layouts: that of the published research code, and folders of GeoTIFFs."""
+"""Patches of a set in other layouts: that of the Deep-Harmonization code, and folders of GeoTIFFs."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ def export_deep_harmonization(
 ) -> Path:
     """Write ``patches.csv`` and ``patches/<tile>/<date>/<patch_id>.h5``.
 
-    ``s2_image`` (6, 3h, 3w) int16 is reflectance x 10^4 with the offset taken off and the shift corrected, 0 where it does not
-    count; ``l8_image`` (6, h, w) uint16 are Landsat's numbers, ``l8_zoomed`` (6, 3h, 3w) the same on Sentinel-2's pixels;
-    ``l8_pan`` (2h, 2w) is reflectance *without* the sun's elevation, as the published weights know it. Whoever lays them corner
-    upon corner errs by half a 10 m pixel. Raises InputError for patches without pan.
+    ``s2_image`` (6, 3h, 3w) int16 is reflectance x 10^4 with the offset taken off and the shift corrected, 0 where it
+    does not count; ``l8_image`` (6, h, w) uint16 are Landsat's numbers, ``l8_zoomed`` (6, 3h, 3w) the same on
+    Sentinel-2's pixels; ``l8_pan`` (2h, 2w) is reflectance *without* the sun's elevation, as the Deep-Harmonization
+    weights know it. Whoever lays them corner upon corner errs by half a 10 m pixel. Raises InputError for patches
+    without pan.
     """
     h5py = hdf5()
     with WholeFolder(folder, overwrite=overwrite, mark="patches.csv") as whole:
@@ -84,7 +85,7 @@ def export_geotiff(
     """Write ``landsat``, ``sentinel2``, ``pan`` and ``valid`` with a ``<patch_id>.tif`` each, and ``patches.csv``.
 
     Reflectance x 10^4 in int16, six bands (pan one) described by our names; ``valid`` has six bands, 1 = counts.
-    ``data.geotiffs.TiffPairs`` reads them.
+    ``datasets.geotiffs.TiffPairs`` reads them.
     """
     with WholeFolder(folder, overwrite=overwrite, mark="patches.csv") as whole:
         header, lines = _index(pairs)
@@ -116,8 +117,8 @@ def _write_tiff(path: Path, values: np.ndarray[Any, Any], box: GeoBox, names: tu
     stored = values.astype(np.uint8) if nodata is None else encoded(values)
     try:
         with rasterio.open(
-            path, "w", driver="GTiff", count=len(stored), height=stored.shape[1], width=stored.shape[2], dtype=stored.dtype,
-            crs=str(box.crs), transform=box.affine, nodata=nodata, compress="deflate", predictor=2,
+            path, "w", driver="GTiff", count=len(stored), height=stored.shape[1], width=stored.shape[2],
+            dtype=stored.dtype, crs=str(box.crs), transform=box.affine, nodata=nodata, compress="deflate", predictor=2,
         ) as file:  # fmt: skip
             file.write(stored)
             file.descriptions = names

@@ -1,4 +1,4 @@
-"""Folders of GeoTIFFs with equal names as pairs behind ``data.dataset.Pairs``; OLI2MSI is such a one."""
+"""Folders of GeoTIFFs with equal names as image pairs; OLI2MSI is one of them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def read_tiff(
 
     Args:
         path: of the file.
-        rows, columns: of the window; all by default.
+        rows: of the window; all by default.
+        columns: of the window; all by default.
         scale: reflectance of one digital number, for files of integers that do not say it themselves.
 
     Raises InputError for what cannot be read, and for integers of unknown scale.
@@ -83,10 +84,12 @@ class TiffPairs:
         """Check the names.
 
         Args:
-            ms, truth: folders of reflectance, bands as ``bands``; truth has three times the pixels of ms.
+            ms: folder of reflectance, bands as ``bands``.
+            truth: folder of reflectance, three times the pixels of ms.
             pan: folder of one band, twice the pixels of ms; some may be without.
             valid: folder of one band or as many as truth has: not 0 = counts.
-            bands: our names of the bands, in the order of the files; None takes the files' descriptions, or six bands as ours.
+            bands: our names of the bands, in the order of the files; None takes the files' descriptions, or six bands
+                as ours.
 
         Raises InputError where a folder has no files, or a file no partner.
         """
@@ -113,7 +116,8 @@ class TiffPairs:
         for kind, times in (("truth", 3), ("pan", 2), ("valid", 3)):
             if kind in found and found[kind].values.shape[1:] != (times * h, times * w):
                 raise InputError(
-                    f"{name}: {h} x {w} pixels, {kind} {found[kind].values.shape[1:]}; that must be {times} times as many"
+                    f"{name}: {h} x {w} pixels, {kind} {found[kind].values.shape[1:]}; "
+                    f"that must be {times} times as many"
                 )
         placed, known = (self._six(image, name) for image in (ms, truth))
         bands = [bool(np.isfinite(band).any()) for band in known]
@@ -151,7 +155,10 @@ def _names(folder: Path) -> set[str]:
 
 
 def lattice_of(ms: GeoBox | None, truth: GeoBox | None, pan: GeoBox | None) -> Lattice | None:
-    """Where the arrays lie by their georeferences; None where one has none, or they are of two zones or other pixel sizes."""
+    """Return where the arrays lie by their georeferences.
+
+    None where one has none, or they are of two zones or other pixel sizes.
+    """
     if ms is None or truth is None:
         return None
     boxes = [landsat_convention(ms), landsat_convention(truth), landsat_convention(pan or ms)]

@@ -26,11 +26,11 @@ class Lattice:
     ms: GeoBox | None = None
     """Grid of ``ms``; None where the pair has no position on the ground, as simulated ones."""
     truth_off: tuple[float, float] = (0.0, 0.0)
-    """Metres (down, right) by which ``truth`` lies off the lattice: its first pixel belongs 5 m above and left of the centre
-    of the first MS pixel. Arrays that share their upper left corner are (-5, -5) off."""
+    """Metres (down, right) by which ``truth`` lies off the lattice: its first pixel belongs 5 m above and left of the
+    centre of the first MS pixel. Arrays that share their upper left corner are (-5, -5) off."""
     pan_off: tuple[float, float] = (0.0, 0.0)
-    """Metres (down, right) by which ``pan`` lies off the lattice: its first sample belongs at the centre of the first MS
-    pixel. Arrays that share their upper left corner are (-7.5, -7.5) off."""
+    """Metres (down, right) by which ``pan`` lies off the lattice: its first sample belongs at the centre of the first
+    MS pixel. Arrays that share their upper left corner are (-7.5, -7.5) off."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,7 +97,9 @@ def fill_unknown_bands(ms: Float) -> Float:
 
 
 def on_lattice(pair: ImagePair) -> ImagePair:
-    """Return the pair with truth and pan on the lattice of ``ms``, by one band-limited interpolation where they lie off it.
+    """Return the pair with truth and pan on the lattice of ``ms``.
+
+    They are moved by one band-limited interpolation where they lie off it.
 
     Raises InputError where the position of its arrays is not known.
     """

@@ -26,7 +26,14 @@ class ShardPairs:
     """Whether both images are given as seen from nadir, see ``adjust_to_nadir``."""
 
     def __init__(self, folder: Path, side: str | None = None) -> None:
-        """Raises InputError where there is no set, or nothing in it or on that side."""
+        """Read the index.
+
+        Args:
+            folder: of the set.
+            side: as the set was split; None takes all patches.
+
+        Raises InputError where there is no set, or nothing in it or on that side.
+        """
         self.patches = PatchSet(folder)
         names = self.patches.facts["patch_id"]
         self.indices = np.arange(len(names))
@@ -42,7 +49,10 @@ class ShardPairs:
             raise InputError(f"{folder}: no patches{where}; {remedy}")
 
     def column(self, name: str) -> NDArray[np.float64]:
-        """Numbers of a column of the index, one for each patch; NaN where not known. Raises InputError where there is no such."""
+        """Return the numbers of a column of the index, one for each patch; NaN where not known.
+
+        Raises InputError where there is no such column.
+        """
         facts = self.patches.facts
         numbers = [n for n in facts.dtype.names or () if facts.dtype[n] == np.float64]
         if name not in numbers:
@@ -56,7 +66,7 @@ class ShardPairs:
 
     @property
     def fingerprint(self) -> str:
-        """Of the ids in order, and of names and sizes of the files that hold them."""
+        """Checksum of the ids in order, and of names and sizes of the files that hold them."""
         rows = self.patches.facts[self.indices]
         files = {unit: (self.patches.shards / f"{unit}.h5").stat().st_size for unit in sorted(set(rows["unit"]))}
         return hashlib.sha256(repr([list(rows["patch_id"]), files]).encode()).hexdigest()
@@ -71,10 +81,10 @@ class ShardPairs:
 
 
 def image_pair_of(patch: Patch) -> ImagePair:
-    """A patch as reflectance on the lattice of its MS pixels.
+    """Return a patch as reflectance on the lattice of its MS pixels.
 
-    Sentinel-2's 20 m bands are interpolated; all of it is moved by the shift measured where the decision is to correct it.
-    What has been interpolated does not count within 40 m of clouds, fill and the border.
+    Sentinel-2's 20 m bands are interpolated; all of it is moved by the shift measured where the decision is to correct
+    it. What has been interpolated does not count within 40 m of clouds, fill and the border.
     """
     facts = patch.facts
     correct = facts.decision == "correct"
@@ -102,7 +112,9 @@ def image_pair_of(patch: Patch) -> ImagePair:
 
 
 def adjust_to_nadir(pair: ImagePair, facts: Facts) -> ImagePair:
-    """Both images as seen from nadir under Landsat's sun, by the c-factors of ``brdf`` for the scenes' mean directions.
+    """Return both images as seen from nadir under Landsat's sun.
+
+    By the c-factors of ``brdf`` for the scenes' mean directions.
 
     Raises InputError where a direction is not known.
     """

@@ -27,7 +27,8 @@ def summarize(pairs: Pairs, indices: Sequence[int]) -> dict[str, Any]:
     """Everything ``l8s2 dataset stats`` shows, as plain values; numbers that nobody knows are None.
 
     ``columns`` are over all patches of a set of ours (empty for other sources), ``bands`` over the patches ``indices``:
-    reflectance as read, of Landsat (all known pixels), pan, and Sentinel-2 (those that count, whose share is ``valid``).
+    reflectance as read, of Landsat (all known pixels), pan, and Sentinel-2 (those that count, whose share is
+    ``valid``).
     """
     result: dict[str, Any] = {"patches": len(pairs), "read": len(indices), "sides": {}, "columns": {}}
     if isinstance(pairs, ShardPairs):

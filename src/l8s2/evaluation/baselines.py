@@ -36,7 +36,7 @@ _VISIBLE_SIGMA = float(np.mean([band.oli_psf_sigma for band in BANDS[_VISIBLE]])
 
 
 def nearest(ms: Array, pan: Array | None = None) -> Float:
-    """The nearest MS pixel, the mean of two where they are equally near (``resampling.nearest``).
+    """Return the nearest MS pixel, the mean of two where they are equally near (``resampling.nearest``).
 
     Args:
         ms: (6, h, w) reflectance at 30 m, or any (..., h, w).
@@ -211,7 +211,7 @@ def _local_slope(band: Array, reference: Array) -> Exact:
 
 
 def _divide(a: Exact, b: Exact) -> Exact:
-    """a / b, and 0 where b is not above FLATTEST."""
+    """Return a / b, and 0 where b is not above FLATTEST."""
     a, b = np.broadcast_arrays(a, b)
     result: Exact = np.divide(a, b, out=np.zeros(a.shape), where=b > FLATTEST)
     return result

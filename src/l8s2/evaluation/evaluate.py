@@ -95,7 +95,8 @@ def evaluate(
 ) -> list[Scored]:
     """Score every model, and every baseline that the input allows, on every image.
 
-    A pixel counts where it is usable and every model and baseline has a value. Images without any such pixel are left out.
+    A pixel counts where it is usable and every model and baseline has a value. Images without any such pixel are left
+    out.
 
     Args:
         imagery: from ``cases.collect_images``; its images are used up.
@@ -216,7 +217,7 @@ def score(output: Output, plain: Float, case: Case, usable: Mask) -> dict[tuple[
 
 
 def _means_over_bands(found: Mapping[tuple[str, str], Score]) -> dict[tuple[str, str], Score]:
-    """The mean of every score over the bands of each group that have it."""
+    """Return the mean of every score over the bands of each group that have it."""
     names = dict.fromkeys(name for band, name in found if band in BAND_NAMES)
     return {
         (group, name): mean_score([found[BAND_NAMES[i], name] for i in members])

@@ -55,7 +55,7 @@ def for_scoring(pair: ImagePair) -> ImagePair:
 
 
 def _without_border(valid: Mask, ms: Float) -> Mask:
-    """Return ``valid`` (6, 3h, 3w) less what is nearer than BORDER to the border or to NaN in any band of ms (6, h, w)."""
+    """Return ``valid`` (6, 3h, 3w) less what is nearer than BORDER to the border or to NaN of ms (6, h, w)."""
     usable = np.zeros_like(valid)
     within = np.s_[:, BORDER:-BORDER, BORDER:-BORDER]
     usable[within] = valid[within]
@@ -106,7 +106,7 @@ def score_pair(predictor: Any, pair: ImagePair, sigma_factors: NDArray[np.float6
 
 
 def mean_by_site(scores: Sequence[ImageScore]) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """Return means over the images of each site, then ``mean`` over sites: gain, coverage, pearson and rmse, (6,) each."""
+    """Return means over the images of each site, and ``mean`` over sites: gain, coverage, pearson, rmse, (6,) each."""
     sites = dict.fromkeys(s.site for s in scores)
     table = {
         site: {

@@ -164,7 +164,7 @@ def _heat(values: Float, scale: float) -> Picture:
 
 
 def data_uri(picture: Picture) -> str:
-    """A JPEG inside an address."""
+    """Return a JPEG as a data URI."""
     from PIL import Image
 
     file = io.BytesIO()

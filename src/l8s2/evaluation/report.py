@@ -29,13 +29,14 @@ th:first-child, td:first-child { text-align: left; }
 tr.model td:first-child { font-weight: 600; } td.best { background: #e2f2e2; }
 .wide { overflow-x: auto; } .quiet { color: #5b6570; font-size: 13px; }
 summary { cursor: pointer; } summary b { font-weight: 600; }
-.heads { display: grid; font-size: 12px; color: #5b6570; } .models img { width: 100%; image-rendering: pixelated; display: block; }
+.heads { display: grid; font-size: 12px; color: #5b6570; }
+.models img { width: 100%; image-rendering: pixelated; display: block; }
 .models { margin: .4em 0 1em; } svg text { font-size: 12px; fill: #1b1f24; }
 """
 
 
 def report(scored: Sequence[Scored], facts: Mapping[str, Any], pictures: Sequence[Shown]) -> str:
-    """The whole page.
+    """Return the whole page.
 
     Args:
         scored: from ``evaluate``.
@@ -77,7 +78,8 @@ def _head(scored: Sequence[Scored], facts: Mapping[str, Any]) -> str:
     warnings = "".join(f"<li>{escape(line)}</li>" for line in facts["warnings"])
     return (
         f"<h1>l8s2 evaluation</h1><p>{what}. {len(scored)} image{'s'[: len(scored) != 1]} of {sites} "
-        f"site{'s'[: sites != 1]}, {sum(s.pixels for s in scored):,} {counted} counted; every model and baseline on the same ones."
+        f"site{'s'[: sites != 1]}, {sum(s.pixels for s in scored):,} {counted} counted; "
+        "every model and baseline on the same ones."
         f' Reflectance throughout.</p><p class="quiet">Models: {models}. l8s2 {escape(facts["l8s2"])}.</p>'
         + (f"<ul>{warnings}</ul>" if warnings else "")
     )
@@ -108,7 +110,8 @@ def _by_band(averages: Averages, models: set[str]) -> Iterable[str]:
         table = _table(bands, [metric] * len(bands), rows, models)
         state = " open" if metric in _OPEN else ""
         yield (
-            f"<details{state}><summary><b>{metric}</b> <span class='quiet'>{escape(meaning)}; n up to {n:,}</span></summary>"
+            f"<details{state}><summary><b>{metric}</b> <span class='quiet'>{escape(meaning)}; "
+            f"n up to {n:,}</span></summary>"
             f"{table}</details>"
         )
 
@@ -142,7 +145,9 @@ def _calibration(averages: Averages) -> Iterable[str]:
             curves[name] = known
     if curves:
         yield "<h2>Calibration of sigma</h2>"
-        yield '<p class="quiet">Share of true values inside central intervals; below the diagonal sigma is too small.</p>'
+        yield (
+            '<p class="quiet">Share of true values inside central intervals; below the diagonal sigma is too small.</p>'
+        )
         yield calibration_svg(curves)
 
 
@@ -151,7 +156,8 @@ def _worst(scored: Sequence[Scored], pictures: Sequence[Shown], mode: str) -> It
         return
     yield "<h2>Worst cases first</h2>"
     yield (
-        f'<p class="quiet">{len(pictures)} of {len(scored)} images; the part of each with the largest errors of the first '
+        f'<p class="quiet">{len(pictures)} of {len(scored)} images; the part of each with the largest errors '
+        "of the first "
         "model (of sigma, without truth). Above red, green, blue; below nir08, swir16, swir22. Error and sigma "
         "share one scale, black is 0. Grey does not count.</p>"
     )
@@ -168,7 +174,8 @@ def _worst(scored: Sequence[Scored], pictures: Sequence[Shown], mode: str) -> It
             heads = "".join(f"<span>{escape(head)}</span>" for head in row.headings)
             n = len(row.headings)
             yield (
-                f'<div class="models"><b>{escape(row.model)}</b> <span class="quiet">yellow: {row.scale:.4f} and more</span>'
+                f'<div class="models"><b>{escape(row.model)}</b> '
+                f'<span class="quiet">yellow: {row.scale:.4f} and more</span>'
                 f'<div class="heads" style="grid-template-columns: repeat({n}, 1fr)">{heads}</div>'
                 f'<img alt="{escape(row.model)} on {escape(item.name)}" src="{row.uri}"></div>'
             )

@@ -41,11 +41,18 @@ def run_evaluation(
     """Score models and all baselines and write the folder ``output``.
 
     Args:
-        paths, sentinel2, pan, bbox, disturbed, side: as ``cases.collect_images``.
+        paths: as ``cases.collect_images``.
+        output: folder of the results.
         models: as ``load_model`` takes them; with commas between, an ensemble.
+        sentinel2: as ``cases.collect_images``.
+        pan: as ``cases.collect_images``.
+        bbox: as ``cases.collect_images``.
+        disturbed: as ``cases.collect_images``.
+        side: as ``cases.collect_images``.
         deep_harmonization_range: see ``evaluate``.
         overwrite: replace an evaluation that is there, once the new one is whole.
-        progress: told (10 m pixels done, in all). warn: told every warning.
+        progress: told (10 m pixels done, in all).
+        warn: told every warning.
 
     Returns:
         The summary and the short table.
@@ -91,7 +98,10 @@ def run_evaluation(
 
 
 def _write(folder: WholeFolder, files: dict[str, str]) -> None:
-    """Write ``files`` (name to text). Raises InputError where the disk does not take it; what was there is then still there."""
+    """Write ``files`` (name to text).
+
+    Raises InputError where the disk does not take it; what was there is then still there.
+    """
     try:
         with folder:
             for name, text in files.items():

@@ -1,4 +1,4 @@
-"""What an evaluation writes and says: means over images and sites, JSON, CSV, the layout of the Deep-Harmonization system, a short table."""
+"""What an evaluation writes and says: means over images and sites, JSON, CSV and a short table."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def all_records(scored: Iterable[Scored]) -> list[Record]:
 
 
 def summary(scored: Sequence[Scored], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``--json`` prints: the run, and the mean scores of every model."""
+    """Return what ``--json`` prints: the run, and the mean scores of every model."""
     averages = means(all_records(scored))
     return {
         **facts,
@@ -158,7 +158,7 @@ _FINE = ("rmse", "mae", "shifted_rmse", "crps", "consistency")
 
 
 def shown(metric: str, value: float) -> str:
-    """A score as tables show it."""
+    """Return a score as tables show it."""
     if math.isnan(value):
         return "-"
     if math.isinf(value):

@@ -1,8 +1,8 @@
 """Sentinel-2 imagery in memory, read from NumPy archives.
 
 A file is an ``.npz`` with ``x10`` int16 [N, 4, H, W] = B02, B03, B04, B08 and ``x20`` int16 [N, 3, h, w] = B8A, B11,
-B12 (reflectance x 10^4, -32768 nodata, offset removed), or ``x`` int16 [N, 6, H, W] of one ground sampling distance, and
-``meta``, a JSON object. Of it ``missing`` lists bands that are not there.
+B12 (reflectance x 10^4, -32768 nodata, offset removed), or ``x`` int16 [N, 6, H, W] of one ground sampling distance,
+and ``meta``, a JSON object. Of it ``missing`` lists bands that are not there.
 """
 
 from __future__ import annotations

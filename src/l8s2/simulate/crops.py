@@ -79,7 +79,7 @@ class Crops:
         return seen.ms, seen.pan, truth, valid
 
     def _truth(self, image: Image, rng: np.random.Generator) -> tuple[Float, np.ndarray]:
-        """Cut a truth (6, 3 size, 3 size) from ``image``, half the time with coarser pixels playing finer ones; and its mask."""
+        """Cut a truth (6, 3 size, 3 size) and its mask, half the time with coarser pixels playing finer ones."""
         side = 3 * self.size
         largest = min(min(image.stack.shape[1:]) / side, 3.0)
         scale = image.smallest_scale

@@ -118,10 +118,10 @@ def images_of(config: SimulatedConfig) -> tuple[list[Image], list[Image]]:
 
 
 def hold_out_latitude_bands(images: list[Image], name: str) -> tuple[list[Image], list[Image]]:
-    """Hold out the lowest rows of every image that is high enough, with a gap above; smaller images are trained on whole.
+    """Hold out the lowest rows of every image that is high enough, with a gap above.
 
-    The images of a file (dates, chips) are cut at the same rows, so ground seen on several dates stays on one side. Where
-    no image is high enough, the last site is held out whole.
+    Smaller images are trained on whole. The images of a file (dates, chips) are cut at the same rows, so ground seen on
+    several dates stays on one side. Where no image is high enough, the last site is held out whole.
 
     Args:
         images: to split.

@@ -65,9 +65,9 @@ class SimulatedConfig(CropsConfig):
     disturbed: bool = False
     """Add radiometric errors that no network can undo."""
     untidy: bool = False
-    """Let OLI differ from Sentinel-2 as real sensors do: resampling, registration, response, texture (``Conditions.random``)."""
+    """Let OLI differ from Sentinel-2 as real sensors do, see ``Conditions.random``."""
     split: Path | None = None
-    """YAML file of what each archive is for, see ``training.archive_split``, from the folder of the configuration on."""
+    """YAML file of what each archive is for, see ``training.archive_split``; relative to the configuration."""
     held_out: tuple[str, ...] = ()
     """Names of the archives, without .npz, that are held out whole to validate on, instead of a split."""
 
@@ -88,10 +88,10 @@ class PairsConfig(CropsConfig):
     validation_side: str | None = "Validation"
     """Null: nothing is held out."""
     at_least: dict[str, float] = {}
-    """Column of the index -> lowest value that is trained on, such as r: 0.8; what is not known is left out. Validation patches
-    are never left out."""
+    """Column of the index -> lowest value that is trained on, such as r: 0.8; what is not known is left out. Validation
+    patches are never left out."""
     at_most: dict[str, float] = {}
-    """The same for the highest value, such as landsat_cloud: 0.2."""
+    """Column of the index -> highest value that is trained on, such as landsat_cloud: 0.2."""
     nbar: bool = False
     """Bring both images to a view from nadir, by the c-factor (``datasets.brdf``); of sets that l8s2 has built."""
     augment: bool = True
@@ -111,7 +111,7 @@ class DeepHarmonizationConfig(Section):
     min_ssim: float = 0.0
     """Rows below are not trained on (Deep-Harmonization: 0.81). Validation rows are never dropped."""
     min_psnr: float = 0.0
-    """The same in dB (Deep-Harmonization: 22, exclusive)."""
+    """Decibels of PSNR that rows must exceed to be trained on (Deep-Harmonization: 22, exclusive)."""
     augment: bool = True
     """Turn and mirror. A shift between input and truth, as these patches have it, is turned with them."""
 
@@ -247,7 +247,7 @@ def _resolve_split(content: dict[str, Any], folder: Path) -> None:
 
 
 def parse(content: Mapping[str, Any], name: str) -> RunConfig:
-    """The checked configuration; ``name`` says where it comes from. Raises InputError for the first thing that is wrong."""
+    """Check a configuration; ``name`` says where it comes from. Raises InputError for the first thing that is wrong."""
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:

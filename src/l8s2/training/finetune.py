@@ -50,20 +50,25 @@ def finetune(
 ) -> dict[str, Any]:
     """Go on training ``model`` on a region, and compare it with bicubic and with what it was.
 
-    Pairs are simulated from archives: what ``archive_split.hold_out_latitude_bands`` holds out is not trained on. Of real
-    pairs side Train is trained on, and side Test held out. The sigma of a compact network is scaled on the ground that was
-    trained on.
+    Pairs are simulated from archives: what ``archive_split.hold_out_latitude_bands`` holds out is not trained on. Of
+    real pairs side Train is trained on, and side Test held out. The sigma of a compact network is scaled on the ground
+    that was trained on.
 
     Args:
         model: as ``model.start`` in the configuration.
         imagery: folder of .npz archives of Sentinel-2, see ``simulate.archives``, or a set of real pairs, see
             ``datasets.open``.
         folder: of the run; the finished model is its ``model``.
-        steps: of training. learning_rate: at its highest. batch: pairs to a step.
-        resume, max_minutes, report: as ``loop.train``.
+        steps: of training.
+        learning_rate: at its highest.
+        batch: pairs to a step.
+        resume: as ``loop.train``.
+        max_minutes: as ``loop.train``.
+        report: as ``loop.train``.
 
     Returns:
-        ``verdict`` in words and ``use`` as a bool; ``psnr`` and ``coverage`` by bicubic, start, finetuned: a list of bands.
+        ``verdict`` in words and ``use`` as a bool; ``psnr`` and ``coverage`` by bicubic, start, finetuned: a list of
+        bands.
     """
     config = _config(model, imagery, steps, learning_rate, batch)
     before, architecture, model_config = begin(config.model)
@@ -86,7 +91,8 @@ def finetune(
         first, validate(after, prepared.held_out, device=device), "real pairs" if config.data.pairs else SIMULATED
     )
     card = (
-        f"# {folder.name}\n\n{architecture}, {state['step']} steps of fine-tuning from {model} with l8s2 {__version__}.\n\n"
+        f"# {folder.name}\n\n{architecture}, {state['step']} steps of fine-tuning from {model} "
+        f"with l8s2 {__version__}.\n\n"
         f"```\n{table(found)}\n```\n"
     )
     save_model_folder(after, architecture, model_config, outcome.model, card, overwrite=True)
@@ -129,7 +135,7 @@ def _config(model: str, imagery: Path, steps: int, rate: float, batch: int) -> R
 
 
 def verdict(before: list[ImageScore], after: list[ImageScore], kind: str = SIMULATED) -> dict[str, Any]:
-    """Scores of the starting and of the new weights on the same held-out images of ``kind``, and what follows from them."""
+    """Compare the scores of the starting and of the new weights on the same held-out images of ``kind``."""
     baseline = band_means(before, lambda s: -20 * np.log10(s.bicubic_rmse))
     start, new = (band_means(scores, lambda s: -20 * np.log10(s.rmse)) for scores in (before, after))
     gain, worst = float(np.nanmean(new - start)), int(np.nanargmin(new - start))
@@ -143,8 +149,8 @@ def verdict(before: list[ImageScore], after: list[ImageScore], kind: str = SIMUL
         use, words = (
             False,
             (
-                f"Keep the starting weights unless {BAND_NAMES[worst]} does not matter to you: the new ones are {gain:+.2f} dB "
-                f"better in the mean but {loss:+.2f} dB in that band"
+                f"Keep the starting weights unless {BAND_NAMES[worst]} does not matter to you: the new ones are "
+                f"{gain:+.2f} dB better in the mean but {loss:+.2f} dB in that band"
             ),
         )
     else:
@@ -175,7 +181,7 @@ def _plain(row: Any) -> list[float | None]:
 
 
 def table(result: dict[str, Any]) -> str:
-    """The verdict for people."""
+    """Return the verdict as a table for people."""
     lines = [f"{'PSNR, dB':12s}" + "".join(f"{band:>9s}" for band in result["bands"]) + f"{'mean':>9s}"]
     for kind, row in result["psnr"].items():
         known = [x for x in row if x is not None]

@@ -65,8 +65,8 @@ def train(
         prepared: the data, where they are open already.
         report: told lines for people, by the first process alone.
 
-    Raises InputError in one line for what cannot be used, and when the loss is no number any more. Interrupted by Ctrl-C or
-    SIGTERM it writes a checkpoint first.
+    Raises InputError in one line for what cannot be used, and when the loss is no number any more. Interrupted by
+    Ctrl-C or SIGTERM it writes a checkpoint first.
     """
     deadline = time.monotonic() + 60 * max_minutes
     torch.manual_seed(config.seed)
@@ -178,17 +178,19 @@ def train(
 
 
 def _silent(line: str) -> None:
-    """What the other processes say."""
+    """Say nothing, as all processes but the first."""
 
 
 def _early(seconds: float, left: int, epoch: int | None, device: torch.device) -> str:
-    """What a person wants to know before going away."""
+    """Return the time that the run takes, and its memory."""
     if device.type == "cuda":
         memory = torch.cuda.max_memory_allocated(device)
     else:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     an_epoch = f"{_span(seconds * epoch)} an epoch, " if epoch else ""
-    return f"{seconds:.3g} s a step, {an_epoch}{_span(seconds * left)} to go, {memory / 1e9:.2g} GB of memory at most so far"
+    return f"{seconds:.3g} s a step, {an_epoch}{_span(seconds * left)} to go, " + (
+        f"{memory / 1e9:.2g} GB of memory at most so far"
+    )
 
 
 def _span(seconds: float) -> str:
@@ -199,7 +201,7 @@ def _span(seconds: float) -> str:
 
 
 def _board(config: RunConfig, folder: Path, first: int, tell: Report) -> Any:
-    """A TensorBoard writer where it is asked for and installed."""
+    """Return a TensorBoard writer where it is asked for and installed."""
     if not config.tensorboard:
         return None
     try:
@@ -222,6 +224,7 @@ def _card(
         )
     recipe = {key: value for key, value in flat(plain).items() if key not in FREE and value is not None}
     return (
-        f"# {name}\n\n{architecture}, {parameters:,} parameters, trained with l8s2 {__version__}; weights of step {step}"
+        f"# {name}\n\n{architecture}, {parameters:,} parameters, trained with l8s2 {__version__}; "
+        f"weights of step {step}"
         f"{', averaged' if plain['ema'] else ''}. {held_out}\n\n```yaml\n{yaml.safe_dump(recipe, sort_keys=False)}```\n"
     )

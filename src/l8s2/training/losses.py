@@ -1,8 +1,9 @@
-"""What training minimises: terms, each a sum over what counts and how many that is, so that parts of a batch add up exactly.
+"""What training minimises: terms, each a sum over valid values and their number.
 
-Tensors are (B, 6, H, W) at 10 m, reflectance; ``valid`` is bool, True = counts. Only the mask decides how much counts, so the
-number is known before the network has run: a batch shared out over processes, or worked off in pieces, gives one loss and one
-gradient. What does not count gets a gradient of exactly zero, whatever it holds, NaN included.
+So parts of a batch add up exactly. Tensors are (B, 6, H, W) at 10 m, reflectance; ``valid`` is bool, True = counts.
+Only the mask decides how much counts, so the number is known before the network has run: a batch shared out over
+processes, or worked off in pieces, gives one loss and one gradient. What does not count gets a gradient of exactly
+zero, whatever it holds, NaN included.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ WINDOW = 11
 
 @dataclass(frozen=True, kw_only=True)
 class LossInputs:
-    """Output and truth, harmless where nothing counts."""
+    """Outputs and truth of a batch, constants where nothing is valid."""
 
     mean: Tensor
     sigma: Tensor | None
@@ -58,11 +59,12 @@ class Term:
 
 
 def terms(kind: Kind, *, gradient_weight: float, sigma_weight: float) -> dict[str, Term]:
-    """The summands of a loss by name.
+    """Return the summands of a loss by name.
 
     Args:
-        kind: ``detail``: L1 of values and of gradients, relative to what interpolation gets wrong, and a Laplace likelihood
-            for sigma where the network has one; ``mixed_gradient``: mean squares of values and gradients (Lu & Chen 2019).
+        kind: ``detail``: L1 of values and of gradients, relative to what interpolation gets wrong, and a Laplace
+            likelihood for sigma where the network has one; ``mixed_gradient``: mean squares of values and gradients (Lu
+            & Chen 2019).
         gradient_weight: of the gradients in these two.
         sigma_weight: of the likelihood in ``detail``.
     """
@@ -123,7 +125,9 @@ def charbonnier(p: LossInputs) -> Tensor:
 
 
 def gaussian_nll(p: LossInputs) -> Tensor:
-    """Negative log-likelihood of a normal error without its constant, ``(log v + error^2 / v) / 2`` with v = sigma^2 + FLOOR.
+    """Return the negative log-likelihood of a normal error without its constant.
+
+    That is ``(log v + error^2 / v) / 2`` with v = sigma^2 + FLOOR.
 
     Unlike a clamp the floor leaves a gradient at every sigma.
     """
@@ -142,7 +146,7 @@ def relative_l1(p: LossInputs) -> Tensor:
 
 
 def relative_gradient(p: LossInputs) -> Tensor:
-    """The same of the differences between neighbours, along rows and columns."""
+    """Return the relative L1 of the differences between neighbours, along rows and columns."""
     error, scale, valid = p.mean - p.truth, _scale(p), p.valid
     down = (error.diff(dim=2) * (valid[:, :, 1:] & valid[:, :, :-1]) / scale).abs().sum()
     across = (error.diff(dim=3) * (valid[..., 1:] & valid[..., :-1]) / scale).abs().sum()

@@ -102,16 +102,18 @@ class PairCrops:
 def turned(image: NDArray[np.generic], times: int, turn: int) -> NDArray[np.generic]:
     """Return one of the eight orientations of a square, without the MS pixel at the far end of each axis.
 
-    An MS pixel owns 10 m pixels at -5, 5 and 15 m from its centre and pan samples at 0 and 15 m. Mirrored that would be -15, -5, 5
-    and -15, 0: the first of them belongs to the MS pixel before, and the last MS pixel lacks one.
+    An MS pixel owns 10 m pixels at -5, 5 and 15 m from its centre and pan samples at 0 and 15 m. Mirrored that would be
+    -15, -5, 5 and -15, 0: the first of them belongs to the MS pixel before, and the last MS pixel lacks one.
 
     Args:
         image: (..., times * n, times * n).
-        times: 1 for MS, 2 for pan, 3 for 10 m; 0 where all arrays of a pair have the same pixels, so that none is given up.
+        times: 1 for MS, 2 for pan, 3 for 10 m; 0 where all arrays of a pair have the same pixels, so that none is given
+            up.
         turn: 0 to 7; mirrored along rows (1), along columns (2), rows and columns exchanged before (4).
 
     Returns:
-        (..., times * (n - 1), times * (n - 1)), each pixel where the rule wants it; of ``image``'s shape where ``times`` is 0.
+        (..., times * (n - 1), times * (n - 1)), each pixel where the rule wants it; of ``image``'s shape where
+        ``times`` is 0.
     """
     if turn & 4:
         image = image.swapaxes(-2, -1)
@@ -123,14 +125,14 @@ def turned(image: NDArray[np.generic], times: int, turn: int) -> NDArray[np.gene
 
 
 def shuffled(count: int, size: int, seed: int, step: int) -> NDArray[np.int64]:
-    """Return (size,) which of ``count`` pairs are in the batch of ``step``: each once an epoch, the last batch filled up."""
+    """Return (size,) which of ``count`` pairs are in the batch of ``step``: each once an epoch, the last filled up."""
     epoch, position = divmod(step, -(-count // size))
     order = np.random.default_rng((seed, epoch)).permutation(count)
     return np.take(order, range(position * size, (position + 1) * size), mode="wrap")
 
 
 def fingerprint(pairs: Pairs, folder: Path) -> str:
-    """Return a checksum: of the patches of a set that l8s2 has built, else of names and sizes of all files in ``folder``."""
+    """Return a checksum: of the patches of a set of ours, else of names and sizes of all files in ``folder``."""
     if isinstance(pairs, ShardPairs):
         return pairs.fingerprint
     files = sorted((str(p.relative_to(folder)), p.stat().st_size) for p in folder.rglob("*") if p.is_file())
@@ -151,8 +153,8 @@ def open_sides(settings: PairsConfig, *, pan: bool, report: Callable[[str], None
     held_out = None if settings.validation_side is None else open_pairs(settings.folder, settings.validation_side)
     if held_out is not None and _common(training, held_out, settings):
         raise InputError(
-            f"data.pairs: train_side {settings.train_side or 'null'} holds patches of validation_side {settings.validation_side};"
-            " give sides that have none in common, or validation_side null"
+            f"data.pairs: train_side {settings.train_side or 'null'} holds patches of validation_side "
+            f"{settings.validation_side}; give sides that have none in common, or validation_side null"
         )
     for pairs in (training, held_out):
         if settings.nbar and pairs is not None:

@@ -18,7 +18,7 @@ FREE = {
     *("data.deep_harmonization.csv_path", "data.deep_harmonization.patch_path"),
     *("data.workers", "device"),
 }
-"""Keys that may differ when a run goes on: where things are does not change what is learned (the data's fingerprint does)."""
+"""Keys that may differ when a run goes on: the data is known by its fingerprint, not by its path."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class RunFolder:
         return self.path / "model"
 
     def open(self, config: Mapping[str, Any], data: str, *, resume: bool) -> dict[str, Any] | None:
-        """The checkpoint to go on from; None for a run from the beginning.
+        """Return the checkpoint to go on from; None for a run from the beginning.
 
         Args:
             config: of the run, plain values.
@@ -102,7 +102,7 @@ class RunFolder:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What ``RunFolder.save`` wrote, tensors on the processor. Raises InputError where it is something else."""
+    """Read what ``RunFolder.save`` wrote, tensors on the processor. Raises InputError where it is something else."""
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         if {"step", "average", "model_config", "architecture"} <= state.keys():

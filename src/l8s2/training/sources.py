@@ -1,4 +1,4 @@
-"""Where batches come from. The batch of a step depends on the seed and the step alone, so training can resume anywhere."""
+"""Sources of batches. The batch of a step depends on the seed and the step alone, so training can resume anywhere."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class SimulatedCrops:
         )
         if not self.crops.images:
             raise InputError(
-                f"{config.folder}: no image is {3 * config.size} pixels to a side; set data.simulated.size to less than "
-                f"{config.size}"
+                f"{config.folder}: no image is {3 * config.size} pixels to a side; "
+                f"set data.simulated.size to less than {config.size}"
             )
         self.pairs = RandomlySimulatedPairs(images)
         self.size, self.border = batch, 3 * config.border

@@ -28,7 +28,7 @@ class Trained:
         self.network, self.device = network.eval().to(device), device
 
     def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
-        """Return (mean, sigma) (6, 3h, 3w), or (6, H, W) of inputs at 10 m; sigma is NaN from a network that has none."""
+        """Return (mean, sigma) (6, 3h, 3w), or (6, H, W) of inputs at 10 m; sigma is NaN where a network has none."""
         inputs = [torch.from_numpy(np.ascontiguousarray(fill_missing(ms)))[None].to(self.device), None]
         if pan is not None and (self.network.uses_pan or pan.shape == ms.shape[1:]):
             inputs[1] = torch.from_numpy(np.ascontiguousarray(fill_missing(pan[None])))[None].to(self.device)
@@ -39,7 +39,7 @@ class Trained:
 
 
 def summary(scores: Sequence[ImageScore]) -> dict[str, Any]:
-    """Return what is logged: gain over bicubic (dB) and error (reflectance), means over the sites of the means over their images."""
+    """Return what is logged: gain over bicubic (dB) and error (reflectance), means over sites of means over images."""
     gain, error = band_means(scores, lambda s: s.gain), band_means(scores, lambda s: s.rmse)
     return {
         "gain_db": _plain(_mean(gain)), "gain_10m_db": _plain(_mean(gain[:3])), "gain_20m_db": _plain(_mean(gain[3:])),
@@ -48,7 +48,7 @@ def summary(scores: Sequence[ImageScore]) -> dict[str, Any]:
 
 
 def band_means(scores: Sequence[ImageScore], of: Callable[[ImageScore], Any]) -> Any:
-    """Return (6,) the mean over sites of the mean over their images of a row of bands; NaN for bands that are nowhere known."""
+    """Return (6,) means over sites of means over their images; NaN for bands that are nowhere known."""
     sites = dict.fromkeys(s.site for s in scores)
     return _mean([_mean([of(s) for s in scores if s.site == site]) for site in sites])
 
@@ -62,7 +62,10 @@ def validate(
 
 
 def picture(network: nn.Module, held_out: Pairs, path: Path, *, device: torch.device | str = "cpu") -> None:
-    """Draw input | output | truth | error of the first held-out pair as a PNG; true colour, and the mean error of all bands."""
+    """Draw input, output, truth and error of the first held-out pair as a PNG.
+
+    Images are in true colour, the error is the mean of all bands.
+    """
     pair = for_scoring(held_out[0])
     truth, before = pair.truth, interpolated(pair)
     after, _ = Trained(network, device).predict(pair.ms, pair.pan)

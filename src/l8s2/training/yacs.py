@@ -1,4 +1,4 @@
-"""Configurations of the published research code (a YACS tree), taken over key by key or refused by name."""
+"""Configurations of the Deep-Harmonization code (a YACS tree), taken over key by key or refused by name."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ RULES: dict[str, Rule] = {
     "checkpoint_path": Rule(why=_OUTPUT),
     "criterion": Rule(to="loss.kind", only=tuple(_LOSSES), why="use L1, MGL or SSIM", change=_LOSSES.get),
     "pre_interpolate": Rule(only=(True,), why="patches are interpolated to 10 m; the networks want it so"),
-    "fuse_pan": Rule(to="model.config.in_channels", only=(True, False), why="use true or false", change=lambda x: 7 if x else 6),
+    "fuse_pan": Rule(
+        to="model.config.in_channels", only=(True, False), why="use true or false", change=lambda x: 7 if x else 6
+    ),
     "high_pass": Rule(only=(False,), why=_NO_FILTER),
     "band_pass": Rule(only=(False,), why=_NO_FILTER),
     "BOA": Rule(only=(True,), why="only surface reflectance is trained on"),
@@ -49,7 +51,7 @@ RULES: dict[str, Rule] = {
     "use_cuda": Rule(to="device", only=(True, False), why="use true or false", change=lambda x: "auto" if x else "cpu"),
     "use_parallel": Rule(only=(False,), why="for several GPUs start l8s2 train with torchrun or --slurm"),
     "iters_to_accumulate": Rule(to="accumulate"),
-    "resume_training": Rule(only=(False,), why="a run of ours goes on with --resume; give other weights as model.start"),
+    "resume_training": Rule(only=(False,), why="a run goes on with --resume; give other weights as model.start"),
     "resume_weight_path": Rule(why="only used with resume_training"),
     "wandb_resume": Rule(only=(False,), why=_NO_WANDB),
     "wandb_logging": Rule(only=(False,), why=_NO_WANDB),
@@ -84,8 +86,8 @@ RULES: dict[str, Rule] = {
 """Every key of the published configuration."""
 
 DEFAULTS: dict[str, Any] = {
-    "random_seed": 42, "batch_size": 10, "learning_rate": 1e-5, "epochs": 200, "scheduler_mode": "min", "scheduler_factor": 0.5,
-    "scheduler_patience": 10, "criterion": "L1", "num_workers": 4, "s2_array_size": 256, "model_kind": "AUNet_Gaussian",
+    "random_seed": 42, "batch_size": 10, "learning_rate": 1e-5, "epochs": 200, "scheduler_mode": "min",
+    "scheduler_factor": 0.5, "scheduler_patience": 10, "criterion": "L1", "num_workers": 4, "s2_array_size": 256, "model_kind": "AUNet_Gaussian",
 }  # fmt: skip
 """What a published file that says nothing means, where it is not our default too."""
 
