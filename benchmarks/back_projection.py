@@ -1,9 +1,9 @@
 """How many steps of back-projection the interpolation should be worth.
 
-    python benchmarks/back_projection.py ../shared/patches     (needs the extra torch)
+    python benchmarks/back_projection.py PATCHES configs/embedded-split.yaml     (needs the extra torch)
 
-On the validation places, with nominal optics and noise: gain over Keys bicubic of the same, band-passed bands (dB, mean of
-places, 10 m | 20 m bands) and what is left of the input at 30 m (RMS reflectance, worst band), for interpolation alone.
+On the validation sites, with nominal optics and noise: gain over Keys bicubic of the same, band-passed bands (dB, mean of
+sites, 10 m | 20 m bands) and what is left of the input at 30 m (RMS reflectance, worst band), for interpolation alone.
 """
 
 from __future__ import annotations
@@ -15,24 +15,26 @@ import numpy as np
 import torch
 
 from l8s2.arrays import fill_missing
-from l8s2.evaluation.places import simulate_place, validation_conditions
+from l8s2.datasets.simulated_pairs import SimulatedPairs
+from l8s2.evaluation.image_scores import for_scoring
 from l8s2.networks import CompactConfig
 from l8s2.networks.polyphase import Polyphase
-from l8s2.simulate.archives import load_folder
+from l8s2.training.archive_split import read_split, split_folder
 
 STEPS = (0, 1, 2, 3, 4, 6)
 
 
 @click.command()
 @click.argument("patches", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def main(patches: Path) -> None:
+@click.argument("split", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def main(patches: Path, split: Path) -> None:
     config = CompactConfig()
     a, b = np.array(config.band_pass, np.float32).T[:, :, None, None]
     operators = {n: Polyphase(config.blur, n) for n in STEPS}
     errors: dict[int, list[np.ndarray]] = {n: [] for n in STEPS}
     left: dict[int, list[np.ndarray]] = {n: [] for n in STEPS}
-    for i, image in enumerate(load_folder(patches)[2]):
-        truth, ms, _, usable = simulate_place(image.stack, validation_conditions(disturbed=False, seed=i), i)
+    for pair in map(for_scoring, SimulatedPairs(split_folder(patches, read_split(split)).validation)):
+        ms, truth, usable = pair.ms, pair.truth, pair.valid
         coarse = torch.from_numpy((fill_missing(ms) - b) / a)[None]
         for n, operator in operators.items():
             fine = operator.up(coarse)

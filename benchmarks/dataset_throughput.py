@@ -24,10 +24,10 @@ import torch
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from l8s2.datasets.export import export_published
-from l8s2.datasets.published import Patches
-from l8s2.datasets.sample import Pairs, TorchView
-from l8s2.datasets.set_pairs import PublishedPairs, ShardPairs
+from l8s2.datasets.deep_harmonization import DeepHarmonizationPatches
+from l8s2.datasets.export import export_deep_harmonization
+from l8s2.datasets.image_pair import Pairs, fill_gaps
+from l8s2.datasets.set_pairs import ShardPairs
 from l8s2.patches.patch import Facts, Patch
 from l8s2.patches.patch_set import PatchSet
 
@@ -64,8 +64,23 @@ def rate(count: int, once: Callable[[], object]) -> float:
     return count / best
 
 
+class Tensors:
+    """Pairs as PyTorch's DataLoader takes them, without NaN. Workers open their own files."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self.pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        pair = fill_gaps(self.pairs[index])
+        arrays = {name: torch.from_numpy(getattr(pair, name)) for name in ("ms", "pan", "truth", "valid")}
+        return {**arrays, "id": pair.id}
+
+
 def loaded(pairs: Pairs, workers: int) -> None:
-    loader = torch.utils.data.DataLoader(TorchView(pairs), batch_size=BATCH, shuffle=True, num_workers=workers)
+    loader = torch.utils.data.DataLoader(Tensors(pairs), batch_size=BATCH, shuffle=True, num_workers=workers)
     assert sum(len(batch["id"]) for batch in loader) == len(pairs)
 
 
@@ -87,12 +102,12 @@ def main(patches: int, side: int) -> None:
         for unit in range(4):
             ours.add(f"u{unit}", made(patches // 4, side, unit))
         ours.split({"Train": 1})
-        export_published(ShardPairs(folder / "ours"), folder / "published")
+        export_deep_harmonization(ShardPairs(folder / "ours"), folder / "published")
         files = sorted(folder.glob("published/patches/*/*/*.h5"))
         pairs = {
             "shards": ShardPairs(folder / "ours"),
-            "published": PublishedPairs(
-                Patches(folder / "published/patches.csv", folder / "published/patches", "Train", 3 * side)
+            "published": DeepHarmonizationPatches(
+                folder / "published/patches.csv", folder / "published/patches", "Train", 3 * side
             ),
         }
         count = len(files)

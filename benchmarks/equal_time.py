@@ -1,6 +1,6 @@
 """Networks from scratch on the same crops for the same time: ours, the published 5-depth UNet, and the first small network we made.
 
-    python benchmarks/equal_time.py ../shared/patches --minutes 45      (three times that in all; needs the extra torch)
+    python benchmarks/equal_time.py PATCHES configs/embedded-split.yaml --minutes 45      (three times that in all; needs the extra torch)
 
 Time is that of the processor divided by the cores at hand, so other work on the machine favours none. The UNet gets its
 inputs as published: bands and pan interpolated to 10 m (bicubic), corners upon corners. The *pilot* has 10 blocks, raw bands and pan minus its
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from l8s2.evaluation.places import by_place
+from l8s2.evaluation.image_scores import mean_by_site
 from l8s2.networks import Compact, CompactConfig, build
 from l8s2.training.config import RunConfig, parse
 from l8s2.training.learner import Learner
@@ -60,8 +60,8 @@ def train(learner: Learner, prepared: Prepared, seconds: float, rate: float) -> 
     raise AssertionError
 
 
-def configured(patches: Path) -> RunConfig:
-    data = {"simulated": {"folder": patches}}
+def configured(patches: Path, split: Path) -> RunConfig:
+    data = {"simulated": {"folder": patches, "split": split}}
     model = {"architecture": "Compact"}  # the networks are built below
     return parse({"model": model, "data": data, "steps": 1, "precision": "bf16", "ema": 0.0}, "equal_time")
 
@@ -76,14 +76,15 @@ NETWORKS: dict[str, tuple[float, Callable[[], nn.Module]]] = {
 
 @click.command()
 @click.argument("patches", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("split", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--minutes", default=45.0, show_default=True, help="For each network.")
 @click.option(
     "--network", "names", multiple=True, type=click.Choice([*NETWORKS]), default=[*NETWORKS], help="By default all."
 )
-def main(patches: Path, minutes: float, names: tuple[str, ...]) -> None:
-    config = configured(patches)
+def main(patches: Path, split: Path, minutes: float, names: tuple[str, ...]) -> None:
+    config = configured(patches, split)
     prepared = prepare(config.data, config.seed)
-    print("| network | steps | place | 10 m bands, dB | 20 m bands, dB |\n|---|---|---|---|---|")
+    print("| network | steps | site | 10 m bands, dB | 20 m bands, dB |\n|---|---|---|---|---|")
     for name in names:
         rate, made = NETWORKS[name]
         torch.manual_seed(config.seed)
@@ -91,9 +92,9 @@ def main(patches: Path, minutes: float, names: tuple[str, ...]) -> None:
         same_scale = (lambda ms, truth: truth + 0.05) if isinstance(network, Pilot) else None  # for every crop and band
         learner = Learner(network, config, reference=same_scale)
         steps = train(learner, prepared, 60 * minutes, rate)
-        for place, row in by_place(validate(learner.average, prepared)).items():
+        for site, row in mean_by_site(validate(learner.average, prepared.held_out)).items():
             gain = row["gain"]
-            print(f"| {name} | {steps} | {place} | {gain[:3].mean():+.2f} | {gain[3:].mean():+.2f} |", flush=True)
+            print(f"| {name} | {steps} | {site} | {gain[:3].mean():+.2f} | {gain[3:].mean():+.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """How gain and sigma hold up when the sensor is not what the networks were told.
 
-    python benchmarks/other_conditions.py ../shared/patches
+    python benchmarks/other_conditions.py PATCHES configs/embedded-split.yaml
 
-The validation places (the first image of each) under conditions at and beyond the edge of what training draws: gain in PSNR over
-bicubic (dB) and coverage of +-1.645 sigma, means over bands and places.
+The validation sites (the first image of each) under conditions at and beyond the edge of what training draws: gain in PSNR over
+bicubic (dB) and coverage of +-1.645 sigma, means over bands and sites.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import click
 import numpy as np
 
 from l8s2 import load_model
-from l8s2.evaluation.places import score_image, validation_conditions
-from l8s2.simulate.archives import load_folder
+from l8s2.datasets.simulated_pairs import simulate_pair, validation_conditions
+from l8s2.evaluation.image_scores import score_pair
+from l8s2.training.archive_split import read_split, split_folder
 
 NOMINAL = validation_conditions(disturbed=False, seed=0)
 CONDITIONS = {
@@ -33,8 +34,9 @@ CONDITIONS = {
 
 @click.command()
 @click.argument("patches", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def main(patches: Path) -> None:
-    images = {i.place: i for i in reversed(load_folder(patches)[2])}.values()
+@click.argument("split", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def main(patches: Path, split: Path) -> None:
+    images = {i.site: i for i in reversed(split_folder(patches, read_split(split)).validation)}.values()
     print(
         "| model | conditions | gain 10 m, dB | gain 20 m | coverage 10 m | coverage 20 m |\n|---|---|---|---|---|---|"
     )
@@ -43,7 +45,7 @@ def main(patches: Path) -> None:
         for name, conditions in CONDITIONS.items():
             if model == "compact-nopan" and "pan" in name:
                 continue
-            scores = [score_image(predictor, i.place, i.stack, i.known_bands, conditions, 0) for i in images]
+            scores = [score_pair(predictor, simulate_pair(i, conditions, 0)) for i in images]
             gain, covered = (np.mean([getattr(s, key) for s in scores], axis=0) for key in ("gain", "coverage"))
             cells = [
                 f"{gain[:3].mean():+.2f}",

@@ -1,8 +1,8 @@
-"""What the 90 % intervals hold on places used neither for training nor for calibration, and on which ground they fail.
+"""What the 90 % intervals hold on sites used neither for training nor for calibration, and on which ground they fail.
 
-    python benchmarks/sigma.py ../shared/patches      (a minute; needs no extras)
+    python benchmarks/sigma.py PATCHES configs/embedded-split.yaml      (a minute; needs the extra train)
 
-Eight places are held out of training (five whole, strips of three). Each is scored with a scaling of sigma by the seven others, under
+Seven sites are held out of training (four whole, rows of three). Each is scored with a scaling of sigma by the six others, under
 the random conditions that calibration draws (noise, haze, optics, jitter).
 """
 
@@ -14,12 +14,15 @@ import click
 import numpy as np
 
 from l8s2.arrays import Float, enlarge, fill_missing
-from l8s2.evaluation.calibration import factors, simulated
+from l8s2.datasets.simulated_pairs import RandomlySimulatedPairs
+from l8s2.evaluation.calibration import factors
+from l8s2.evaluation.image_scores import for_scoring
 from l8s2.metrics.uncertainty import Z_90
 from l8s2.models.domain import local_mean
 from l8s2.predictors.load import load_model
 from l8s2.sensors import BAND_NAMES
-from l8s2.simulate.archives import Image, load_folder
+from l8s2.simulate.archives import Image
+from l8s2.training.archive_split import read_split, split_folder
 
 SAMPLES, STRATA = 60_000, 3
 
@@ -37,11 +40,12 @@ def samples(model: str, images: list[Image]) -> dict[str, list[dict[str, Float]]
     predictor = load_model(model)
     found: dict[str, list[list[Float]]] = {}
     names: list[str] = []
-    for place, ms, pan, truth, usable in simulated(images):
+    for pair in map(for_scoring, RandomlySimulatedPairs(images)):
+        ms, pan, truth, usable = pair.ms, pair.pan, pair.truth, pair.valid
         mean, sigma = predictor.predict(ms, pan)
         values = {"error": np.abs(mean - truth), "sigma": sigma, **ground(ms)}
         names = list(values)
-        for b, band in enumerate(found.setdefault(place, [[] for _ in BAND_NAMES])):
+        for b, band in enumerate(found.setdefault(pair.site, [[] for _ in BAND_NAMES])):
             ok = usable[b] & np.isfinite(mean[b])
             band.append(np.stack([v[b][ok] for v in values.values()]))
     rng = np.random.default_rng(0)
@@ -58,8 +62,9 @@ def samples(model: str, images: list[Image]) -> dict[str, list[dict[str, Float]]
 
 @click.command()
 @click.argument("patches", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def main(patches: Path) -> None:
-    _, calibration, validation = load_folder(patches)
+@click.argument("split", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def main(patches: Path, split: Path) -> None:
+    _, calibration, validation = split_folder(patches, read_split(split))
     for model in ("compact", "compact-nopan"):
         drawn = samples(model, calibration + validation)
         ratios = {place: [band["error"] / band["sigma"] for band in bands] for place, bands in drawn.items()}

@@ -23,7 +23,7 @@ from l8s2.arrays import Float
 from l8s2.optics import resample
 from l8s2.sensors import BAND_NAMES
 from l8s2.simulate import Conditions, observe, sentinel2_stack
-from l8s2.simulate.archives import load
+from l8s2.simulate.archives import load_archive
 
 SIDE = 20
 """MS pixels to a side of a simulated window: that of the real pairs."""
@@ -101,7 +101,7 @@ def fit(ms: Float, truth: Float, first: tuple[float, float], blur: float) -> Fit
 
 def simulated(place: Path, *, untidy: bool, draws: int) -> Iterator[Pair]:
     """Windows of the images of a place, each under conditions of its own; without NaN."""
-    images, rng = load(place), np.random.default_rng(0)
+    images, rng = load_archive(place).images, np.random.default_rng(0)
     for draw in range(draws):
         stack = images[draw % len(images)].stack
         side = 3 * SIDE + 12

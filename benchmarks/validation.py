@@ -1,10 +1,10 @@
-"""The embedded models on the validation places: table and pictures.
+"""The embedded models on the validation sites: table and pictures.
 
-    python benchmarks/validation.py ../shared/patches [--pictures docs/pictures]
+    python benchmarks/validation.py PATCHES configs/embedded-split.yaml [--pictures docs/pictures]
 
 Simulated with the nominal sensor and noise, radiometry clean and disturbed. Gain in PSNR (dB, data range 1) over Keys
 bicubic of the Landsat bands; lowest gain of any image and band; coverage of +-1.645 sigma; correlation of sigma and |error|.
-Sigma is scaled on held-out strips and the validation places; coverage is that of a scaling without the place in question.
+Sigma is scaled on held-out rows and the validation sites; coverage is that of a scaling without the site in question.
 """
 
 from __future__ import annotations
@@ -17,29 +17,32 @@ from PIL import Image as Picture
 
 from l8s2 import load_model
 from l8s2.arrays import fill_missing
+from l8s2.datasets.simulated_pairs import RandomlySimulatedPairs, simulate_pair, validation_conditions
 from l8s2.evaluation.baselines import bicubic
-from l8s2.evaluation.calibration import Ratios, error_ratios, simulated, validation_scores
-from l8s2.evaluation.places import by_place, simulate_place, validation_conditions
-from l8s2.simulate.archives import Image, load_folder
+from l8s2.evaluation.calibration import Ratios, error_ratios, validation_scores
+from l8s2.evaluation.image_scores import mean_by_site
+from l8s2.simulate.archives import Image
+from l8s2.training.archive_split import read_split, split_folder
 
 
 def table(model: str, images: list[Image], ratios: Ratios, *, disturbed: bool) -> None:
     scores = validation_scores(load_model(model), images, ratios, disturbed=disturbed)
     print(f"\n### {model}, radiometry {'disturbed' if disturbed else 'clean'}\n")
     print(
-        "| place | 10 m bands, dB | 20 m bands, dB | lowest, dB | coverage 10 m | 20 m | r(sigma, error) 10 m | 20 m |"
+        "| site | 10 m bands, dB | 20 m bands, dB | lowest, dB | coverage 10 m | 20 m | r(sigma, error) 10 m | 20 m |"
     )
     print("|---|---|---|---|---|---|---|---|")
-    for place, row in by_place(scores).items():
-        lowest = min(s.gain.min() for s in scores if place in (s.place, "mean"))
+    for site, row in mean_by_site(scores).items():
+        lowest = min(s.gain.min() for s in scores if site in (s.site, "mean"))
         cells = [f"{row['gain'][:3].mean():+.2f}", f"{row['gain'][3:].mean():+.2f}", f"{lowest:+.2f}"]
         cells += [f"{row[k][b].mean():.3f}" for k in ("coverage", "pearson") for b in (slice(3), slice(3, 6))]
-        print(f"| {place} | " + " | ".join(cells) + " |")
+        print(f"| {site} | " + " | ".join(cells) + " |")
 
 
 def picture(path: Path, image: Image, size: int = 260) -> None:
     """Bicubic | compact-nopan | compact | truth, true colour above and nir08-swir16-red below."""
-    truth, ms, pan, _ = simulate_place(image.stack, validation_conditions(disturbed=False, seed=0), 0)
+    pair = simulate_pair(image, validation_conditions(disturbed=False, seed=0), 0)
+    ms, pan, truth = pair.ms, pair.pan, pair.truth
     columns = [
         bicubic(fill_missing(ms)),
         load_model("compact-nopan").predict(ms, None)[0],
@@ -61,17 +64,18 @@ def picture(path: Path, image: Image, size: int = 260) -> None:
 
 @click.command()
 @click.argument("patches", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("split", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--pictures", type=click.Path(file_okay=False, path_type=Path))
-def main(patches: Path, pictures: Path | None) -> None:
-    _, calibration, images = load_folder(patches)
+def main(patches: Path, split: Path, pictures: Path | None) -> None:
+    _, calibration, images = split_folder(patches, read_split(split))
     for model in ("compact", "compact-nopan"):
-        ratios = error_ratios(load_model(model), simulated(calibration + images))
+        ratios = error_ratios(load_model(model), RandomlySimulatedPairs(calibration + images))
         for disturbed in (False, True):
             table(model, images, ratios, disturbed=disturbed)
     if pictures is not None:
         pictures.mkdir(parents=True, exist_ok=True)
-        for place in dict.fromkeys(i.place for i in images):
-            picture(pictures / f"validation_{place}.jpg", next(i for i in images if i.place == place))
+        for site in dict.fromkeys(i.site for i in images):
+            picture(pictures / f"validation_{site}.jpg", next(i for i in images if i.site == site))
 
 
 if __name__ == "__main__":

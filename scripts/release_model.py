@@ -1,4 +1,4 @@
-"""``python scripts/release_model.py RUN IMAGERY -o NAME.onnx``: calibrate sigma, export, and write the model card."""
+"""``python scripts/release_model.py RUN IMAGERY SPLIT -o NAME.onnx``: calibrate sigma, export, and write the model card."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import torch
 
 from l8s2._version import __version__
 from l8s2.arrays import fill_missing
-from l8s2.evaluation.calibration import Ratios, error_ratios, factors, simulated, validation_scores
-from l8s2.evaluation.places import by_place
+from l8s2.datasets.simulated_pairs import RandomlySimulatedPairs
+from l8s2.evaluation.calibration import Ratios, error_ratios, factors, validation_scores
+from l8s2.evaluation.image_scores import mean_by_site
 from l8s2.files import whole_file
 from l8s2.models.domain import Domain, local_mean
 from l8s2.models.onnx_export import export_onnx
@@ -25,11 +26,12 @@ from l8s2.predictors.load import load_model
 from l8s2.predictors.network_predictor import NetworkPredictor
 from l8s2.predictors.protocol import Predictor
 from l8s2.sensors import BAND_NAMES
-from l8s2.simulate.archives import CALIBRATION, Image, load_folder
+from l8s2.simulate.archives import Image
+from l8s2.training.archive_split import read_split, split_folder
 
 
 def colours(images: list[Image], each: int = 800) -> np.ndarray:
-    """(n, 6) locally averaged reflectance at random places of ``images``, as they are and brighter or darker, for the domain."""
+    """(n, 6) locally averaged reflectance at random pixels of ``images``, as they are and brighter or darker, for the domain."""
     rng = np.random.default_rng(0)
     found = []
     for image in images:
@@ -45,14 +47,15 @@ def colours(images: list[Image], each: int = 800) -> np.ndarray:
 def validate(
     predictor: Predictor, images: list[Image], ratios: Ratios, *, disturbed: bool
 ) -> dict[str, dict[str, list[float]]]:
-    """Scores by place as plain lists; the sigma of a place is calibrated without it."""
+    """Scores by site as plain lists; the sigma of a site is calibrated without it."""
     scores = validation_scores(predictor, images, ratios, disturbed=disturbed)
-    return {p: {k: [round(float(x), 5) for x in v] for k, v in row.items()} for p, row in by_place(scores).items()}
+    return {p: {k: [round(float(x), 5) for x in v] for k, v in row.items()} for p, row in mean_by_site(scores).items()}
 
 
 @click.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("imagery", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("split", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "-o",
     "--output",
@@ -60,8 +63,8 @@ def validate(
     type=click.Path(path_type=Path),
     help="The .onnx file; its card goes beside it as .md.",
 )
-def main(run: Path, imagery: Path, output: Path) -> None:
-    """Turn the checkpoint of RUN into a model file, scored on the validation places of IMAGERY."""
+def main(run: Path, imagery: Path, split: Path, output: Path) -> None:
+    """Turn the checkpoint of RUN into a model file, scored on the archives of IMAGERY that SPLIT holds out."""
     state = torch.load(run / "last.pt", weights_only=True)
     if state.get("architecture", "Compact") != "Compact":
         raise click.UsageError(
@@ -69,18 +72,18 @@ def main(run: Path, imagery: Path, output: Path) -> None:
         )
     network = Compact(CompactConfig(**state["model_config"]))
     network.load_state_dict(state["average"])
-    training, calibration, validation = load_folder(imagery)
+    training, calibration, validation = split_folder(imagery, read_split(split))
     checkpoint = TorchNetwork(lambda: deepcopy(network))
     untidy = bool((state["training_config"].get("data", {}).get("simulated") or {}).get("untidy", False))
-    observed = simulated(calibration + validation, untidy=untidy)
-    ratios = error_ratios(NetworkPredictor("in training", "", checkpoint, None), observed)
+    pairs = RandomlySimulatedPairs(calibration + validation, untidy=untidy)
+    ratios = error_ratios(NetworkPredictor("in training", "", checkpoint, None), pairs)
     network.calibration.mul_(torch.tensor(factors(ratios)))
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
     card = {
         "name": output.stem, "version": __version__, "commit": commit, "steps": state["step"], "training": _recipe(state["training_config"]),
-        "places": sorted({i.place for i in training}), "calibration": sorted(CALIBRATION),
+        "sites": sorted({i.site for i in training}), "calibration": sorted({i.site for i in calibration}),
     }  # fmt: skip
     export_onnx(network, output, card, Domain.fit(colours(training)))
     predictor = load_model(output)
@@ -114,31 +117,31 @@ def model_card(network: Compact, card: dict[str, Any], tables: dict[str, dict[st
         f"{' and top-of-atmosphere pan at 15 m' if network.config.pan else ''}. Output: reflectance as Sentinel-2A would see it at 10 m, and its "
         "standard error. nir08, swir16 and swir22 imitate B8A, B11 and B12, which are 20 m native: there the output is as sharp as 20 m.",
         "",
-        f"* **Data**: pairs simulated from Sentinel-2 and HLS imagery of {', '.join(card['places'])}. Contains modified Copernicus Sentinel data. "
-        f"Sigma was scaled on strips of {', '.join(card['calibration'])} that were not trained on and on the validation places; "
-        "coverage below is that of a scaling without the place it is shown for.",
+        f"* **Data**: pairs simulated from Sentinel-2 and HLS imagery of {', '.join(card['sites'])}. Contains modified Copernicus Sentinel data. "
+        f"Sigma was scaled on rows of {', '.join(card['calibration'])} that were not trained on and on the validation sites; "
+        "coverage below is that of a scaling without the site it is shown for.",
         "* **Licence** of the weights: MIT.",
         f"* **Recipe**: `l8s2 train --config configs/compact{'' if network.config.pan else '-nopan'}.yaml -o RUN data.simulated.folder IMAGERY "
         f"steps {training['steps']}`, then "
-        f"`python scripts/release_model.py RUN IMAGERY -o {card['name']}.onnx`; stopped at step {card['steps']}, seed {training['seed']}, "
+        f"`python scripts/release_model.py RUN IMAGERY configs/embedded-split.yaml -o {card['name']}.onnx`; stopped at step {card['steps']}, seed {training['seed']}, "
         f"batches of {training['batch']} crops of {training['size']} x {training['size']} MS pixels; l8s2 {card['version']}, commit {card['commit']}.",
         "* **Limits**: trained on about 10 Mpx of ground, simulated, no real Landsat; haze, cloud edges and snow are rare in it.",
     ]
     for kind, table in tables.items():
         lines += [
             "",
-            f"## Validation places, radiometry {kind}",
+            f"## Validation sites, radiometry {kind}",
             "",
             "Gain in PSNR over Keys bicubic of the Landsat bands (dB), simulated with the nominal sensor, noise on; coverage of +-1.645 sigma.",
             "",
-            "| place | " + " | ".join(BAND_NAMES) + " | 10 m bands | 20 m bands | coverage 10 m | coverage 20 m |",
+            "| site | " + " | ".join(BAND_NAMES) + " | 10 m bands | 20 m bands | coverage 10 m | coverage 20 m |",
             "|---|" + "---|" * 10,
         ]
-        for place, row in table.items():
+        for site, row in table.items():
             gain, coverage = row["gain"], row["coverage"]
             cells = [f"{g:+.2f}" for g in gain] + [f"{np.mean(gain[:3]):+.2f}", f"{np.mean(gain[3:]):+.2f}"]
             cells += [f"{np.mean(coverage[:3]):.3f}", f"{np.mean(coverage[3:]):.3f}"]
-            lines.append(f"| {place} | " + " | ".join(cells) + " |")
+            lines.append(f"| {site} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -159,7 +159,7 @@ def test_export_published(folder: Path, tmp_path: Path) -> None:
 
 def test_what_is_exported_as_published_is_read_as_published(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from l8s2.datasets.published import Patches
+    from l8s2.datasets.deep_harmonization import Patches
 
     run("split", folder, "--train", 1, "--validation", 0, "--test", 0)
     patches = PatchSet(tmp_path / "one")

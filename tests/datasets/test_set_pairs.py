@@ -11,9 +11,9 @@ import pytest
 from l8s2 import grid
 from l8s2.datasets import geotiffs, set_pairs
 from l8s2.datasets.brdf import c_factor
+from l8s2.datasets.image_pair import ImagePair, Lattice, erode_valid, on_lattice
 from l8s2.datasets.ls2s2 import Ls2s2
 from l8s2.datasets.open import open_pairs
-from l8s2.datasets.sample import Lattice, Sample, TorchView, inner, on_lattice
 from l8s2.errors import InputError
 from l8s2.patches.patch_set import PatchSet
 from l8s2.sensors import BAND_NAMES
@@ -23,7 +23,7 @@ from making.patches import box_at, coordinates, of_unit
 pytest.importorskip("h5py")
 
 
-def check_form(sample: Sample) -> None:
+def check_form(sample: ImagePair) -> None:
     bands, h, w = sample.ms.shape
     assert bands == 6
     assert sample.truth.shape == sample.valid.shape == (6, 3 * h, 3 * w)
@@ -75,7 +75,7 @@ def test_on_lattice_moves_what_shares_corners(tmp_path: Path) -> None:
     assert np.abs(moved.pan - right_pan[0])[24:-24, 24:-24].max() < 2e-3
     assert not moved.valid[:, :4].any()
     assert moved.valid[:, 4:-5, 4:-5].all()
-    with pytest.raises(InputError, match="nothing tells how its images lie"):
+    with pytest.raises(InputError, match="the position of its images is not known"):
         on_lattice(replace(sample, lattice=None))
 
 
@@ -210,73 +210,59 @@ def test_both_images_from_nadir_under_one_sun(tmp_path: Path) -> None:
 
 
 def test_simulated_pairs() -> None:
+    from l8s2.datasets.simulated_pairs import RandomlySimulatedPairs, SimulatedPairs
     from l8s2.simulate.archives import Image
-    from l8s2.simulate.crops import Crops
 
-    images = [Image(place="a", stack=ground(200, 6), known_bands=(True,) * 3 + (False,) * 3)]
-    pairs = set_pairs.SimulatedPairs(Crops(images, size=16, batch=4, seed=1), 6)
-    assert len(pairs) == 6
-    sample = pairs[5]
-    check_form(sample)
-    assert sample.bands_known == (True,) * 3 + (False,) * 3
-    assert np.array_equal(pairs[5].ms, sample.ms)
-    assert not np.array_equal(pairs[4].ms, sample.ms)
-    assert on_lattice(sample).lattice == Lattice()
-    with pytest.raises(IndexError):
-        pairs[6]
+    images = [Image(site="a", stack=ground(200, 6), known_bands=(True,) * 3 + (False,) * 3, index=n) for n in range(2)]
+    for pairs, count in ((SimulatedPairs(images), 2), (RandomlySimulatedPairs(images), 6)):
+        assert len(pairs) == count
+        sample = pairs[count - 1]
+        check_form(sample)
+        assert sample.truth.shape == (6, 198, 198)
+        assert sample.bands_known == (True,) * 3 + (False,) * 3
+        assert (sample.site, sample.id) == ("a", "a_001")
+        assert np.array_equal(pairs[count - 1].ms, sample.ms)
+        assert not np.array_equal(pairs[count - 2].ms, sample.ms)
+        assert on_lattice(sample).lattice == Lattice()
+        with pytest.raises(IndexError):
+            pairs[count]
 
 
-def test_published_pairs(tmp_path: Path) -> None:
+def test_deep_harmonization_patches(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     h5py = pytest.importorskip("h5py")
-    from l8s2.datasets.published import Patches
+    from l8s2.datasets.deep_harmonization import DeepHarmonizationPatches
 
     (tmp_path / "a/b").mkdir(parents=True)
     with h5py.File(tmp_path / "a/b/x.h5", "w") as file:
         file["s2_image"], file["l8_image"] = np.full((6, 30, 30), 800, np.int16), np.full((6, 10, 10), 9000, np.uint16)
         file["l8_pan"] = np.full((20, 20), 0.1, np.float32)
     (tmp_path / "a.csv").write_text("patch_id,pair_type\nx,Train\n")
-    pairs = set_pairs.PublishedPairs(Patches(tmp_path / "a.csv", tmp_path, "Train", 30))
+    pairs = DeepHarmonizationPatches(tmp_path / "a.csv", tmp_path, "Train", 30)
     sample = pairs[0]
     assert len(pairs) == 1
-    assert sample.ms.shape == sample.truth.shape == (6, 30, 30)
+    assert sample.ms.shape == sample.truth.shape == sample.valid.shape == (6, 30, 30)
+    assert sample.at_10m
     assert sample.pan is not None
     assert sample.pan.shape == (30, 30)
     assert sample.lattice is None
     assert sample.id == "x"
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_torch_view(tmp_path: Path, workers: int) -> None:
-    torch = pytest.importorskip("torch")
-    patches = PatchSet(tmp_path)
-    for unit in range(3):
-        patches.add(f"u{unit}", of_unit(unit))
-    pairs = set_pairs.ShardPairs(tmp_path)
-    batches = list(torch.utils.data.DataLoader(TorchView(pairs), batch_size=3, num_workers=workers))
-    assert [i for batch in batches for i in batch["id"]] == [pairs[i].id for i in range(9)]
-    for batch in batches:
-        assert batch["ms"].shape == (3, 6, 8, 8)
-        assert batch["pan"].shape == (3, 1, 16, 16)
-        assert batch["truth"].shape == batch["valid"].shape == (3, 6, 24, 24)
-        assert batch["bands_known"].dtype == batch["valid"].dtype == torch.bool
-        assert all(torch.isfinite(batch[k]).all() for k in ("ms", "pan", "truth"))
-
-
-def test_the_view_does_not_load_torch(tmp_path: Path) -> None:
+def test_a_source_does_not_load_torch(tmp_path: Path) -> None:
     PatchSet(tmp_path).add("u", of_unit(0))
     code = (
-        "import sys\nfrom pathlib import Path\nfrom l8s2.datasets.open import open_pairs\nfrom l8s2.datasets.sample import TorchView\n"
-        f"print(len(TorchView(open_pairs(Path({str(tmp_path)!r})))), 'torch' in sys.modules)"
+        "import sys\nfrom pathlib import Path\nfrom l8s2.datasets.open import open_pairs\n"
+        f"pairs = open_pairs(Path({str(tmp_path)!r}))\nprint(len(pairs), pairs[0].id != '', 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["3", "False"]
+    assert done.stdout.split() == ["3", "True", "False"]
 
 
-def test_inner_looks_where_it_is_told() -> None:
+def test_erosion_looks_where_it_is_told() -> None:
     known = np.ones((40, 40), bool)
     known[20, 20] = False
-    assert inner(known).sum() == 32 * 32 - 81
-    assert not inner(known, 3, -2)[13:22, 18:27].any()
-    assert inner(known, 3, -2)[12, 22]
-    assert not inner(known, 0, 12)[:, 24:].any()
+    assert erode_valid(known).sum() == 32 * 32 - 81
+    assert not erode_valid(known, 3, -2)[13:22, 18:27].any()
+    assert erode_valid(known, 3, -2)[12, 22]
+    assert not erode_valid(known, 0, 12)[:, 24:].any()

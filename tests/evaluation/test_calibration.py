@@ -1,13 +1,11 @@
-"""Scaling of sigma: the intervals hold what they say, every place counts alike, and none is judged by itself."""
-
-from types import SimpleNamespace
+"""Scaling of sigma: the intervals hold what they say, every site counts alike, and none is assessed by itself."""
 
 import numpy as np
 import pytest
 
-from l8s2.evaluation.calibration import error_ratios, factors, simulated
-from l8s2.evaluation.places import simulate_place
-from l8s2.simulate import Conditions
+from l8s2.datasets.simulated_pairs import RandomlySimulatedPairs
+from l8s2.evaluation.calibration import error_ratios, factors
+from l8s2.simulate.archives import Image
 
 
 def normal(scale: float, n: int = 200_000) -> list[np.ndarray]:
@@ -18,7 +16,7 @@ def test_factors_make_the_90_percent_interval_hold_90_percent() -> None:
     np.testing.assert_allclose(factors({"here": normal(2.5)}), 2.5, rtol=0.01)
 
 
-def test_a_place_can_be_left_out() -> None:
+def test_a_site_can_be_left_out() -> None:
     ratios = {"here": normal(2.0), "there": normal(0.5)}
     np.testing.assert_allclose(factors(ratios, without="there"), 2.0, rtol=0.01)
     np.testing.assert_allclose(factors(ratios, without="here"), 0.5, rtol=0.01)
@@ -40,10 +38,9 @@ class Known:
 
 def test_ratios_are_errors_over_sigma_where_the_band_is_known() -> None:
     stack = np.full((6, 90, 96), 0.2, np.float32)
-    truth = simulate_place(stack, Conditions(), 0)[0]
-    small = SimpleNamespace(place="small", stack=stack, known_bands=(True,) * 3 + (False,) * 3)
-    large = SimpleNamespace(place="large", stack=stack, known_bands=(True,) * 6)
-    ratios = error_ratios(Known(truth, 0.03, 0.01), simulated([small, large, large]))
+    small = Image(site="small", stack=stack, known_bands=(True,) * 3 + (False,) * 3)
+    large = Image(site="large", stack=stack, known_bands=(True,) * 6)
+    ratios = error_ratios(Known(stack, 0.03, 0.01), RandomlySimulatedPairs([small, large, large]))
     assert list(ratios) == ["small", "large"]
     assert [len(band) for band in ratios["small"]] == [100_000] * 3 + [0] * 3
     assert [len(band) for band in ratios["large"]] == [100_000] * 6  # however many images it has

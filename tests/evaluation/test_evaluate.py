@@ -24,9 +24,10 @@ from l8s2.cli import main
 from l8s2.datasets.set_pairs import ShardPairs
 from l8s2.evaluation import cases, metric_table, tables
 from l8s2.evaluation.baselines import BASELINES, NEED_PAN, bicubic
-from l8s2.evaluation.cases import Case, gather, strata
+from l8s2.evaluation.cases import Case, collect_images
 from l8s2.evaluation.evaluate import Output, Record, common, mean_score, outputs
-from l8s2.evaluation.places import BORDER
+from l8s2.evaluation.image_scores import BORDER
+from l8s2.evaluation.strata import strata_from_meta
 from l8s2.metrics import no_reference, scores, similarity, uncertainty
 from l8s2.metrics.scores import Score
 from l8s2.patches.patch import Patch
@@ -109,7 +110,7 @@ def evaluate(*arguments: object) -> Result:
 
 def gathered(*paths: Path, **how: Any) -> list[Case]:
     with ExitStack() as stack:
-        return list(gather(paths, stack, warn=lambda line: None, **how).cases)
+        return list(collect_images(paths, stack, warn=lambda line: None, **how).cases)
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -134,7 +135,7 @@ def test_a_run_writes_everything_and_says_a_short_table(results: tuple[Path, Res
     assert head.split()[:3] == ["gain", "10", "m"]
     assert [re.split(r"\s{2,}", line)[0] for line in lines] == ["stub", "other <&>", *BASELINES]
     assert all(len(re.split(r"\s{2,}", line)) == 1 + len(tables.PAIR_COLUMNS) for line in lines)
-    assert "2 images of 1 place;" in done.stderr
+    assert "2 images of 1 site;" in done.stderr
 
 
 def test_json_on_stdout_is_the_mean_of_the_file(made: Path, stubs: dict[str, Any], tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_json_on_stdout_is_the_mean_of_the_file(made: Path, stubs: dict[str, Any
     said, kept = json.loads(done.stdout), json.loads((tmp_path / "out" / "scores.json").read_text())
     assert said["scores"] == {model: found["mean"] for model, found in kept["scores"].items()}
     assert list(said["scores"]) == ["stub", *BASELINES]
-    assert (said["images"], said["places"], said["mode"]) == (2, 1, "simulated")
+    assert (said["images"], said["sites"], said["mode"]) == (2, 1, "simulated")
     assert said["models"] == {"stub": Stub.sha256}
 
 
@@ -207,16 +208,16 @@ def test_missing_pixels_and_bands_never_count(stubs: dict[str, Any], tmp_path: P
     blind = archive(tmp_path / "blind.npz", count=1, meta={"missing": ["B12"]})
     assert evaluate(hole, blind, "-o", tmp_path / "out").exit_code == 0
     case, other = gathered(hole, blind)
-    assert not case.usable[:, 59 - BORDER : 60 + BORDER, 60 - BORDER : 61 + BORDER].any()
-    assert not other.usable[5].any()
+    assert not case.valid[:, 59 - BORDER : 60 + BORDER, 60 - BORDER : 61 + BORDER].any()
+    assert not other.valid[5].any()
     rows = [r for r in rows_of(tmp_path / "out") if (r["model"], r["metric"]) == ("stub", "mae")]
     n = {(r["image"], r["bands"]): int(r["n"]) for r in rows}
-    assert n["hole", "blue"] == case.usable[0].sum() > 0
-    assert n["blind", "swir22"] == 0 < n["blind", "blue"] == other.usable[0].sum()
+    assert n["hole", "blue"] == case.valid[0].sum() > 0
+    assert n["blind", "swir22"] == 0 < n["blind", "blue"] == other.valid[0].sum()
     assert n["blind", "20 m"] == n["blind", "nir08"] + n["blind", "swir16"]
     kept = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert kept["scores"]["stub"]["images"]["blind"]["swir22"]["mae"] == {"value": None, "n": 0}
-    assert kept["images"]["hole"]["values"] == case.usable.sum()
+    assert kept["images"]["hole"]["values"] == case.valid.sum()
 
 
 def test_a_perfect_model_scores_perfectly(made: Path, stubs: dict[str, Any], tmp_path: Path) -> None:
@@ -252,17 +253,15 @@ def test_the_published_layout_is_what_scikit_image_says(made: Path, stubs: dict[
             assert case.truth is not None
             inner = slice(None), slice(BORDER, -BORDER), slice(BORDER, -BORDER)
             truth, ours = case.truth[inner], Stub().predict(case.ms, None)[0][inner]
-            found = whole[case.name]
+            found = whole[case.id]
             assert list(found) == ["NRMSE", "PSNR", "SSIM"]
             assert found["NRMSE"] == pytest.approx(skimage.normalized_root_mse(truth, ours), rel=1e-5)
             assert found["PSNR"] == pytest.approx(skimage.peak_signal_noise_ratio(truth, ours, data_range=1), rel=1e-6)
             assert found["SSIM"] == similarity.ssim(ours, truth, np.ones(truth.shape, bool)).value
-            assert len(bands[case.name]) == 18
-            assert bands[case.name]["NRMSE_B4"] == pytest.approx(
-                skimage.normalized_root_mse(truth[2], ours[2]), rel=1e-5
-            )
+            assert len(bands[case.id]) == 18
+            assert bands[case.id]["NRMSE_B4"] == pytest.approx(skimage.normalized_root_mse(truth[2], ours[2]), rel=1e-5)
             expected = skimage.peak_signal_noise_ratio(truth[5], ours[5], data_range=data_range)
-            assert bands[case.name]["PSNR_B7"] == pytest.approx(expected, rel=1e-6)
+            assert bands[case.id]["PSNR_B7"] == pytest.approx(expected, rel=1e-6)
 
 
 class Page(HTMLParser):
@@ -314,12 +313,12 @@ def test_the_report_stands_alone_and_holds_every_model(results: tuple[Path, Resu
     assert [float(gain) for _, gain in shown] == sorted(round(gain, 2) for gain in gains.values())
 
 
-def test_means_are_over_bands_then_images_then_places() -> None:
+def test_means_are_over_bands_then_images_then_sites() -> None:
     def record(place: str, image: str, value: float) -> Record:
         return Record("m", place, image, "red", "mae", value, 10)
 
     records = [record("a", "1", 1.0), record("a", "2", 3.0), record("a", "3", math.nan), record("b", "4", 8.0)]
-    assert tables.place_means(records)["a"]["m"]["red", "mae"] == Score(2.0, 20)
+    assert tables.site_means(records)["a"]["m"]["red", "mae"] == Score(2.0, 20)
     assert tables.means(records)["m"]["red", "mae"] == Score(5.0, 30)
     assert mean_score([Score(math.inf, 2), Score(1.0, 3)]) == Score(math.inf, 5)
     assert math.isnan(mean_score([]).value)
@@ -340,7 +339,7 @@ def test_means_are_over_bands_then_images_then_places() -> None:
     ],
 )
 def test_strata_from_meta(meta: dict[str, Any], index: int, count: int, expected: dict[str, str]) -> None:
-    assert strata(meta, index, count) == expected
+    assert strata_from_meta(meta, index, count) == expected
 
 
 def test_scores_by_stratum(results: tuple[Path, Result]) -> None:
@@ -351,7 +350,7 @@ def test_scores_by_stratum(results: tuple[Path, Result]) -> None:
     of_one, of_season = found["images"]["nowhere_L2A_000"], found["strata"]["season"]["March-May"]
     for bands, values in of_one.items():
         assert {k: v["value"] for k, v in values.items()} == {k: v["value"] for k, v in of_season[bands].items()}
-    assert list(found["places"]) == ["nowhere"]
+    assert list(found["sites"]) == ["nowhere"]
 
 
 def raster(path: Path, ms: Any, values: Any, *, move: tuple[float, float] = (0, 0), **profile: Any) -> Path:
@@ -430,7 +429,7 @@ def test_the_common_window_of_a_pair(
     whole[BORDER:-BORDER, BORDER:-BORDER] = True
     assert case.truth is not None
     np.testing.assert_allclose(case.truth[:, whole], expected[:, whole], atol=1e-6)
-    assert np.array_equal(case.usable, np.broadcast_to(whole, case.usable.shape))
+    assert np.array_equal(case.valid, np.broadcast_to(whole, case.valid.shape))
 
 
 def test_a_product_of_ours_brings_its_own_clouds(product: Path, sharp: Any, tmp_path: Path) -> None:
@@ -439,8 +438,8 @@ def test_a_product_of_ours_brings_its_own_clouds(product: Path, sharp: Any, tmp_
     path = raster(tmp_path / "x_SR.tif", ms_grid(), sharp)
     raster(tmp_path / "x_QA.tif", ms_grid(), qa)
     (case,) = gathered(product, sentinel2=path)
-    assert not case.usable[:, 30:40, 30:40].any()
-    assert case.usable[:, 40, 30:40].all()
+    assert not case.valid[:, 30:40, 30:40].any()
+    assert case.valid[:, 40, 30:40].all()
 
 
 def test_a_large_scene_is_scored_in_pieces(
@@ -521,7 +520,7 @@ def test_a_set_of_real_pairs(pairs: Path, stubs: dict[str, Any], tmp_path: Path)
     done = evaluate(pairs, "-o", tmp_path / "out", "--json")
     assert done.exit_code == 0, done.stderr
     said = json.loads(done.stdout)
-    assert (said["mode"], said["images"], said["places"]) == ("pair", 1, 1)
+    assert (said["mode"], said["images"], said["sites"]) == ("pair", 1, 1)
     assert {p.name for p in (tmp_path / "out").iterdir()} == RESULTS | PUBLISHED
     sample = ShardPairs(pairs, "Test")[0]
     usable = np.zeros((72, 72), bool)
@@ -531,9 +530,9 @@ def test_a_set_of_real_pairs(pairs: Path, stubs: dict[str, Any], tmp_path: Path)
     expected = scores.rmse(bicubic(sample.ms)[2], sample.truth[2], usable)
     found = rows["red", "rmse"]
     assert (float(found["value"]), int(found["n"])) == (pytest.approx(expected.value), usable.sum())
-    assert (found["place"], found["image"]) == (sample.place, sample.id)
+    assert (found["site"], found["image"]) == (sample.site, sample.id)
     (case,) = gathered(pairs, side="Train")
-    assert case.name == ShardPairs(pairs, "Train")[0].id
+    assert case.id == ShardPairs(pairs, "Train")[0].id
     assert case.strata == {"season": "March-May"}
     assert case.sun_elevation == ShardPairs(pairs, "Train")[0].sun_elevation
 
@@ -541,11 +540,11 @@ def test_a_set_of_real_pairs(pairs: Path, stubs: dict[str, Any], tmp_path: Path)
 def test_sets_of_others_are_pairs_too(stubs: dict[str, Any], tmp_path: Path) -> None:
     write_oli2msi(tmp_path / "in", 1)
     (case,) = gathered(tmp_path / "in")
-    assert case.usable[:3].any()
-    assert not case.usable[3:].any()
+    assert case.valid[:3].any()
+    assert not case.valid[3:].any()
     assert evaluate(tmp_path / "in", "-o", tmp_path / "out", "--side", "train").exit_code == 0
     write_ls2s2(tmp_path / "ls2s2" / "31TAB_7")
-    assert {case.place for case in gathered(tmp_path / "ls2s2")} == {"31TAB_7"}
+    assert {case.site for case in gathered(tmp_path / "ls2s2")} == {"31TAB_7"}
     assert "LS2S2 has no sides" in one_line(evaluate(tmp_path / "ls2s2", "-o", tmp_path / "x", "--side", "Test"))
 
 

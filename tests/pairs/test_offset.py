@@ -17,7 +17,7 @@ from l8s2.catalogs.items import scene_item
 from l8s2.errors import InputError
 from l8s2.pairs.offset import Evidence, claimed, from_dark_objects, from_landsat, settle
 from l8s2.simulate import Conditions, observe
-from l8s2.simulate.archives import load
+from l8s2.simulate.archives import load_archive
 from l8s2.simulate.landscape import landscape
 from making.items import sentinel2
 
@@ -189,7 +189,7 @@ def test_real_images_with_and_without_the_offset(data: Path) -> None:
         pytest.skip("no patches in the folder that L8S2_TEST_DATA names")
     told = {"dark": [], "landsat": []}
     for path in paths:
-        for image in load(path)[::4]:
+        for image in load_archive(path).images[::4]:
             if not all(image.known_bands):
                 continue
             rows, columns = (slice(0, min(n, 384) // 3 * 3) for n in image.stack.shape[1:])

@@ -288,7 +288,16 @@ def test_without_pan_a_network_that_needs_it_is_refused(tmp_path: Path) -> None:
 def test_evaluate_takes_no_sigma_for_what_has_none() -> None:
     rng = np.random.default_rng(0)
     ms, pan = rng.random((6, 12, 12), np.float32), rng.random((24, 24), np.float32)
-    case = Case(place="", name="", ms=ms, pan=pan, truth=None, usable=np.ones((12, 12), bool), strata={})
+    case = Case(
+        id="",
+        ms=ms,
+        pan=pan,
+        truth=None,
+        valid=np.ones((12, 12), bool),
+        bands_known=(True,) * 6,
+        lattice=None,
+        strata={},
+    )
     models = {"plain": predictor(network(depth=3)), "gaussian": predictor(network(depth=3, gaussian=True))}
     made = dict(outputs(case, models))
     assert made["plain"].sigma is None

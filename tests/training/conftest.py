@@ -21,7 +21,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def imagery(tmp_path: Path) -> Path:
-    """Three small places: one without its 20 m bands, one with nodata, one reserved for validation."""
+    """Three small sites: one without its 20 m bands, one with nodata, one reserved for validation."""
     folder = tmp_path / "imagery"
     folder.mkdir()
     rng = np.random.default_rng(5)

@@ -99,7 +99,7 @@ def test_defaults_and_overrides(tmp_path: Path) -> None:
         (["optimizer.learning_rate", "-1"], "optimizer.learning_rate -1: input should be greater than 0"),
         (["precision", "fp8"], "precision 'fp8': input should be 'fp32', 'bf16' or 'fp16'"),
         (["data.simulated.border", "20"], "border of 20 leaves nothing"),
-        (["data.published.csv_path", "x"], "data.published.patch_path is missing"),
+        (["data.deep_harmonization.csv_path", "x"], "data.deep_harmonization.patch_path is missing"),
         (["steps", "null"], "give either steps or epochs"),
         (["epochs", "3", "steps", "null"], "epochs: simulated imagery has no end"),
         (["model.start", "compact"], "either model.architecture .* or model.start"),
@@ -113,6 +113,22 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, overrides: list[str],
     with pytest.raises(InputError, match=message) as caught:
         read_config(written(tmp_path, MINIMAL), overrides)
     assert "\n" not in str(caught.value)
+
+
+def test_a_split_lies_beside_the_configuration_that_names_it(tmp_path: Path) -> None:
+    content = MINIMAL | {"data": {"simulated": {"folder": "imagery", "split": "split.yaml"}}}
+    for overrides, expected in (
+        ([], tmp_path / "split.yaml"),
+        (["data.simulated.split", "other.yaml"], Path("other.yaml")),
+    ):
+        config, _ = read_config(written(tmp_path, content), overrides)
+        assert config.data.simulated is not None
+        assert config.data.simulated.split == expected
+    for name in ("compact", "compact-nopan"):
+        config, _ = read_config(Path(__file__).parents[2] / "configs" / f"{name}.yaml")
+        assert config.data.simulated is not None
+        assert config.data.simulated.split is not None
+        assert config.data.simulated.split.is_file()
 
 
 @pytest.mark.parametrize(("text", "message"), [("a: [", "not YAML"), ("- 1", "holds a list")])
@@ -171,8 +187,8 @@ def test_a_published_configuration_becomes_ours(tmp_path: Path) -> None:
     assert (config.optimizer.kind, config.optimizer.learning_rate, config.optimizer.clip) == ("adam", 1e-4, None)
     assert (config.schedule.kind, config.schedule.mode, config.schedule.patience) == ("plateau", "min", 5)
     assert config.device == "cpu"
-    assert config.data.published is not None
-    assert (config.data.published.min_ssim, config.data.published.min_psnr) == (0.81, 22.0)
+    assert config.data.deep_harmonization is not None
+    assert (config.data.deep_harmonization.min_ssim, config.data.deep_harmonization.min_psnr) == (0.81, 22.0)
     assert {note.split()[0] for note in notes} == {"wandb_project", "training_name", "AUNet_G.depth"}
 
 

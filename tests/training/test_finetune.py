@@ -14,46 +14,46 @@ from click.testing import CliRunner  # noqa: E402
 
 from l8s2.cli import main  # noqa: E402
 from l8s2.errors import InputError  # noqa: E402
-from l8s2.evaluation.places import PlaceScore  # noqa: E402
+from l8s2.evaluation.image_scores import ImageScore  # noqa: E402
 from l8s2.models.names import EMBEDDED  # noqa: E402
 from l8s2.models.onnx_file import ModelFile  # noqa: E402
 from l8s2.simulate.archives import Image  # noqa: E402
+from l8s2.training.archive_split import GAP_PIXELS, hold_out_latitude_bands  # noqa: E402
 from l8s2.training.config import Model  # noqa: E402
 from l8s2.training.finetune import finetune, table, verdict  # noqa: E402
-from l8s2.training.sources import GAP_PIXELS, strips  # noqa: E402
 from l8s2.training.start import begin  # noqa: E402
 
 
-def image(place: str, rows: int, index: int = 0) -> Image:
+def image(site: str, rows: int, index: int = 0) -> Image:
     """Every pixel holds its row."""
     stack = np.broadcast_to(np.arange(rows, dtype=np.float32)[None, :, None], (6, rows, 120))
-    return Image(place=place, stack=np.array(stack), known_bands=(True,) * 6, index=index)
+    return Image(site=site, stack=np.array(stack), known_bands=(True,) * 6, index=index)
 
 
-def test_strips_of_every_place_are_held_out_with_a_gap() -> None:
+def test_latitude_bands_of_every_site_are_held_out_with_a_gap() -> None:
     images = [image("a", 400), image("a", 400, 1), image("b", 900), image("chips", 120)]
-    training, held_out = strips(images, "imagery")
-    assert [(i.place, i.index) for i in held_out] == [("a", 0), ("a", 1), ("b", 0)]
+    training, held_out = hold_out_latitude_bands(images, "imagery")
+    assert [(i.site, i.index) for i in held_out] == [("a", 0), ("a", 1), ("b", 0)]
     assert len(training) == 4
-    for place in ("a", "b"):
-        last = max(i.stack.max() for i in training if i.place == place)
-        first = min(i.stack.min() for i in held_out if i.place == place)
+    for site in ("a", "b"):
+        last = max(i.stack.max() for i in training if i.site == site)
+        first = min(i.stack.min() for i in held_out if i.site == site)
         assert first - last > GAP_PIXELS
         assert all(i.stack.shape[1] >= 90 for i in held_out)
 
 
-def test_whole_places_are_held_out_where_images_are_small() -> None:
-    training, held_out = strips([image("a", 120), image("b", 120), image("b", 120, 1)], "imagery")
-    assert ({i.place for i in training}, {i.place for i in held_out}) == ({"a"}, {"b"})
-    with pytest.raises(InputError, match="nothing can be held out; give a second place"):
-        strips([image("a", 120)], "imagery")
+def test_whole_sites_are_held_out_where_images_are_small() -> None:
+    training, held_out = hold_out_latitude_bands([image("a", 120), image("b", 120), image("b", 120, 1)], "imagery")
+    assert ({i.site for i in training}, {i.site for i in held_out}) == ({"a"}, {"b"})
+    with pytest.raises(InputError, match="nothing can be held out; give a second site"):
+        hold_out_latitude_bands([image("a", 120)], "imagery")
 
 
-def scores(error: list[float], coverage: float = 0.9) -> list[PlaceScore]:
+def scores(error: list[float], coverage: float = 0.9) -> list[ImageScore]:
     row = np.array(error)
     return [
-        PlaceScore(
-            place="here", bicubic_rmse=np.full(6, 0.02), rmse=row, coverage=np.full(6, coverage), pearson=row, pixels=1
+        ImageScore(
+            site="here", bicubic_rmse=np.full(6, 0.02), rmse=row, coverage=np.full(6, coverage), pearson=row, pixels=1
         )
     ]
 
@@ -100,7 +100,7 @@ def test_finetune_says_in_words_and_json_whether_to_use_it(tmp_path: Path) -> No
     done = CliRunner().invoke(main, [*arguments, "--json"])
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
-    assert (result["held_out_images"], result["held_out_places"]) == (1, 1)
+    assert (result["held_out_images"], result["held_out_sites"]) == (1, 1)
     assert set(result["psnr"]) == {"bicubic", "start", "finetuned"}
     assert np.mean(result["psnr"]["start"]) > np.mean(result["psnr"]["bicubic"])
     assert np.allclose(result["psnr"]["start"], result["psnr"]["finetuned"], atol=0.5)
@@ -124,7 +124,7 @@ def test_nothing_to_start_from_or_to_learn_from(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     done = CliRunner().invoke(main, ["finetune", str(tmp_path), "-o", str(tmp_path / "run")])
     assert done.exit_code == 1
-    assert "holds an .npz that is no imagery" in done.output
+    assert "other.npz: no meta in it; docs/training.md tells the form of an archive" in done.output
 
 
 def test_finetune_on_real_pairs(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_finetune_on_real_pairs(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, [*arguments, "--steps", "2", "--json"])
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
-    assert (result["held_out"], result["held_out_images"], result["held_out_places"]) == ("real pairs", 1, 1)
+    assert (result["held_out"], result["held_out_images"], result["held_out_sites"]) == ("real pairs", 1, 1)
     assert np.isfinite([*result["psnr"]["start"], *result["psnr"]["finetuned"]]).all()
     assert all(0 < share <= 1 for share in result["coverage"]["finetuned"])
     (tmp_path / "set" / "split.csv").unlink()

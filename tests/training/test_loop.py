@@ -20,6 +20,7 @@ pytest.importorskip("accelerate")
 
 from PIL import Image as Picture  # noqa: E402
 
+from l8s2.datasets.simulated_pairs import SimulatedPairs  # noqa: E402
 from l8s2.errors import InputError  # noqa: E402
 from l8s2.models.folder import open_model_folder  # noqa: E402
 from l8s2.networks import OnLattice, build  # noqa: E402
@@ -174,7 +175,7 @@ class Disturbed:
 def disturbed(content: dict[str, Any], at: int, what: str) -> Prepared:
     config = parse(content, "test")
     prepared = prepare(config.data, config.seed)
-    return Prepared(Disturbed(prepared, at, what), prepared.images, None)
+    return Prepared(Disturbed(prepared, at, what), prepared.held_out)
 
 
 def test_ctrl_c_leaves_a_checkpoint(imagery: Path, tmp_path: Path) -> None:
@@ -343,7 +344,7 @@ class Landscapes:
     size, epoch, fingerprint = 4, None, "landscapes"
 
     def __init__(self) -> None:
-        from l8s2.evaluation.places import validation_conditions
+        from l8s2.datasets.simulated_pairs import validation_conditions
         from l8s2.simulate import observe
         from l8s2.simulate.landscape import landscape
 
@@ -372,7 +373,7 @@ def test_a_tiny_unet_learns_more_than_bicubic(tmp_path: Path) -> None:
         optimizer={"kind": "adam", "learning_rate": 0.01, "weight_decay": 0.0}, schedule={"warmup": 20}, ema=0.95,
         validate_every=0, checkpoint_every=1200, log_every=100,
     )  # fmt: skip
-    held_out = Image(place="unseen", stack=landscape(99, (60, 60)).truth, known_bands=(True,) * 6)
-    outcome, _ = run(content, tmp_path / "run", prepared=Prepared(Landscapes(), [held_out], None))
+    held_out = Image(site="unseen", stack=landscape(99, (60, 60)).truth, known_bands=(True,) * 6)
+    outcome, _ = run(content, tmp_path / "run", prepared=Prepared(Landscapes(), SimulatedPairs([held_out])))
     assert outcome.validation is not None
     assert outcome.validation["gain_db"] > 0.5

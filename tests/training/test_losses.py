@@ -13,7 +13,7 @@ from torch import Tensor  # noqa: E402
 
 from l8s2.errors import InputError  # noqa: E402
 from l8s2.training import losses  # noqa: E402
-from l8s2.training.losses import Kind, Pairs, Term  # noqa: E402
+from l8s2.training.losses import Kind, LossInputs, Term  # noqa: E402
 from making.oracles import torchmetrics  # noqa: E402
 
 KINDS = get_args(Kind)
@@ -23,23 +23,23 @@ def made(kind: Kind) -> dict[str, Term]:
     return losses.terms(kind, gradient_weight=0.5, sigma_weight=0.1)
 
 
-def value(kind: Kind, pairs: Pairs) -> Tensor:
+def value(kind: Kind, pairs: LossInputs) -> Tensor:
     found = made(kind)
     return (losses.totals(found, pairs) * losses.shares(found, losses.counts(found, pairs.valid))).sum()
 
 
-def pairs(*shape: int, seed: int = 0, everything: bool = True) -> Pairs:
+def pairs(*shape: int, seed: int = 0, everything: bool = True) -> LossInputs:
     draw = torch.Generator().manual_seed(seed)
     mean, truth, reference = (0.3 * torch.rand(shape, generator=draw) for _ in range(3))
     sigma = 0.01 + 0.1 * torch.rand(shape, generator=draw)
     valid = torch.ones(shape, dtype=torch.bool) if everything else torch.rand(shape, generator=draw) > 0.02
-    return Pairs.of(mean.requires_grad_(), sigma.requires_grad_(), truth, reference, valid)
+    return LossInputs.of(mean.requires_grad_(), sigma.requires_grad_(), truth, reference, valid)
 
 
-def by_hand(mean: list[list[float]], truth: list[list[float]], sigma: float = 1.0, **other: Tensor) -> Pairs:
+def by_hand(mean: list[list[float]], truth: list[list[float]], sigma: float = 1.0, **other: Tensor) -> LossInputs:
     m, t = (torch.tensor(x, dtype=torch.float64)[None, None] for x in (mean, truth))
     given = {"reference": t + 0.098, "valid": torch.ones_like(m, dtype=torch.bool), **other}
-    return Pairs.of(m, torch.full_like(m, sigma), t, given["reference"], given["valid"])
+    return LossInputs.of(m, torch.full_like(m, sigma), t, given["reference"], given["valid"])
 
 
 def test_l1_charbonnier_and_squares_by_hand() -> None:
@@ -71,7 +71,7 @@ def test_gaussian_likelihood_is_that_of_torch_and_variance_has_a_gradient_everyw
     assert value("gaussian_nll", p).item() == pytest.approx(expected.item(), rel=1e-5)
     sigma = torch.tensor([1e-12, 1e-6, 1e-3, 0.1, 1.0, 10.0]).reshape(1, 6, 1, 1).requires_grad_()
     zeros = torch.zeros(1, 6, 1, 1)
-    one = Pairs.of(zeros + 0.05, sigma, zeros, zeros, zeros == 0)
+    one = LossInputs.of(zeros + 0.05, sigma, zeros, zeros, zeros == 0)
     (gradient,) = torch.autograd.grad(value("gaussian_nll", one), sigma)
     assert torch.isfinite(gradient).all()
     assert (gradient != 0).all()
@@ -114,7 +114,7 @@ def test_masked_pixels_have_no_gradient_and_no_say(kind: Kind) -> None:
     values, gradients = [], []
     for junk in (0.5, math.nan, -1e6):
         m, s = (torch.where(valid, x, junk).requires_grad_() for x in (mean, sigma))
-        p = Pairs.of(m, s, torch.where(valid, truth, junk), reference, valid)
+        p = LossInputs.of(m, s, torch.where(valid, truth, junk), reference, valid)
         loss = value(kind, p)
         assert isinstance(loss, Tensor)
         values.append(loss.item())
@@ -126,9 +126,9 @@ def test_masked_pixels_have_no_gradient_and_no_say(kind: Kind) -> None:
     assert (gradients[1][0][valid] != 0).float().mean() > 0.5
 
 
-def part_of(p: Pairs, part: slice) -> Pairs:
+def part_of(p: LossInputs, part: slice) -> LossInputs:
     assert p.sigma is not None
-    return Pairs.of(p.mean[part], p.sigma[part], p.truth[part], p.reference[part], p.valid[part])
+    return LossInputs.of(p.mean[part], p.sigma[part], p.truth[part], p.reference[part], p.valid[part])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -144,11 +144,11 @@ def test_parts_of_a_batch_add_up_to_the_whole(kind: Kind) -> None:
 
 def test_nothing_that_counts_is_a_loss_of_zero() -> None:
     p = pairs(1, 6, 12, 12)
-    nothing = Pairs.of(p.mean, p.sigma, p.truth, p.reference, torch.zeros_like(p.valid))
+    nothing = LossInputs.of(p.mean, p.sigma, p.truth, p.reference, torch.zeros_like(p.valid))
     assert [value(kind, nothing).item() for kind in KINDS] == [0.0] * len(KINDS)
 
 
 def test_a_likelihood_needs_a_sigma() -> None:
     p = pairs(1, 6, 5, 5)
     with pytest.raises(InputError, match="no sigma"):
-        losses.gaussian_nll(Pairs.of(p.mean, None, p.truth, p.reference, p.valid))
+        losses.gaussian_nll(LossInputs.of(p.mean, None, p.truth, p.reference, p.valid))

@@ -106,8 +106,7 @@ def test_what_is_left_out_of_training_and_never_of_validation(tmp_path: Path) ->
     (everything, _) = opened(of_pairs(tmp_path))
     prepared, said = opened(of_pairs(tmp_path, {"at_least": {"r": 0.65}, "at_most": {"landsat_cloud": 0.1}}))
     assert (everything.training.epoch, prepared.training.epoch) == (2, 1)
-    assert prepared.pairs is not None
-    assert len(prepared.pairs) == 1
+    assert len(prepared.held_out) == 1
     assert all("patches outside at_least r 0.65: left out" in line for line in said)
     for pairs, words in (
         ({"at_least": {"r": 2}}, "every patch is outside at_least r 2"),

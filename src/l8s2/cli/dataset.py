@@ -236,6 +236,6 @@ def export(folder: Path, output: Path, layout: str, side: str | None, overwrite:
     from l8s2.datasets import export as exports
     from l8s2.datasets.set_pairs import ShardPairs
 
-    run = exports.export_published if layout == "published" else exports.export_geotiff
+    run = exports.export_deep_harmonization if layout == "published" else exports.export_geotiff
     with ProgressBar("exporting") as progress:
         click.echo(str(run(ShardPairs(folder, side), output, overwrite=overwrite, progress=progress)))

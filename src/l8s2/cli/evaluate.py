@@ -31,7 +31,9 @@ from l8s2.cli.shell import JSON, PAN, ProgressBar, warn
 @click.option("--bbox", nargs=4, type=float, metavar="W S E N", help="Only this area of a scene, WGS 84 degrees.")
 @click.option("--side", help="Of a set of real pairs.  [default: Test]")
 @click.option("--disturbed", is_flag=True, help="Simulate with radiometric disturbance as well.")
-@click.option("--as-published", is_flag=True, help="Data range 2, not 1, in published_bands.json.")
+@click.option(
+    "--as-published", "deep_harmonization_range", is_flag=True, help="Data range 2, not 1, in published_bands.json."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing evaluation once the new one is whole.")
 @JSON
 def evaluate(imagery: tuple[Path, ...], as_json: bool, **options: Any) -> None:
@@ -49,9 +51,9 @@ def evaluate(imagery: tuple[Path, ...], as_json: bool, **options: Any) -> None:
         click.echo(json.dumps(summary, indent=2, allow_nan=False))
     else:
         click.echo(table)
-        images, places = summary["images"], summary["places"]
+        images, sites = summary["images"], summary["sites"]
         click.echo(
-            f"{images} image{'s'[: images != 1]} of {places} place{'s'[: places != 1]}; pictures and every score in"
+            f"{images} image{'s'[: images != 1]} of {sites} site{'s'[: sites != 1]}; pictures and every score in"
             f" {summary['output']}/report.html",
             err=True,
         )

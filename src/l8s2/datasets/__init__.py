@@ -1,7 +1,7 @@
 """Image pairs to train and evaluate on, in one form, whatever folder they come from."""
 
+from l8s2.datasets.image_pair import ImagePair, Pairs
 from l8s2.datasets.open import open_pairs
-from l8s2.datasets.sample import Pairs, Sample
 from l8s2.datasets.set_pairs import ShardPairs
 
-__all__ = ["Pairs", "Sample", "ShardPairs", "open_pairs"]
+__all__ = ["ImagePair", "Pairs", "ShardPairs", "open_pairs"]

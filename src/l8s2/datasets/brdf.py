@@ -1,10 +1,11 @@
 """Reflectance as seen from nadir: the c-factor. Pure numpy.
 
-``NBAR = c * reflectance``, c being the ratio of the modelled reflectance in the wanted geometry to that in the one observed
-(Roy et al. 2016, Remote Sens. Environ. 176, 255-271, for Landsat; Roy et al. 2017, Remote Sens. Environ. 199, 25-38, for
-Sentinel-2). The model is the MODIS one, f_iso + f_vol K_vol + f_geo K_geo, with one global mean spectrum of parameters (Roy et
-al. 2016): it corrects for the sensors' angles, not for what grows in a pixel. Kernels: Ross-thick and
-Li-sparse-reciprocal, h/b = 2, b/r = 1 (Lucht, Schaaf & Strahler 2000, IEEE Trans. Geosci. Remote Sens. 38, 977-998).
+``NBAR = c * reflectance``, c being the ratio of the modelled reflectance in the wanted geometry to that in the one
+observed (Roy et al. 2016, Remote Sens. Environ. 176, 255-271, for Landsat; Roy et al. 2017, Remote Sens. Environ. 199,
+25-38, for Sentinel-2). The model is the MODIS one, f_iso + f_vol K_vol + f_geo K_geo, with one global mean spectrum of
+parameters (Roy et al. 2016): it corrects for the sensors' angles, not for what grows in a pixel. Kernels: Ross-thick
+and Li-sparse-reciprocal, h/b = 2, b/r = 1 (Lucht, Schaaf & Strahler 2000, IEEE Trans. Geosci. Remote Sens. 38,
+977-998).
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ def c_factor(
     relative_azimuth: ArrayLike,
     wanted_sun_zenith: ArrayLike | None = None,
 ) -> Values:
-    """What reflectance is multiplied with to be seen from nadir.
+    """Return what reflectance is multiplied with to be seen from nadir.
 
     Args:
-        sun_zenith, view_zenith: degrees from the zenith, of shapes that go together; (h, w) or single numbers.
+        sun_zenith: degrees from the zenith; (h, w) or a single number.
+        view_zenith: degrees from the zenith, of a shape that goes together with it.
         relative_azimuth: degrees between the directions to sun and sensor, 0 = the sun behind the sensor.
         wanted_sun_zenith: that of the result; None keeps the one observed. Give both images of a pair the same.
 

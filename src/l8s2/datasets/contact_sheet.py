@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l8s2.arrays import Float, enlarge
-from l8s2.datasets.sample import Pairs, Sample
+from l8s2.datasets.image_pair import ImagePair, Pairs
 from l8s2.files import WholeFolder, fsync
 from l8s2.sensors import RGB
 
@@ -49,6 +49,7 @@ def write_sheet(
         indices: which of them, in this order.
         columns: of each of these, name -> text.
         folder: appears when it is whole.
+        overwrite: replace a sheet that is there, once the new one is whole.
 
     Raises InputError where the folder exists, or a patch cannot be read.
     """
@@ -57,11 +58,11 @@ def write_sheet(
     with WholeFolder(folder, overwrite=overwrite, mark="sheet.png") as whole:
         figures, rows = [], []
         for index, texts in zip(indices, columns, strict=True):
-            sample = pairs[index]
-            picture = strip(sample)
+            pair = pairs[index]
+            picture = picture_row(pair)
             known = {name: text for name, text in texts.items() if text}
-            rows.append((picture, f"{sample.id}  " + "  ".join(f"{n} {known[n]}" for n in SHOWN if n in known)))
-            figures.append(_figure(sample.id, picture, known))
+            rows.append((picture, f"{pair.id}  " + "  ".join(f"{n} {known[n]}" for n in SHOWN if n in known)))
+            figures.append(_figure(pair.id, picture, known))
         size = max(p.shape[1] for p, _ in rows), sum(p.shape[0] + _LINE + _GAP for p, _ in rows)
         sheet = Image.new("RGB", size, "white")
         draw, top = ImageDraw.Draw(sheet), 0
@@ -72,9 +73,9 @@ def write_sheet(
         sheet.save(whole.workspace / "sheet.png")
         page = (
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Patches</title><style>{_STYLE}</style>'
-            f"<h1>{len(rows)} patches</h1><p>From left to right: {', '.join(PANELS)}. Colours are red, green, blue. The difference "
-            f"is the RMS over bands, black 0, yellow {DIFFERENCE:g} and more. In masks white counts in every band, orange in "
-            f"some, black in none.</p>{''.join(figures)}</html>\n"
+            f"<h1>{len(rows)} patches</h1><p>From left to right: {', '.join(PANELS)}. Colours are red, green, blue. "
+            f"The difference is the RMS over bands, black 0, yellow {DIFFERENCE:g} and more. In masks white counts in "
+            f"every band, orange in some, black in none.</p>{''.join(figures)}</html>\n"
         )
         (whole.workspace / "index.html").write_text(page, encoding="utf-8")
         for path in whole.workspace.iterdir():
@@ -82,18 +83,18 @@ def write_sheet(
         return whole.publish()
 
 
-def strip(sample: Sample) -> Picture:
-    """The four panels side by side, (height, width, 3)."""
-    ms = sample.ms if sample.ms.shape == sample.truth.shape else enlarge(sample.ms)
-    known = list(sample.bands_known)
-    error = np.where(sample.valid, ms - sample.truth, np.nan)[known]
+def picture_row(pair: ImagePair) -> Picture:
+    """Draw the four panels side by side, (height, width, 3)."""
+    ms = pair.ms if pair.ms.shape == pair.truth.shape else enlarge(pair.ms)
+    known = list(pair.bands_known)
+    error = np.where(pair.valid, ms - pair.truth, np.nan)[known]
     counted = np.isfinite(error)
     with np.errstate(invalid="ignore", divide="ignore"):
         rms = np.sqrt((np.where(counted, error, 0) ** 2).sum(0) / counted.sum(0))
-    low, high = _stretch(sample.truth[RGB])
-    share = sample.valid[known].mean(0)[..., None]
+    low, high = _stretch(pair.truth[RGB])
+    share = pair.valid[known].mean(0)[..., None]
     masks = np.where(share == 1, 255, np.where(share > 0, _SOME, _NONE)).astype(np.uint8)
-    panels = [_colour(ms[RGB], low, high), _colour(sample.truth[RGB], low, high), _heat(rms), masks]
+    panels = [_colour(ms[RGB], low, high), _colour(pair.truth[RGB], low, high), _heat(rms), masks]
     factor = max(1, _SIDE // max(masks.shape[:2]))
     panels = [panel.repeat(factor, 0).repeat(factor, 1) for panel in panels]
     gap = np.full((panels[0].shape[0], _GAP, 3), 255, np.uint8)
@@ -132,4 +133,5 @@ def _figure(name: str, picture: Picture, texts: Mapping[str, str]) -> str:
     cells = "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in texts.items())
     short = ", ".join(f"{html.escape(k)} {html.escape(texts[k])}" for k in SHOWN if k in texts)
     table = f"<details><summary>{short or 'columns'}</summary><table>{cells}</table></details>" if cells else ""
-    return f'<figure><figcaption><b>{html.escape(name)}</b></figcaption><img alt="{", ".join(PANELS)}" src="{uri}">{table}</figure>'
+    image = f'<img alt="{", ".join(PANELS)}" src="{uri}">'
+    return f"<figure><figcaption><b>{html.escape(name)}</b></figcaption>{image}{table}</figure>"

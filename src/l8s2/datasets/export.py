@@ -1,4 +1,4 @@
-"""Our patches in other layouts: that of the published research code, and folders of GeoTIFFs."""
+"""Patches of a set in other layouts: that of the Deep-Harmonization code, and folders of GeoTIFFs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
 from l8s2.arrays import Float, enlarge, fill_missing
-from l8s2.datasets.set_pairs import ShardPairs, sample_of
+from l8s2.datasets.set_pairs import ShardPairs, image_pair_of
 from l8s2.errors import InputError
 from l8s2.files import WholeFolder, fsync
 from l8s2.optics import resample
@@ -25,15 +25,16 @@ Progress = Callable[[int, int], None]
 """Told how many of how many 10 m pixels are written."""
 
 
-def export_published(
+def export_deep_harmonization(
     pairs: ShardPairs, folder: Path, *, overwrite: bool = False, progress: Progress = lambda done, total: None
 ) -> Path:
     """Write ``patches.csv`` and ``patches/<tile>/<date>/<patch_id>.h5``.
 
-    ``s2_image`` (6, 3h, 3w) int16 is reflectance x 10^4 with the offset taken off and the shift corrected, 0 where it does not
-    count; ``l8_image`` (6, h, w) uint16 are Landsat's numbers, ``l8_zoomed`` (6, 3h, 3w) the same on Sentinel-2's pixels;
-    ``l8_pan`` (2h, 2w) is reflectance *without* the sun's elevation, as the published weights know it. Whoever lays them corner
-    upon corner errs by half a 10 m pixel. Raises InputError for patches without pan.
+    ``s2_image`` (6, 3h, 3w) int16 is reflectance x 10^4 with the offset taken off and the shift corrected, 0 where it
+    does not count; ``l8_image`` (6, h, w) uint16 are Landsat's numbers, ``l8_zoomed`` (6, 3h, 3w) the same on
+    Sentinel-2's pixels; ``l8_pan`` (2h, 2w) is reflectance *without* the sun's elevation, as the Deep-Harmonization
+    weights know it. Whoever lays them corner upon corner errs by half a 10 m pixel. Raises InputError for patches
+    without pan.
     """
     h5py = hdf5()
     with WholeFolder(folder, overwrite=overwrite, mark="patches.csv") as whole:
@@ -44,7 +45,7 @@ def export_published(
             line[header.index("pair_path")] = path.as_posix()
             (whole.workspace / path).parent.mkdir(parents=True, exist_ok=True)
             with Forgiving(whole.workspace / path, "w+") as target, h5py.File(target, "w") as file:
-                for name, array in _published(patch).items():
+                for name, array in _deep_harmonization(patch).items():
                     file[name] = array
             fsync(whole.workspace / path)
             pixels = patch.s2_usable.size
@@ -52,23 +53,23 @@ def export_published(
         return _finish(whole, header, lines)
 
 
-def _published(patch: Patch) -> dict[str, Any]:
-    facts, sample = patch.facts, sample_of(patch)
-    if sample.pan is None:
+def _deep_harmonization(patch: Patch) -> dict[str, Any]:
+    facts, pair = patch.facts, image_pair_of(patch)
+    if pair.pan is None:
         raise InputError(f"{patch.id}: has no pan, which the published layout needs; export geotiff instead")
     light = np.sin(np.radians(facts.landsat_sun_elevation))
     if np.isnan(light):
         raise InputError(f"{patch.id}: no sun elevation, which the published pan is without; export geotiff instead")
-    truth = encoded(sample.truth)
+    truth = encoded(pair.truth)
     truth[truth == 0] = 1  # 0 is fill
     h, w = patch.box.shape
     rows, columns = (grid.output_centres_at_30m(3 * n) for n in (h, w))
-    zoomed = np.where(enlarge(np.isnan(sample.ms)), np.nan, resample(fill_missing(sample.ms), rows, columns, 0.0))
+    zoomed = np.where(enlarge(np.isnan(pair.ms)), np.nan, resample(fill_missing(pair.ms), rows, columns, 0.0))
     return {
-        "s2_image": np.where(sample.valid, truth, np.int16(0)),
-        "l8_image": _landsat_dn(sample.ms),
+        "s2_image": np.where(pair.valid, truth, np.int16(0)),
+        "l8_image": _landsat_dn(pair.ms),
         "l8_zoomed": _landsat_dn(zoomed),
-        "l8_pan": np.nan_to_num(sample.pan * np.float32(light)),
+        "l8_pan": np.nan_to_num(pair.pan * np.float32(light)),
     }
 
 
@@ -84,26 +85,26 @@ def export_geotiff(
     """Write ``landsat``, ``sentinel2``, ``pan`` and ``valid`` with a ``<patch_id>.tif`` each, and ``patches.csv``.
 
     Reflectance x 10^4 in int16, six bands (pan one) described by our names; ``valid`` has six bands, 1 = counts.
-    ``data.geotiffs.TiffPairs`` reads them.
+    ``datasets.geotiffs.TiffPairs`` reads them.
     """
     with WholeFolder(folder, overwrite=overwrite, mark="patches.csv") as whole:
         header, lines = _index(pairs)
         for kind in ("landsat", "sentinel2", "valid"):
             (whole.workspace / kind).mkdir()
         for number, line in enumerate(lines):
-            sample = pairs[number]
-            assert sample.lattice is not None
-            assert sample.lattice.ms is not None
-            box, name = sample.lattice.ms, f"{sample.id}.tif"
+            pair = pairs[number]
+            assert pair.lattice is not None
+            assert pair.lattice.ms is not None
+            box, name = pair.lattice.ms, f"{pair.id}.tif"
             fine = grid.output_geobox(box)
             line[header.index("pair_path")] = f"landsat/{name}"
-            _write_tiff(whole.workspace / "landsat" / name, sample.ms, box, BAND_NAMES)
-            _write_tiff(whole.workspace / "sentinel2" / name, sample.truth, fine, BAND_NAMES)
-            _write_tiff(whole.workspace / "valid" / name, sample.valid, fine, BAND_NAMES)
-            if sample.pan is not None:
+            _write_tiff(whole.workspace / "landsat" / name, pair.ms, box, BAND_NAMES)
+            _write_tiff(whole.workspace / "sentinel2" / name, pair.truth, fine, BAND_NAMES)
+            _write_tiff(whole.workspace / "valid" / name, pair.valid, fine, BAND_NAMES)
+            if pair.pan is not None:
                 (whole.workspace / "pan").mkdir(exist_ok=True)
-                _write_tiff(whole.workspace / "pan" / name, sample.pan[None], grid.pan_geobox(box), ("pan",))
-            pixels = sample.valid[0].size
+                _write_tiff(whole.workspace / "pan" / name, pair.pan[None], grid.pan_geobox(box), ("pan",))
+            pixels = pair.valid[0].size
             progress((number + 1) * pixels, len(lines) * pixels)
         return _finish(whole, header, lines)
 
@@ -116,8 +117,8 @@ def _write_tiff(path: Path, values: np.ndarray[Any, Any], box: GeoBox, names: tu
     stored = values.astype(np.uint8) if nodata is None else encoded(values)
     try:
         with rasterio.open(
-            path, "w", driver="GTiff", count=len(stored), height=stored.shape[1], width=stored.shape[2], dtype=stored.dtype,
-            crs=str(box.crs), transform=box.affine, nodata=nodata, compress="deflate", predictor=2,
+            path, "w", driver="GTiff", count=len(stored), height=stored.shape[1], width=stored.shape[2],
+            dtype=stored.dtype, crs=str(box.crs), transform=box.affine, nodata=nodata, compress="deflate", predictor=2,
         ) as file:  # fmt: skip
             file.write(stored)
             file.descriptions = names

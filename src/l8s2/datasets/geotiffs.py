@@ -1,4 +1,4 @@
-"""Folders of GeoTIFFs with equal names as pairs behind ``data.dataset.Pairs``; OLI2MSI is such a one."""
+"""Folders of GeoTIFFs with equal names as image pairs; OLI2MSI is one of them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from l8s2.arrays import Float, enlarge
-from l8s2.datasets.sample import Lattice, Sample, complete
+from l8s2.datasets.image_pair import ImagePair, Lattice, all_bands_valid
 from l8s2.errors import InputError
 from l8s2.grid import landsat_convention
 from l8s2.sensors import BAND_NAMES, MS_GSD, N_BANDS, OUTPUT_GSD, PAN_GSD
 
 
-class Image(NamedTuple):
+class BandImage(NamedTuple):
     """What a GeoTIFF holds."""
 
     values: Float
@@ -29,12 +29,15 @@ class Image(NamedTuple):
     """Band descriptions, '' where there are none."""
 
 
-def read_tiff(path: Path, rows: slice = slice(None), columns: slice = slice(None), scale: float | None = None) -> Image:
+def read_tiff(
+    path: Path, rows: slice = slice(None), columns: slice = slice(None), scale: float | None = None
+) -> BandImage:
     """Read a window of a GeoTIFF.
 
     Args:
         path: of the file.
-        rows, columns: of the window; all by default.
+        rows: of the window; all by default.
+        columns: of the window; all by default.
         scale: reflectance of one digital number, for files of integers that do not say it themselves.
 
     Raises InputError for what cannot be read, and for integers of unknown scale.
@@ -64,7 +67,7 @@ def read_tiff(path: Path, rows: slice = slice(None), columns: slice = slice(None
         scales = scales * scale
     values = stored * scales[:, None, None] + offsets[:, None, None]
     box = GeoBox(stored.shape[1:], transform, crs) if georeferenced else None
-    return Image(np.where(known, values, np.nan).astype(np.float32), box, names)
+    return BandImage(np.where(known, values, np.nan).astype(np.float32), box, names)
 
 
 class TiffPairs:
@@ -81,10 +84,12 @@ class TiffPairs:
         """Check the names.
 
         Args:
-            ms, truth: folders of reflectance, bands as ``bands``; truth has three times the pixels of ms.
+            ms: folder of reflectance, bands as ``bands``.
+            truth: folder of reflectance, three times the pixels of ms.
             pan: folder of one band, twice the pixels of ms; some may be without.
             valid: folder of one band or as many as truth has: not 0 = counts.
-            bands: our names of the bands, in the order of the files; None takes the files' descriptions, or six bands as ours.
+            bands: our names of the bands, in the order of the files; None takes the files' descriptions, or six bands
+                as ours.
 
         Raises InputError where a folder has no files, or a file no partner.
         """
@@ -100,7 +105,7 @@ class TiffPairs:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> ImagePair:
         found = {
             k: read_tiff(f / self.names[index], scale=1.0 if k == "valid" else None)
             for k, f in self.folders.items()
@@ -111,15 +116,16 @@ class TiffPairs:
         for kind, times in (("truth", 3), ("pan", 2), ("valid", 3)):
             if kind in found and found[kind].values.shape[1:] != (times * h, times * w):
                 raise InputError(
-                    f"{name}: {h} x {w} pixels, {kind} {found[kind].values.shape[1:]}; that must be {times} times as many"
+                    f"{name}: {h} x {w} pixels, {kind} {found[kind].values.shape[1:]}; "
+                    f"that must be {times} times as many"
                 )
         placed, known = (self._six(image, name) for image in (ms, truth))
         bands = [bool(np.isfinite(band).any()) for band in known]
-        valid = np.isfinite(known) & enlarge(complete(placed[bands]))
+        valid = np.isfinite(known) & enlarge(all_bands_valid(placed[bands]))
         if "valid" in found:
             mask = found["valid"].values
             valid &= (self._six(found["valid"], name) if len(mask) > 1 else mask) > 0
-        return Sample(
+        return ImagePair(
             ms=placed,
             pan=found["pan"].values[0] if "pan" in found else None,
             truth=known,
@@ -129,7 +135,7 @@ class TiffPairs:
             lattice=lattice_of(ms.box, truth.box, found["pan"].box if "pan" in found else None),
         )
 
-    def _six(self, image: Image, name: str) -> Float:
+    def _six(self, image: BandImage, name: str) -> Float:
         """(6, h, w), NaN for bands that are not there."""
         names = self.bands or (image.names if any(image.names) else BAND_NAMES)
         if len(names) != len(image.values) or not set(names) <= set(BAND_NAMES):
@@ -149,7 +155,10 @@ def _names(folder: Path) -> set[str]:
 
 
 def lattice_of(ms: GeoBox | None, truth: GeoBox | None, pan: GeoBox | None) -> Lattice | None:
-    """Where the arrays lie by their georeferences; None where one has none, or they are of two zones or other pixel sizes."""
+    """Return where the arrays lie by their georeferences.
+
+    None where one has none, or they are of two zones or other pixel sizes.
+    """
     if ms is None or truth is None:
         return None
     boxes = [landsat_convention(ms), landsat_convention(truth), landsat_convention(pan or ms)]

@@ -4,9 +4,9 @@
     <area>/landsat/index.csv       bands and mask (files, from the folder of the index on)
     <area>/landsat/index_pan.csv
 
-Sentinel-2 has B02 B03 B04 B05 B06 B07 B08 B8A B11 B12 at 10 m, Landsat B01 .. B07 and B10 at 30 m, pan is at 15 m; reflectance
-x 10^4 in int16, -10000 is nodata; in masks 0 is clear. All three share their corners, and its authors moved Landsat by half a
-pixel: where the content really lies is measured here, once for each area.
+Sentinel-2 has B02 B03 B04 B05 B06 B07 B08 B8A B11 B12 at 10 m, Landsat B01 .. B07 and B10 at 30 m, pan is at 15 m;
+reflectance x 10^4 in int16, -10000 is nodata; in masks 0 is clear. All three share their corners, and its authors moved
+Landsat by half a pixel: where the content really lies is measured here, once for each area.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from odc.geo.geobox import GeoBox
 
 from l8s2.arrays import Float, Mask, enlarge, fill_missing
 from l8s2.datasets.geotiffs import lattice_of, read_tiff
-from l8s2.datasets.sample import Lattice, Sample, complete
+from l8s2.datasets.image_pair import ImagePair, Lattice, all_bands_valid
 from l8s2.errors import InputError
 from l8s2.grid import ms_centres_at_10m, ms_centres_at_15m
 from l8s2.optics import resample
@@ -80,12 +80,15 @@ class Ls2s2:
     def __len__(self) -> int:
         return len(self.dates) * len(self._windows)
 
-    def __getitem__(self, index: int) -> Sample:
-        """Raises InputError as well where the content of an area lies neither as its files say nor half a pixel off."""
+    def __getitem__(self, index: int) -> ImagePair:
+        """Return one pair.
+
+        Raises InputError as well where the content of an area lies neither as its files say nor half a pixel off.
+        """
         number, window = divmod(range(len(self))[index], len(self._windows))
         date, at = self.dates[number], self._windows[window]
         ms, truth, pan = self._read(date, at)
-        return Sample(
+        return ImagePair(
             ms=ms.values,
             pan=pan.values[0] if pan else None,
             truth=truth.values,
@@ -93,7 +96,7 @@ class Ls2s2:
             bands_known=(True,) * N_BANDS,
             id=f"{date.area.name}_{date.day}_{at[0]}_{at[1]}",
             lattice=self._lattice(date, ms, truth, pan),
-            place=date.area.name,
+            site=date.area.name,
             date=date.day,
         )
 
@@ -113,7 +116,8 @@ class Ls2s2:
         h, w = ms.values.shape[1:]
         if truth.values.shape[1:] != (3 * h, 3 * w) or (pan and pan.values.shape[1:] != (2 * h, 2 * w)):
             raise InputError(
-                f"{date.area}: {date.day} has {h} x {w} MS pixels, which its other images do not fit; copy the area again"
+                f"{date.area}: {date.day} has {h} x {w} MS pixels, which its other images do not fit; "
+                "copy the area again"
             )
         return ms, truth, pan
 
@@ -157,14 +161,18 @@ def _stated(date: _Date, ms: _Layer, truth: _Layer, pan: _Layer | None) -> Latti
 
 
 def _whole(shift: Shift, unit: float, what: str) -> tuple[float, float]:
-    """The measured shift as a multiple of ``unit`` metres, at most one to each side. Raises InputError where it is none."""
+    """Return the measured shift as a multiple of ``unit`` metres, at most one to each side.
+
+    Raises InputError where it is none.
+    """
     if shift.reason:
         raise InputError(f"{what} cannot be laid on Landsat ({shift.reason}); leave the area out")
     metres = shift.down * MS_GSD, shift.right * MS_GSD
     down, right = (unit * max(-1, min(1, round(m / unit))) for m in metres)
     if max(abs(metres[0] - down), abs(metres[1] - right)) > unit / 3:
         raise InputError(
-            f"{what} lies {metres[0]:.1f} m down, {metres[1]:.1f} m right of Landsat, not {unit:g} m or nothing; leave the area out"
+            f"{what} lies {metres[0]:.1f} m down, {metres[1]:.1f} m right of Landsat, "
+            f"not {unit:g} m or nothing; leave the area out"
         )
     return down, right
 
@@ -172,7 +180,7 @@ def _whole(shift: Shift, unit: float, what: str) -> tuple[float, float]:
 def _at_centres(
     layer: _Layer, bands: slice, shape: tuple[int, ...], off: tuple[float, float], gsd: int, sigma: float
 ) -> Float:
-    """(bands, h, w) bands of a layer of ``gsd`` metres, blurred, at the centres of the MS pixels; NaN around what is not clear."""
+    """Sample bands of a layer of ``gsd`` metres, blurred, at the centres of the MS pixels; NaN near what is not clear."""
     centres = ms_centres_at_10m if gsd == OUTPUT_GSD else ms_centres_at_15m
     rows, columns = (centres(n) - metres / gsd for n, metres in zip(shape, off, strict=True))
     values = resample(fill_missing(layer.values[bands]), rows, columns, sigma)
@@ -181,7 +189,7 @@ def _at_centres(
 
 
 def _dates(area: Path) -> list[_Date]:
-    """The days on which both sensors are valid, in order."""
+    """Return the days on which both sensors are valid, in order."""
     landsat, sentinel2 = (_index(area / sensor / "index.csv") for sensor in ("landsat", "sentinel2"))
     pan_index = area / "landsat" / "index_pan.csv"
     pan = _index(pan_index) if pan_index.exists() else {}
@@ -212,7 +220,7 @@ def _layer(
     names: tuple[str, ...] | None,
     window: tuple[slice, slice] = (slice(None), slice(None)),
 ) -> _Layer:
-    """The six bands of a date, or with None for names its one band."""
+    """Read the six bands of a date, or with None for names its one band."""
     image = read_tiff(_path(folder, row["bands"]), *window, scale=_SCALE)
     values, count = image.values, len(names or "1")
     if len(values) != count:
@@ -220,12 +228,12 @@ def _layer(
     if names is not None:
         wanted = [f"B0{b.landsat[1:]}" if names is _LANDSAT else b.sentinel2 for b in BANDS]
         values = values[[names.index(name) for name in wanted]]
-    clear = complete(values)
+    clear = all_bands_valid(values)
     if row["mask"]:
         clear &= np.nan_to_num(read_tiff(_path(folder, row["mask"]), *window, scale=1.0).values[0]) == 0
     return _Layer(values, clear, image.box)
 
 
 def _path(folder: Path, name: str) -> Path:
-    """Some indices have absolute paths of the machine they were made on."""
+    """Return the path of a file of an index; some indices hold absolute paths of another machine."""
     return folder.joinpath(*Path(name).parts[-2:]) if Path(name).is_absolute() else folder / name

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from l8s2.datasets.sample import Pairs
+from l8s2.datasets.image_pair import Pairs
 from l8s2.errors import InputError
 
 
 def kind_of(folder: Path) -> Literal["set", "OLI2MSI", "LS2S2"] | None:
-    """What a folder holds: a set that l8s2 has built, one of these two, or None."""
+    """Tell what a folder holds: a set that l8s2 has built, one of these two, or None."""
     if (folder / "shards").is_dir():
         return "set"
     if (folder / "train_lr").is_dir():
@@ -19,7 +19,7 @@ def kind_of(folder: Path) -> Literal["set", "OLI2MSI", "LS2S2"] | None:
 
 
 def open_pairs(folder: Path, side: str | None = None) -> Pairs:
-    """The source in a folder, told by what lies in it: a set of ours, OLI2MSI, or LS2S2.
+    """Open the source in a folder, told by what lies in it: a set of ours, OLI2MSI, or LS2S2.
 
     ``side``: of a set of ours, as it was split (None: all); Train (also None) or Test of OLI2MSI. Raises InputError
     where the folder is none of them, and for a side that it does not have.

@@ -1,37 +1,39 @@
-"""Sources of pairs behind ``data.dataset.Pairs``: our own sets, simulated and published pairs."""
+"""Image pairs of a set that l8s2 has built."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from l8s2.arrays import Float, Mask, enlarge
+from l8s2.arrays import enlarge
 from l8s2.datasets.brdf import c_factor, nbar
-from l8s2.datasets.sample import Lattice, Sample, complete, inner, moved
+from l8s2.datasets.image_pair import ImagePair, Lattice, all_bands_valid, erode_valid, shift
 from l8s2.errors import InputError
 from l8s2.patches.patch import Facts, Patch
 from l8s2.patches.patch_set import PatchSet
 from l8s2.radiometry import reflectance
 from l8s2.sensors import N_BANDS, NATIVE_10M, OUTPUT_GSD
 
-if TYPE_CHECKING:
-    from l8s2.datasets.published import Patches
-    from l8s2.simulate.crops import Crops
-
 
 class ShardPairs:
     """Patches of a set that l8s2 has built, all of them or those on one side, in the order of their ids."""
 
     nbar = False
-    """Whether both images are given as seen from nadir, see ``seen_from_nadir``."""
+    """Whether both images are given as seen from nadir, see ``adjust_to_nadir``."""
 
     def __init__(self, folder: Path, side: str | None = None) -> None:
-        """Raises InputError where there is no set, or nothing in it or on that side."""
+        """Read the index.
+
+        Args:
+            folder: of the set.
+            side: as the set was split; None takes all patches.
+
+        Raises InputError where there is no set, or nothing in it or on that side.
+        """
         self.patches = PatchSet(folder)
         names = self.patches.facts["patch_id"]
         self.indices = np.arange(len(names))
@@ -47,7 +49,10 @@ class ShardPairs:
             raise InputError(f"{folder}: no patches{where}; {remedy}")
 
     def column(self, name: str) -> NDArray[np.float64]:
-        """Numbers of a column of the index, one for each patch; NaN where not known. Raises InputError where there is no such."""
+        """Return the numbers of a column of the index, one for each patch; NaN where not known.
+
+        Raises InputError where there is no such column.
+        """
         facts = self.patches.facts
         numbers = [n for n in facts.dtype.names or () if facts.dtype[n] == np.float64]
         if name not in numbers:
@@ -61,7 +66,7 @@ class ShardPairs:
 
     @property
     def fingerprint(self) -> str:
-        """Of the ids in order, and of names and sizes of the files that hold them."""
+        """Checksum of the ids in order, and of names and sizes of the files that hold them."""
         rows = self.patches.facts[self.indices]
         files = {unit: (self.patches.shards / f"{unit}.h5").stat().st_size for unit in sorted(set(rows["unit"]))}
         return hashlib.sha256(repr([list(rows["patch_id"]), files]).encode()).hexdigest()
@@ -69,45 +74,47 @@ class ShardPairs:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> ImagePair:
         patch = self.patches.read(int(self.indices[index]))
-        sample = sample_of(patch)
-        return seen_from_nadir(sample, patch.facts) if self.nbar else sample
+        pair = image_pair_of(patch)
+        return adjust_to_nadir(pair, patch.facts) if self.nbar else pair
 
 
-def sample_of(patch: Patch) -> Sample:
-    """A patch as reflectance on the lattice of its MS pixels.
+def image_pair_of(patch: Patch) -> ImagePair:
+    """Return a patch as reflectance on the lattice of its MS pixels.
 
-    Sentinel-2's 20 m bands are interpolated; all of it is moved by the shift measured where the decision is to correct it.
-    What has been interpolated does not count within 40 m of clouds, fill and the border.
+    Sentinel-2's 20 m bands are interpolated; all of it is moved by the shift measured where the decision is to correct
+    it. What has been interpolated does not count within 40 m of clouds, fill and the border.
     """
     facts = patch.facts
     correct = facts.decision == "correct"
     down, right = (facts.shift_down_m, facts.shift_right_m) if correct else (0.0, 0.0)
     fine, coarse = (reflectance(dn, facts.s2_scale, facts.s2_offset) for dn in (patch.s2_10m[NATIVE_10M], patch.s2_20m))
-    known = np.stack([complete(fine), enlarge(complete(coarse), 2)]) & patch.s2_usable
+    known = np.stack([all_bands_valid(fine), enlarge(all_bands_valid(coarse), 2)]) & patch.s2_usable
     down, right = down / OUTPUT_GSD, right / OUTPUT_GSD
-    known[1] = inner(known[1], down, right)
+    known[1] = erode_valid(known[1], down, right)
     if correct:
-        fine, known[0] = moved(fine, down, right), inner(known[0], down, right)
-    coarse = moved(coarse, down / 2 - 0.25, right / 2 - 0.25, step=0.5)
+        fine, known[0] = shift(fine, down, right), erode_valid(known[0], down, right)
+    coarse = shift(coarse, down / 2 - 0.25, right / 2 - 0.25, step=0.5)
     ms = reflectance(patch.ms, facts.ms_scale, facts.ms_offset)
-    return Sample(
+    return ImagePair(
         ms=ms,
         pan=None if patch.pan is None else reflectance(patch.pan, facts.pan_scale, facts.pan_offset),
         truth=np.concatenate([fine, coarse]),
-        valid=np.repeat(known & enlarge(patch.landsat_usable & complete(ms)), 3, axis=0),
+        valid=np.repeat(known & enlarge(patch.landsat_usable & all_bands_valid(ms)), 3, axis=0),
         bands_known=(True,) * N_BANDS,
         id=patch.id,
         lattice=Lattice(ms=patch.box),
-        place=facts.location,
+        site=facts.location,
         date=facts.landsat_time,
         sun_elevation=facts.landsat_sun_elevation if np.isfinite(facts.landsat_sun_elevation) else None,
     )
 
 
-def seen_from_nadir(sample: Sample, facts: Facts) -> Sample:
-    """Both images as seen from nadir under Landsat's sun, by the c-factors of ``brdf`` for the scenes' mean directions.
+def adjust_to_nadir(pair: ImagePair, facts: Facts) -> ImagePair:
+    """Return both images as seen from nadir under Landsat's sun.
+
+    By the c-factors of ``brdf`` for the scenes' mean directions.
 
     Raises InputError where a direction is not known.
     """
@@ -120,43 +127,7 @@ def seen_from_nadir(sample: Sample, facts: Facts) -> Sample:
         apart = 0.0 if zenith == 0 else sun - view
         if not np.isfinite([elevation, zenith, apart]).all():
             raise InputError(
-                f"{sample.id}: its catalogue does not say where {name} looked from; leave nbar out, or build from another"
+                f"{pair.id}: its catalogue does not say where {name} looked from; leave nbar out, or build from another"
             )
         factors.append(c_factor(90 - elevation, zenith, apart, 90 - facts.landsat_sun_elevation))
-    return replace(sample, ms=nbar(sample.ms, factors[0]), truth=nbar(sample.truth, factors[1]))
-
-
-class SimulatedPairs:
-    """A fixed number of simulated pairs; the same index is always the same pair."""
-
-    def __init__(self, crops: Crops, count: int) -> None:
-        self.crops, self.count = crops, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> Sample:
-        step, number = divmod(range(self.count)[index], self.crops.batch)
-        batch = self.crops(step, slice(number, number + 1))
-        assert batch.pan is not None
-        arrays = batch.ms[0], batch.pan[0, 0], batch.truth[0], batch.valid[0]
-        return _of_arrays(*arrays, f"simulated_{index:06d}", Lattice())
-
-
-class PublishedPairs:
-    """The patches of the published system as ``data.published`` reads them: all three arrays at 10 m."""
-
-    def __init__(self, patches: Patches) -> None:
-        self.patches = patches
-
-    def __len__(self) -> int:
-        return len(self.patches)
-
-    def __getitem__(self, index: int) -> Sample:
-        patch = self.patches[index]
-        return _of_arrays(patch.ms, patch.pan[0], patch.truth, patch.valid, self.patches.ids[index], None)
-
-
-def _of_arrays(ms: Float, pan: Float, truth: Float, valid: Mask, name: str, lattice: Lattice | None) -> Sample:
-    known = tuple(bool(band.any()) for band in valid)
-    return Sample(ms=ms, pan=pan, truth=truth, valid=valid, bands_known=known, id=name, lattice=lattice)
+    return replace(pair, ms=nbar(pair.ms, factors[0]), truth=nbar(pair.truth, factors[1]))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from l8s2.datasets.sample import Pairs
+from l8s2.datasets.image_pair import Pairs
 from l8s2.datasets.set_pairs import ShardPairs
 from l8s2.patches.shard import table_type
 from l8s2.sensors import BAND_NAMES, N_BANDS
@@ -27,7 +27,8 @@ def summarize(pairs: Pairs, indices: Sequence[int]) -> dict[str, Any]:
     """Everything ``l8s2 dataset stats`` shows, as plain values; numbers that nobody knows are None.
 
     ``columns`` are over all patches of a set of ours (empty for other sources), ``bands`` over the patches ``indices``:
-    reflectance as read, of Landsat (all known pixels), pan, and Sentinel-2 (those that count, whose share is ``valid``).
+    reflectance as read, of Landsat (all known pixels), pan, and Sentinel-2 (those that count, whose share is
+    ``valid``).
     """
     result: dict[str, Any] = {"patches": len(pairs), "read": len(indices), "sides": {}, "columns": {}}
     if isinstance(pairs, ShardPairs):
@@ -86,14 +87,14 @@ def _bands(pairs: Pairs, indices: Sequence[int]) -> dict[str, Any]:
     landsat, sentinel2 = ([_Moments() for _ in BAND_NAMES] for _ in range(2))
     pan, counted, pixels = _Moments(), np.zeros(N_BANDS), 0
     for index in indices:
-        sample = pairs[index]
+        pair = pairs[index]
         for band in range(N_BANDS):
-            landsat[band].add(sample.ms[band])
-            sentinel2[band].add(sample.truth[band][sample.valid[band]])
-        if sample.pan is not None:
-            pan.add(sample.pan.ravel())
-        counted += sample.valid.sum(axis=(1, 2))
-        pixels += sample.valid[0].size
+            landsat[band].add(pair.ms[band])
+            sentinel2[band].add(pair.truth[band][pair.valid[band]])
+        if pair.pan is not None:
+            pan.add(pair.pan.ravel())
+        counted += pair.valid.sum(axis=(1, 2))
+        pixels += pair.valid[0].size
     bands = {
         name: {"landsat": a.summary(), "sentinel2": b.summary() | {"valid": _plain(n / max(pixels, 1))}}
         for name, a, b, n in zip(BAND_NAMES, landsat, sentinel2, counted, strict=True)

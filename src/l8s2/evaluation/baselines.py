@@ -26,7 +26,7 @@ from l8s2.sensors import BANDS, OLI, VISIBLE
 
 WINDOW = 5
 """MS pixels to the side of the window in which ``mtf_glp`` regresses the bands on pan. Wider windows scored lower on
-the training places, narrower ones rest on few pixels."""
+the training sites, narrower ones rest on few pixels."""
 DARKEST = 0.01
 """Reflectance; ``brovey`` divides by no intensity below it."""
 FLATTEST = 1e-5
@@ -38,7 +38,7 @@ _VISIBLE_SIGMA = float(np.mean([band.oli_psf_sigma for band in BANDS[VISIBLE]]))
 
 
 def nearest(ms: Array, pan: Array | None = None) -> Float:
-    """The nearest MS pixel, the mean of two where they are equally near (``resampling.nearest``).
+    """Return the nearest MS pixel, the mean of two where they are equally near (``resampling.nearest``).
 
     Args:
         ms: (6, h, w) reflectance at 30 m, or any (..., h, w).

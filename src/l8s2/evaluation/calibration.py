@@ -1,77 +1,67 @@
-"""Scale sigma so that its intervals hold what they say, and say how well that carries over to new places."""
+"""Scale sigma so that its intervals hold what they say, and say how well that carries over to new sites."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from l8s2.evaluation.places import Observed, PlaceScore, score_image, simulate_place, validation_conditions
+from l8s2.datasets.image_pair import ImagePair
+from l8s2.datasets.simulated_pairs import SimulatedPairs
+from l8s2.evaluation.image_scores import ImageScore, for_scoring, score_pair
 from l8s2.metrics.uncertainty import Z_90
 from l8s2.sensors import BANDS
-from l8s2.simulate import Conditions
+from l8s2.simulate.archives import Image
 
-_DRAWS = 3
 _SAMPLES = 100_000
 
 Ratios = dict[str, list[NDArray[np.float32]]]
-"""Place to |error| / sigma of each of the six bands, as many of every place."""
+"""Site to |error| / sigma of each of the six bands, as many of every site."""
 
 
-def simulated(images: Sequence[Any], *, untidy: bool = False) -> Iterator[Observed]:
-    """Each image three times under random conditions: noise, haze, optics, jitter, and ``untidy`` as ``Conditions.random``.
+def error_ratios(predictor: Any, pairs: Iterable[ImagePair]) -> Ratios:
+    """Return errors in units of sigma.
 
-    ``images``: with ``place``, ``stack`` (6, H, W) and ``known_bands``, as training.imagery.Image.
+    Args:
+        predictor: with ``predict`` as of predictors.Predictor.
+        pairs: as their source gives them; ``for_scoring`` says what counts.
     """
-    for i, image in enumerate(images):
-        for draw in range(_DRAWS):
-            conditions = Conditions.random(np.random.default_rng((i, draw)), untidy=untidy)
-            truth, ms, pan, usable = simulate_place(image.stack, conditions, seed=draw)
-            known = np.array(image.known_bands)[:, None, None]
-            yield Observed(image.place, ms, pan, truth, usable & known)
-
-
-def error_ratios(predictor: Any, observed: Iterable[Observed]) -> Ratios:
-    """Errors in units of sigma. ``predictor`` keeps predictors.Predictor's contract."""
     found: dict[str, list[list[NDArray[np.float32]]]] = {}
-    for place, ms, pan, truth, usable in observed:
-        mean, sigma = predictor.predict(ms, pan)
-        bands = found.setdefault(place, [[] for _ in BANDS])
+    for pair in map(for_scoring, pairs):
+        mean, sigma = predictor.predict(pair.ms, pair.pan)
+        bands = found.setdefault(pair.site, [[] for _ in BANDS])
         for b, band in enumerate(bands):
-            ok = usable[b] & np.isfinite(mean[b])
-            band.append((np.abs(mean[b] - truth[b]) / sigma[b])[ok])
+            ok = pair.valid[b] & np.isfinite(mean[b])
+            band.append((np.abs(mean[b] - pair.truth[b]) / sigma[b])[ok])
     rng = np.random.default_rng(0)
-    return {place: [_drawn(np.concatenate(parts), rng) for parts in bands] for place, bands in found.items()}
+    return {site: [_drawn(np.concatenate(parts), rng) for parts in bands] for site, bands in found.items()}
 
 
 def _drawn(values: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """The same number of every place, so that none counts more than another; none where nothing is known."""
+    """Draw the same number of every site, so that none counts more than another; none where nothing is known."""
     return rng.choice(values, _SAMPLES) if values.size else values
 
 
 def factors(ratios: Ratios, *, without: str | None = None) -> NDArray[np.float64]:
-    """(6,) what sigma has to be multiplied with so that +-1.645 sigma holds 90 % of the errors, place ``without`` left out."""
-    kept = [bands for place, bands in ratios.items() if place != without]
+    """Return (6,) factors of sigma with which +-1.645 sigma holds 90 % of the errors, site ``without`` left out."""
+    kept = [bands for site, bands in ratios.items() if site != without]
     pooled = (np.concatenate(band) for band in zip(*kept, strict=True))
     return np.array([np.quantile(band, 0.9) for band in pooled]) / Z_90
 
 
-def validation_scores(predictor: Any, images: Sequence[Any], ratios: Ratios, *, disturbed: bool) -> list[PlaceScore]:
-    """Scores of images under the conditions of validation; the sigma of a place is scaled without that place.
+def validation_scores(predictor: Any, images: Sequence[Image], ratios: Ratios, *, disturbed: bool) -> list[ImageScore]:
+    """Score images under the conditions of validation; the sigma of a site is scaled without that site.
 
-    ``ratios``: what ``predictor`` was calibrated with.
+    Args:
+        predictor: with ``predict`` as of predictors.Predictor.
+        images: to simulate pairs from.
+        ratios: those that ``predictor`` was calibrated with.
+        disturbed: see ``validation_conditions``.
     """
+    pairs = SimulatedPairs(images, disturbed=disturbed)
     return [
-        score_image(
-            predictor,
-            image.place,
-            image.stack,
-            image.known_bands,
-            validation_conditions(disturbed=disturbed, seed=i),
-            i,
-            factors(ratios, without=image.place) / factors(ratios),
-        )
-        for i, image in enumerate(images)
+        score_pair(predictor, pairs[n], factors(ratios, without=image.site) / factors(ratios))
+        for n, image in enumerate(images)
     ]

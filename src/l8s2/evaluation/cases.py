@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from l8s2 import masks
-from l8s2.arrays import Float, Mask, dilate, enlarge
+from l8s2.arrays import Float, dilate, enlarge
+from l8s2.datasets.image_pair import ImagePair, Lattice, Pairs
 from l8s2.datasets.open import kind_of, open_pairs
-from l8s2.datasets.sample import Pairs
+from l8s2.datasets.simulated_pairs import simulate_pair, validation_conditions
 from l8s2.errors import InputError
-from l8s2.evaluation.places import BORDER, of_pair, simulate_place, validation_conditions
-from l8s2.evaluation.strata import quarter, strata
+from l8s2.evaluation.image_scores import BORDER, for_scoring
+from l8s2.evaluation.strata import quarter, strata_from_meta
 from l8s2.evaluation.truth import Truth
 from l8s2.grid import BLOCK
 from l8s2.landsat.scene import Scene, open_scene
 from l8s2.sensors import BANDS
-from l8s2.simulate.archives import Image, load
+from l8s2.simulate.archives import Image, load_archive
 from l8s2.target import Area, choose_target
 
 Mode = Literal["simulated", "pair", "no-reference"]
@@ -35,25 +34,14 @@ _SMALLEST = 2 * BORDER + 12
 """10 m pixels to a side of an image in which something is left to score when its border is taken off."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One image to score on."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case(ImagePair):
+    """One image to score, which may be Landsat alone."""
 
-    place: str
-    name: str
-    """Unique among the images of a run."""
-    ms: Float
-    """(6, h, w) reflectance at 30 m; NaN is missing."""
-    pan: Float | None
-    """(2h, 2w) reflectance at 15 m."""
-    truth: Float | None
-    """(6, 3h, 3w) reflectance at 10 m; None without reference."""
-    usable: Mask
-    """True = counts: (6, 3h, 3w) where there is a truth, else (h, w), MS pixels."""
+    truth: Float | None  # type: ignore[assignment]
+    """(6, 3h, 3w) reflectance at 10 m; None without reference, and then ``valid`` is (h, w), MS pixels."""
     strata: dict[str, str]
     """What is known of the image, such as level and season."""
-    sun_elevation: float | None = None
-    """Degrees; None where it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +54,7 @@ class Imagery:
     cases: Iterator[Case]
 
 
-def gather(
+def collect_images(
     paths: Sequence[Path],
     stack: ExitStack,
     *,
@@ -80,8 +68,8 @@ def gather(
     """Find out what ``paths`` are and prepare them.
 
     Args:
-        paths: ``.npz`` archives of Sentinel-2 imagery (``training.imagery``) or folders of them, a set of real pairs
-            (``data.dataset.open_pairs``), or Landsat products.
+        paths: ``.npz`` archives of Sentinel-2 imagery (``simulate.archives``) or folders of them, a set of real pairs
+            (``datasets.open_pairs``), or Landsat products.
         stack: closes what is opened here.
         sentinel2: six-band raster of the same ground as the one Landsat product in ``paths``.
         pan: Level-1 product of that Landsat product.
@@ -133,28 +121,18 @@ def gather(
 
 
 def _real(pairs: Pairs) -> Imagery:
-    """Pairs as they are, brought onto the lattice."""
+    """Return pairs as they are, brought onto the lattice."""
 
     def cases() -> Iterator[Case]:
-        for sample in (pairs[n] for n in range(len(pairs))):
-            place, ms, pan, truth, usable = of_pair(sample)
-            month = sample.date[5:7]
-            yield Case(
-                place=place,
-                name=sample.id,
-                ms=ms,
-                pan=pan,
-                truth=truth,
-                usable=usable,
-                strata={"season": quarter(int(month))} if month else {},
-                sun_elevation=sample.sun_elevation,
-            )
+        for pair in (pairs[n] for n in range(len(pairs))):
+            month = pair.date[5:7]
+            yield Case(**vars(for_scoring(pair)), strata={"season": quarter(int(month))} if month else {})
 
     return Imagery(mode="pair", pixels=len(pairs) * pairs[0].truth[0].size, cases=cases())
 
 
 def _area(scene: Scene, truth: Truth | None, bbox: tuple[float, float, float, float] | None) -> tuple[slice, slice]:
-    """Rows and columns, MS pixels, that are asked for and known."""
+    """Return rows and columns, MS pixels, that are asked for and known."""
     target = choose_target(scene.geobox, Area(bbox=bbox))
     if truth is None:
         return target.rows, target.columns
@@ -168,7 +146,7 @@ def _area(scene: Scene, truth: Truth | None, bbox: tuple[float, float, float, fl
 
 
 def _archives(path: Path) -> list[Path]:
-    """The archives that ``path`` stands for; none where it can only be a Landsat product."""
+    """Return the archives that ``path`` stands for; none where it can only be a Landsat product."""
     if not path.exists():
         raise InputError(
             f"{path}: no such file or folder; give .npz archives of Sentinel-2 imagery or a Landsat product"
@@ -179,79 +157,42 @@ def _archives(path: Path) -> list[Path]:
 
 
 def _simulated(archives: list[list[Path]], disturbed: bool, warn: Callable[[str], None]) -> Imagery:
-    loaded: list[tuple[Path, Image, dict[str, Any], int]] = []
-    for path in dict.fromkeys(path for paths in archives for path in paths):
+    loaded: list[tuple[Image, dict[str, str]]] = []
+    paths = dict.fromkeys(path for paths in archives for path in paths)
+    for path in paths:
         try:
-            images, meta, count = _load(path)
+            archive = load_archive(path)
         except InputError as error:
             if [path] in archives:  # asked for by its name
                 raise
             warn(f"{error}; left out")
             continue
-        large = [image for image in images if min(image.stack.shape[1:]) >= _SMALLEST]
-        if len(large) < count:
+        large = [image for image in archive.images if min(image.stack.shape[1:]) >= _SMALLEST]
+        if len(large) < archive.count:
             reason = f"smaller than {_SMALLEST} x {_SMALLEST} pixels or mostly nodata"
-            warn(f"{path.name}: {count - len(large)} of {count} images left out ({reason})")
-        loaded += [(path, image, meta, count) for image in large]
+            warn(f"{path.name}: {archive.count - len(large)} of {archive.count} images left out ({reason})")
+        loaded += [(image, strata_from_meta(archive.meta, image.index, archive.count)) for image in large]
     if not loaded:
         raise InputError("no image that could be scored; give .npz archives with x10, x20 and meta (docs/training.md)")
-    if len({path.stem for path, *_ in loaded}) < len({path for path, *_ in loaded}):
+    if len({path.stem for path in paths}) < len(paths):
         raise InputError("two archives have one name; rename one, images are known by it")
 
     def cases() -> Iterator[Case]:
-        for path, image, meta, count in loaded:
+        for image, strata in loaded:
             conditions = validation_conditions(disturbed=disturbed, seed=image.index)
-            truth, ms, pan, usable = simulate_place(image.stack, conditions, image.index)
-            yield Case(
-                place=image.place,
-                name=path.stem if count == 1 else f"{path.stem}_{image.index:03d}",
-                ms=ms,
-                pan=pan,
-                truth=truth,
-                usable=usable & np.array(image.known_bands)[:, None, None],
-                strata=strata(meta, image.index, count),
-            )
+            yield Case(**vars(for_scoring(simulate_pair(image, conditions, image.index))), strata=strata)
 
-    return Imagery(mode="simulated", pixels=sum(image.stack[0].size for _, image, *_ in loaded), cases=cases())
-
-
-def _load(path: Path) -> tuple[list[Image], dict[str, Any], int]:
-    """Images of an archive, its ``meta`` and how many images it holds, unusable ones included."""
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{path.name}: not an .npz archive, or a damaged one; make it again")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = "meta" if "meta" not in archive else "x10 and x20, or x," if not _arrays(archive) else None
-            if missing:
-                raise InputError(f"{path.name}: no {missing} in it; docs/training.md tells the form of an archive")
-            meta = json.loads(str(archive["meta"]))
-            arrays = [archive[key] for key in _arrays(archive)]
-        if not isinstance(meta, dict):
-            raise InputError(
-                f"{path.name}: its meta is not a JSON object; docs/training.md tells the form of an archive"
-            )
-        shapes = [array.shape for array in arrays]
-        if [s[1:2] for s in shapes] not in ([(4,), (3,)], [(len(BANDS),)]) or {len(s) for s in shapes} != {4}:
-            raise InputError(f"{path.name}: arrays of {shapes}; x10 must be N x 4 x H x W, x20 N x 3 x h x w")
-        if any(array.dtype.kind not in "iu" for array in arrays):
-            raise InputError(f"{path.name}: holds {arrays[0].dtype}; it must hold int16, reflectance x 10 000")
-        return load(path), meta, shapes[0][0]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path.name}: cannot be read ({str(error).splitlines()[0]:.80}); make it again") from None
-
-
-def _arrays(archive: Any) -> list[str]:
-    return ["x"] if "x" in archive else ["x10", "x20"] if "x10" in archive and "x20" in archive else []
+    return Imagery(mode="simulated", pixels=sum(image.stack[0].size for image, _ in loaded), cases=cases())
 
 
 def _pieces(span: slice) -> list[slice]:
-    """``span`` cut into equal pieces of no more than TILE."""
+    """Cut ``span`` into equal pieces of no more than TILE."""
     edges = np.linspace(span.start, span.stop, -(-(span.stop - span.start) // TILE) + 1).astype(int).tolist()
     return [slice(a, b) for a, b in pairwise(edges)]
 
 
 def _of_scene(scene: Scene, rows: slice, columns: slice, truth: Truth | None) -> Case:
-    """A piece of a scene, with as much around it as is not scored."""
+    """Return a piece of a scene, with as much around it as is not scored."""
     wide = [
         slice(max(s.start - _MARGIN, 0), min(s.stop + _MARGIN, n))
         for s, n in zip((rows, columns), scene.shape, strict=True)
@@ -260,19 +201,20 @@ def _of_scene(scene: Scene, rows: slice, columns: slice, truth: Truth | None) ->
     missing = np.asarray(np.isnan(pixels.ms).any(axis=0))
     usable = masks.usable(pixels.qa) & ~dilate(missing, _MARGIN)
     usable[:_MARGIN] = usable[-_MARGIN:] = usable[:, :_MARGIN] = usable[:, -_MARGIN:] = False
-    place = f"{scene.name.path:03d}{scene.name.row:03d}"
-    image = f"{scene.product_id}_row{rows.start}_column{columns.start}"
     fine = None
     if truth is not None:
         fine = truth.read(wide[0], wide[1])
         usable = enlarge(usable) & np.isfinite(fine)
     return Case(
-        place=place,
-        name=image,
         ms=pixels.ms,
         pan=pixels.pan,
         truth=fine,
-        usable=usable,
-        strata={"season": quarter(scene.name.acquired.month)},
+        valid=usable,
+        bands_known=(True,) * len(BANDS),
+        id=f"{scene.product_id}_row{rows.start}_column{columns.start}",
+        lattice=Lattice(),
+        site=f"{scene.name.path:03d}{scene.name.row:03d}",
+        date=f"{scene.name.acquired:%Y-%m-%d}",
         sun_elevation=scene.sun_elevation,
+        strata={"season": quarter(scene.name.acquired.month)},
     )

@@ -33,9 +33,9 @@ PLAIN = "bicubic"
 """The baseline that ``psnr_gain`` is counted from."""
 _THREADS = 4
 """At most so many models are scored at a time; each takes memory."""
-PUBLISHED = {"NRMSE": nrmse, "PSNR": scores.psnr, "SSIM": similarity.ssim}
-PUBLISHED_BANDS_RANGE = 2.0
-"""Data range of PSNR and SSIM in the published scores by band; reflectance has 1."""
+DEEP_HARMONIZATION = {"NRMSE": nrmse, "PSNR": scores.psnr, "SSIM": similarity.ssim}
+DEEP_HARMONIZATION_BANDS_RANGE = 2.0
+"""Data range of PSNR and SSIM in the scores by band of the Deep-Harmonization system; reflectance has 1."""
 
 
 class Model(Protocol):
@@ -57,7 +57,7 @@ class Record(NamedTuple):
     """One number."""
 
     model: str
-    place: str
+    site: str
     image: str
     bands: str
     """A band, a group of ``catalogue.GROUPS``, or ``visible``."""
@@ -70,51 +70,56 @@ class Record(NamedTuple):
 class Scored:
     """One image, scored."""
 
-    place: str
+    site: str
     name: str
     pixels: int
     """Values (all bands) that every model was scored on; MS pixels without reference."""
     strata: dict[str, str]
     records: list[Record]
-    published: dict[str, float] = field(default_factory=dict)
-    """Of the first model, in the published layout."""
-    published_bands: dict[str, float] = field(default_factory=dict)
+    deep_harmonization: dict[str, float] = field(default_factory=dict)
+    """Scores of the first model by name, as the Deep-Harmonization system writes them."""
+    deep_harmonization_bands: dict[str, float] = field(default_factory=dict)
 
 
-Look = Callable[[Case, Mapping[str, Output], Mask, Scored], None]
+OnScored = Callable[[Case, Mapping[str, Output], Mask, Scored], None]
 
 
 def evaluate(
     imagery: Imagery,
     predictors: Mapping[str, Model],
     *,
-    as_published: bool = False,
+    deep_harmonization_range: bool = False,
     progress: Callable[[int, int], None] | None = None,
-    look: Look | None = None,
+    on_scored: OnScored | None = None,
 ) -> list[Scored]:
     """Score every model, and every baseline that the input allows, on every image.
 
-    A pixel counts where it is usable and every model and baseline has a value. Images without any such pixel are left out.
+    A pixel counts where it is usable and every model and baseline has a value. Images without any such pixel are left
+    out.
 
     Args:
-        imagery: from ``cases.gather``; its images are used up.
+        imagery: from ``cases.collect_images``; its images are used up.
         predictors: by the name they get in tables.
-        as_published: PSNR and SSIM of ``published_bands`` with data range 2, as published, not 1.
+        deep_harmonization_range: give ``deep_harmonization_bands`` data range 2, not 1.
         progress: told (10 m pixels done, in all).
-        look: shown every image that is scored, with all outputs, the pixels that count and the scores.
+        on_scored: shown every image that is scored, with all outputs, the pixels that count and the scores.
 
     Raises InputError where no image has a usable pixel.
     """
     scored, done = [], 0
     for case in imagery.cases:
-        if case.usable.any():
+        if case.valid.any():
             made = dict(outputs(case, predictors))
             usable = common(case, made)
             if usable.any():
                 first = next(iter(predictors))
-                scored.append(_scored(case, made, usable, first, PUBLISHED_BANDS_RANGE if as_published else 1.0))
-                if look:
-                    look(case, made, usable, scored[-1])
+                scored.append(
+                    _scored(
+                        case, made, usable, first, DEEP_HARMONIZATION_BANDS_RANGE if deep_harmonization_range else 1.0
+                    )
+                )
+                if on_scored:
+                    on_scored(case, made, usable, scored[-1])
         done += 9 * case.ms[0].size
         if progress:
             progress(min(done, imagery.pixels), imagery.pixels)
@@ -136,12 +141,12 @@ def outputs(case: Case, predictors: Mapping[str, Model]) -> Iterator[tuple[str, 
 
 
 def common(case: Case, made: Mapping[str, Output]) -> Mask:
-    """Where ``case.usable`` holds and every output has a value; of the shape of ``case.usable``."""
+    """Where ``case.valid`` holds and every output has a value; of the shape of ``case.valid``."""
     finite = np.logical_and.reduce([np.isfinite(output.mean) for output in made.values()])
     if case.truth is None:
-        h, w = case.usable.shape
+        h, w = case.valid.shape
         finite = finite.reshape(len(BANDS), h, 3, w, 3).all(axis=(0, 2, 4))
-    usable: Mask = case.usable & finite
+    usable: Mask = case.valid & finite
     return usable
 
 
@@ -153,27 +158,29 @@ def _scored(case: Case, made: Mapping[str, Output], usable: Mask, first: str, ba
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
         found = zip(made, pool.map(one, made.values()), strict=True)
         records = [
-            Record(name, case.place, case.name, *key, float(s.value), s.n)
+            Record(name, case.site, case.id, *key, float(s.value), s.n)
             for name, scores in found
             for key, s in scores.items()
         ]
-    published: dict[str, float] = {}
-    published_bands: dict[str, float] = {}
+    deep_harmonization: dict[str, float] = {}
+    deep_harmonization_bands: dict[str, float] = {}
     if case.truth is not None:
         mean = made[first].mean
-        published = {name: float(f(mean, case.truth, usable).value) for name, f in PUBLISHED.items()}
+        deep_harmonization = {name: float(f(mean, case.truth, usable).value) for name, f in DEEP_HARMONIZATION.items()}
         for i, band in enumerate(BANDS):
-            for name, f in PUBLISHED.items():
+            for name, f in DEEP_HARMONIZATION.items():
                 how = {} if name == "NRMSE" else {"data_range": bands_range}
-                published_bands[f"{name}_{band.landsat}"] = float(f(mean[i], case.truth[i], usable[i], **how).value)
+                deep_harmonization_bands[f"{name}_{band.landsat}"] = float(
+                    f(mean[i], case.truth[i], usable[i], **how).value
+                )
     return Scored(
-        place=case.place,
-        name=case.name,
+        site=case.site,
+        name=case.id,
         pixels=int(usable.sum()),
         strata=case.strata,
         records=records,
-        published=published,
-        published_bands=published_bands,
+        deep_harmonization=deep_harmonization,
+        deep_harmonization_bands=deep_harmonization_bands,
     )
 
 
@@ -184,7 +191,7 @@ def score(output: Output, plain: Float, case: Case, usable: Mask) -> dict[tuple[
         output: what was made of the image.
         plain: (6, 3h, 3w), what bicubic makes of it.
         case: the image.
-        usable: as ``case.usable``.
+        usable: as ``case.valid``.
     """
     if case.truth is None:
         found = without_reference(output.mean, case.ms, case.pan, usable)
@@ -210,7 +217,7 @@ def score(output: Output, plain: Float, case: Case, usable: Mask) -> dict[tuple[
 
 
 def _means_over_bands(found: Mapping[tuple[str, str], Score]) -> dict[tuple[str, str], Score]:
-    """The mean of every score over the bands of each group that have it."""
+    """Return the mean of every score over the bands of each group that have it."""
     names = dict.fromkeys(name for band, name in found if band in BAND_NAMES)
     return {
         (group, name): mean_score([found[BAND_NAMES[i], name] for i in members])

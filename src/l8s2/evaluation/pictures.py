@@ -34,7 +34,7 @@ Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strip:
+class PictureRow:
     """One model on one image."""
 
     model: str
@@ -51,15 +51,15 @@ class Shown:
     """Pictures of one image."""
 
     name: str
-    place: str
+    site: str
     badness: float
     window: tuple[int, int, int, int]
     """First and last row, first and last column that are shown."""
-    strips: list[Strip]
+    model_rows: list[PictureRow]
 
 
 class Gallery:
-    """Keeps pictures of the images in which the first model does worst; hand it to ``evaluate`` as ``look``."""
+    """Keeps pictures of the images in which the first model does worst; hand it to ``evaluate`` as ``on_scored``."""
 
     def __init__(self, models: Sequence[str]) -> None:
         self.models = models
@@ -68,19 +68,19 @@ class Gallery:
 
     def __call__(self, case: Case, made: Mapping[str, Output], usable: Mask, scored: Scored) -> None:
         """Draw the image if it is among the worst so far."""
-        badness = how_bad(scored, self.models[0])
+        badness = badness_of(scored, self.models[0])
         if len(self.shown) == WORST and badness <= self.shown[-1].badness:
             return
         worst = _misfit(case, made[self.models[0]], usable)
-        rows, columns = _busiest(worst)
+        rows, columns = _worst_square(worst)
         window = (rows.start, rows.stop - 1, columns.start, columns.stop - 1)
         scale = max(float(np.nanpercentile(worst[rows, columns], 98)) if np.isfinite(worst).any() else 0.0, 1e-4)
-        strips = [_strip(case, name, made[name], usable, rows, columns, scale) for name in self.models]
-        self.shown.append(Shown(name=case.name, place=case.place, badness=badness, window=window, strips=strips))
+        model_rows = [_picture_row(case, name, made[name], usable, rows, columns, scale) for name in self.models]
+        self.shown.append(Shown(name=case.id, site=case.site, badness=badness, window=window, model_rows=model_rows))
         self.shown = sorted(self.shown, key=lambda s: -s.badness)[:WORST]
 
 
-def how_bad(scored: Scored, model: str) -> float:
+def badness_of(scored: Scored, model: str) -> float:
     """Rises with the trouble a model has: its gain over bicubic, negative, or its inconsistency at 30 m."""
     for record in scored.records:
         if record.model == model and record.bands == "all" and record.metric in ("psnr_gain", "consistency"):
@@ -105,7 +105,7 @@ def _rms(bands: Float) -> Float:
         return np.asarray(np.sqrt(total.sum(axis=0) / known.sum(axis=0)), dtype=np.float32)
 
 
-def _busiest(worst: Float) -> tuple[slice, slice]:
+def _worst_square(worst: Float) -> tuple[slice, slice]:
     """Rows and columns of the square of SIDE, or of the whole image where it is smaller, with the largest sum."""
     height, width = (min(SIDE, n) for n in worst.shape)
     total = np.pad(np.nan_to_num(worst).astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
@@ -114,7 +114,9 @@ def _busiest(worst: Float) -> tuple[slice, slice]:
     return slice(row, row + height), slice(column, column + width)
 
 
-def _strip(case: Case, model: str, output: Output, usable: Mask, rows: slice, columns: slice, scale: float) -> Strip:
+def _picture_row(
+    case: Case, model: str, output: Output, usable: Mask, rows: slice, columns: slice, scale: float
+) -> PictureRow:
     lines = []
     for bands in _COMPOSITES:
         before = enlarge(case.ms[bands])[:, rows, columns]
@@ -130,7 +132,7 @@ def _strip(case: Case, model: str, output: Output, usable: Mask, rows: slice, co
         gap = np.full((after.shape[1], _GAP, 3), 255, np.uint8)
         lines.append(np.concatenate([part for panel in panels.values() for part in (panel, gap)][:-1], axis=1))
     gap = np.full((_GAP, lines[0].shape[1], 3), 255, np.uint8)
-    return Strip(
+    return PictureRow(
         model=model,
         headings=tuple(panels),
         scale=scale,
@@ -162,7 +164,7 @@ def _heat(values: Float, scale: float) -> Picture:
 
 
 def data_uri(picture: Picture) -> str:
-    """A JPEG inside an address."""
+    """Return a JPEG as a data URI."""
     from PIL import Image
 
     file = io.BytesIO()

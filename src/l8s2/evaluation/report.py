@@ -11,7 +11,7 @@ from l8s2.evaluation import tables
 from l8s2.evaluation.evaluate import Scored
 from l8s2.evaluation.metric_table import CALIBRATION, GROUPS, MEANING, VISIBLE
 from l8s2.evaluation.pictures import Shown, calibration_svg
-from l8s2.evaluation.tables import Averages, means, place_means, shown
+from l8s2.evaluation.tables import Averages, means, shown, site_means
 from l8s2.metrics.scores import NOTHING
 from l8s2.sensors import BAND_NAMES
 
@@ -29,13 +29,14 @@ th:first-child, td:first-child { text-align: left; }
 tr.model td:first-child { font-weight: 600; } td.best { background: #e2f2e2; }
 .wide { overflow-x: auto; } .quiet { color: #5b6570; font-size: 13px; }
 summary { cursor: pointer; } summary b { font-weight: 600; }
-.heads { display: grid; font-size: 12px; color: #5b6570; } .strip img { width: 100%; image-rendering: pixelated; display: block; }
-.strip { margin: .4em 0 1em; } svg text { font-size: 12px; fill: #1b1f24; }
+.heads { display: grid; font-size: 12px; color: #5b6570; }
+.models img { width: 100%; image-rendering: pixelated; display: block; }
+.models { margin: .4em 0 1em; } svg text { font-size: 12px; fill: #1b1f24; }
 """
 
 
 def report(scored: Sequence[Scored], facts: Mapping[str, Any], pictures: Sequence[Shown]) -> str:
-    """The whole page.
+    """Return the whole page.
 
     Args:
         scored: from ``evaluate``.
@@ -48,10 +49,10 @@ def report(scored: Sequence[Scored], facts: Mapping[str, Any], pictures: Sequenc
     parts = [
         _head(scored, facts),
         "<h2>Summary</h2>",
-        f'<p class="quiet">Mean over the images of each place, then over places. {_headings(facts["mode"])}</p>',
+        f'<p class="quiet">Mean over the images of each site, then over sites. {_headings(facts["mode"])}</p>',
         _summary(averages, models, facts["mode"]),
         *_calibration(averages),
-        *_by_place(scored, records, models, facts["mode"]),
+        *_by_site(scored, records, models, facts["mode"]),
         *_worst(scored, pictures, facts["mode"]),
         "<h2>Every score by band</h2>",
         '<p class="quiet">Groups are means over their bands; SAM and ERGAS take the bands of a group together. '
@@ -72,12 +73,13 @@ def _head(scored: Sequence[Scored], facts: Mapping[str, Any]) -> str:
         "no-reference": "Real Landsat scenes, without any truth",
     }[facts["mode"]]
     counted = "MS pixels" if facts["mode"] == "no-reference" else "values (pixels times bands)"
-    places = len({s.place for s in scored})
+    sites = len({s.site for s in scored})
     models = ", ".join(f"{escape(name)} (sha256 {escape(sha[:12])})" for name, sha in facts["models"].items())
     warnings = "".join(f"<li>{escape(line)}</li>" for line in facts["warnings"])
     return (
-        f"<h1>l8s2 evaluation</h1><p>{what}. {len(scored)} image{'s'[: len(scored) != 1]} of {places} "
-        f"place{'s'[: places != 1]}, {sum(s.pixels for s in scored):,} {counted} counted; every model and baseline on the same ones."
+        f"<h1>l8s2 evaluation</h1><p>{what}. {len(scored)} image{'s'[: len(scored) != 1]} of {sites} "
+        f"site{'s'[: sites != 1]}, {sum(s.pixels for s in scored):,} {counted} counted; "
+        "every model and baseline on the same ones."
         f' Reflectance throughout.</p><p class="quiet">Models: {models}. l8s2 {escape(facts["l8s2"])}.</p>'
         + (f"<ul>{warnings}</ul>" if warnings else "")
     )
@@ -108,14 +110,15 @@ def _by_band(averages: Averages, models: set[str]) -> Iterable[str]:
         table = _table(bands, [metric] * len(bands), rows, models)
         state = " open" if metric in _OPEN else ""
         yield (
-            f"<details{state}><summary><b>{metric}</b> <span class='quiet'>{escape(meaning)}; n up to {n:,}</span></summary>"
+            f"<details{state}><summary><b>{metric}</b> <span class='quiet'>{escape(meaning)}; "
+            f"n up to {n:,}</span></summary>"
             f"{table}</details>"
         )
 
 
-def _by_place(scored: Sequence[Scored], records: Any, models: set[str], mode: str) -> Iterable[str]:
+def _by_site(scored: Sequence[Scored], records: Any, models: set[str], mode: str) -> Iterable[str]:
     metric = "consistency" if mode == "no-reference" else "psnr_gain"
-    parts: dict[str, dict[str, Averages]] = {"place": place_means(records)}
+    parts: dict[str, dict[str, Averages]] = {"site": site_means(records)}
     for kind, values in tables.strata(scored).items():
         parts[kind] = {value: means(tables.all_records(some)) for value, some in sorted(values.items())}
     for kind, found in parts.items():
@@ -142,7 +145,9 @@ def _calibration(averages: Averages) -> Iterable[str]:
             curves[name] = known
     if curves:
         yield "<h2>Calibration of sigma</h2>"
-        yield '<p class="quiet">Share of true values inside central intervals; below the diagonal sigma is too small.</p>'
+        yield (
+            '<p class="quiet">Share of true values inside central intervals; below the diagonal sigma is too small.</p>'
+        )
         yield calibration_svg(curves)
 
 
@@ -151,7 +156,8 @@ def _worst(scored: Sequence[Scored], pictures: Sequence[Shown], mode: str) -> It
         return
     yield "<h2>Worst cases first</h2>"
     yield (
-        f'<p class="quiet">{len(pictures)} of {len(scored)} images; the part of each with the largest errors of the first '
+        f'<p class="quiet">{len(pictures)} of {len(scored)} images; the part of each with the largest errors '
+        "of the first "
         "model (of sigma, without truth). Above red, green, blue; below nir08, swir16, swir22. Error and sigma "
         "share one scale, black is 0. Grey does not count.</p>"
     )
@@ -162,15 +168,16 @@ def _worst(scored: Sequence[Scored], pictures: Sequence[Shown], mode: str) -> It
         )
         yield (
             f"<h3>{escape(item.name)}: {how}</h3>"
-            f"<p class='quiet'>place {escape(item.place)}, rows {rows}, columns {columns}</p>"
+            f"<p class='quiet'>site {escape(item.site)}, rows {rows}, columns {columns}</p>"
         )
-        for strip in item.strips:
-            heads = "".join(f"<span>{escape(head)}</span>" for head in strip.headings)
-            n = len(strip.headings)
+        for row in item.model_rows:
+            heads = "".join(f"<span>{escape(head)}</span>" for head in row.headings)
+            n = len(row.headings)
             yield (
-                f'<div class="strip"><b>{escape(strip.model)}</b> <span class="quiet">yellow: {strip.scale:.4f} and more</span>'
+                f'<div class="models"><b>{escape(row.model)}</b> '
+                f'<span class="quiet">yellow: {row.scale:.4f} and more</span>'
                 f'<div class="heads" style="grid-template-columns: repeat({n}, 1fr)">{heads}</div>'
-                f'<img alt="{escape(strip.model)} on {escape(item.name)}" src="{strip.uri}"></div>'
+                f'<img alt="{escape(row.model)} on {escape(item.name)}" src="{row.uri}"></div>'
             )
 
 

@@ -11,7 +11,7 @@ from l8s2._version import __version__
 from l8s2.errors import InputError
 from l8s2.evaluation import tables
 from l8s2.evaluation.baselines import BASELINES
-from l8s2.evaluation.cases import gather
+from l8s2.evaluation.cases import collect_images
 from l8s2.evaluation.evaluate import evaluate
 from l8s2.evaluation.pictures import Gallery
 from l8s2.evaluation.report import report
@@ -33,7 +33,7 @@ def run_evaluation(
     bbox: tuple[float, float, float, float] | None = None,
     disturbed: bool = False,
     side: str | None = None,
-    as_published: bool = False,
+    deep_harmonization_range: bool = False,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
     warn: Callable[[str], None] | None = None,
@@ -41,11 +41,18 @@ def run_evaluation(
     """Score models and all baselines and write the folder ``output``.
 
     Args:
-        paths, sentinel2, pan, bbox, disturbed, side: as ``cases.gather``.
+        paths: as ``cases.collect_images``.
+        output: folder of the results.
         models: as ``load_model`` takes them; with commas between, an ensemble.
-        as_published: see ``evaluate``.
+        sentinel2: as ``cases.collect_images``.
+        pan: as ``cases.collect_images``.
+        bbox: as ``cases.collect_images``.
+        disturbed: as ``cases.collect_images``.
+        side: as ``cases.collect_images``.
+        deep_harmonization_range: see ``evaluate``.
         overwrite: replace an evaluation that is there, once the new one is whole.
-        progress: told (10 m pixels done, in all). warn: told every warning.
+        progress: told (10 m pixels done, in all).
+        warn: told every warning.
 
     Returns:
         The summary and the short table.
@@ -61,12 +68,14 @@ def run_evaluation(
             warn(message)
 
     with ExitStack() as stack:
-        imagery = gather(
+        imagery = collect_images(
             paths, stack, sentinel2=sentinel2, pan=pan, bbox=bbox, disturbed=disturbed, side=side, warn=note
         )
         loaded = _loaded(models)
         gallery = Gallery(list(loaded))
-        scored = evaluate(imagery, loaded, as_published=as_published, progress=progress, look=gallery)
+        scored = evaluate(
+            imagery, loaded, deep_harmonization_range=deep_harmonization_range, progress=progress, on_scored=gallery
+        )
     facts = {
         "l8s2": __version__,
         "mode": imagery.mode,
@@ -80,8 +89,8 @@ def run_evaluation(
         "report.html": report(scored, facts, gallery.shown),
     }
     if imagery.mode != "no-reference":
-        files["published.json"] = tables.published_json(scored, by_band=False)
-        files["published_bands.json"] = tables.published_json(scored, by_band=True)
+        files["published.json"] = tables.deep_harmonization_json(scored, by_band=False)
+        files["published_bands.json"] = tables.deep_harmonization_json(scored, by_band=True)
     _write(folder, files)
     averages = tables.means(tables.all_records(scored))
     summary = tables.strict({"output": str(output), **tables.summary(scored, facts)})
@@ -89,7 +98,10 @@ def run_evaluation(
 
 
 def _write(folder: WholeFolder, files: dict[str, str]) -> None:
-    """Write ``files`` (name to text). Raises InputError where the disk does not take it; what was there is then still there."""
+    """Write ``files`` (name to text).
+
+    Raises InputError where the disk does not take it; what was there is then still there.
+    """
     try:
         with folder:
             for name, text in files.items():

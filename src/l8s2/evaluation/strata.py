@@ -8,8 +8,8 @@ from typing import Any
 _QUARTERS = ("December-February", "March-May", "June-August", "September-November")
 
 
-def strata(meta: dict[str, Any], index: int, count: int) -> dict[str, str]:
-    """What the ``meta`` of an archive tells of image ``index`` of ``count``: level, season, continent, cover.
+def strata_from_meta(meta: dict[str, Any], index: int, count: int) -> dict[str, str]:
+    """Return what the ``meta`` of an archive tells of image ``index`` of ``count``: level, season, continent, cover.
 
     Dates, continent and cover may be one for all images or a list with one for each. Seasons are quarters of the year.
     """
@@ -37,5 +37,5 @@ def strata(meta: dict[str, Any], index: int, count: int) -> dict[str, str]:
 
 
 def quarter(month: int) -> str:
-    """Of the year, by name."""
+    """Return the quarter of the year by name."""
     return _QUARTERS[month % 12 // 3]

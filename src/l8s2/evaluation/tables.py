@@ -1,4 +1,4 @@
-"""What an evaluation writes and says: means over images and places, JSON, CSV, the published layout, a short table."""
+"""What an evaluation writes and says: means over images and sites, JSON, CSV and a short table."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ def columns(mode: str) -> dict[str, tuple[str, str]]:
     return NO_REFERENCE_COLUMNS if mode == "no-reference" else PAIR_COLUMNS
 
 
-def place_means(records: Iterable[Record]) -> dict[str, Averages]:
+def site_means(records: Iterable[Record]) -> dict[str, Averages]:
     """Place -> mean over its images."""
     collected: dict[str, dict[str, dict[tuple[str, str], list[Score]]]] = {}
     for r in records:
-        scores = collected.setdefault(r.place, {}).setdefault(r.model, {})
+        scores = collected.setdefault(r.site, {}).setdefault(r.model, {})
         scores.setdefault((r.bands, r.metric), []).append(Score(r.value, r.n))
     return {
-        place: {model: {key: mean_score(s) for key, s in found.items()} for model, found in models.items()}
-        for place, models in collected.items()
+        site: {model: {key: mean_score(s) for key, s in found.items()} for model, found in models.items()}
+        for site, models in collected.items()
     }
 
 
 def means(records: Iterable[Record]) -> Averages:
-    """Mean over the images of each place, then over places; n counts values of all of them."""
+    """Mean over the images of each site, then over sites; n counts values of all of them."""
     collected: dict[str, dict[tuple[str, str], list[Score]]] = {}
-    for models in place_means(records).values():
+    for models in site_means(records).values():
         for model, found in models.items():
             for key, score in found.items():
                 collected.setdefault(model, {}).setdefault(key, []).append(score)
@@ -86,16 +86,16 @@ def summary(scored: Sequence[Scored], facts: Mapping[str, Any]) -> dict[str, Any
     return {
         **facts,
         "images": len(scored),
-        "places": len({s.place for s in scored}),
+        "sites": len({s.site for s in scored}),
         "values": sum(s.pixels for s in scored),
         "scores": {model: _nested(found) for model, found in averages.items()},
     }
 
 
 def scores_json(scored: Sequence[Scored], facts: Mapping[str, Any]) -> str:
-    """Everything: by model the mean, by place, by stratum and by image."""
+    """Everything: by model the mean, by site, by stratum and by image."""
     records = all_records(scored)
-    averages, places = means(records), place_means(records)
+    averages, sites = means(records), site_means(records)
     by_stratum = {
         kind: {value: means(all_records(some)) for value, some in sorted(values.items())}
         for kind, values in strata(scored).items()
@@ -106,11 +106,11 @@ def scores_json(scored: Sequence[Scored], facts: Mapping[str, Any]) -> str:
     document = {
         **facts,
         "metrics": {name: {"ideal": strict(ideal), "meaning": text} for name, (ideal, text) in MEANING.items()},
-        "images": {s.name: {"place": s.place, "values": s.pixels, "strata": s.strata} for s in scored},
+        "images": {s.name: {"site": s.site, "values": s.pixels, "strata": s.strata} for s in scored},
         "scores": {
             model: {
                 "mean": _nested(found),
-                "places": {place: _nested(models[model]) for place, models in places.items() if model in models},
+                "sites": {site: _nested(models[model]) for site, models in sites.items() if model in models},
                 "strata": {
                     kind: {value: _nested(models[model]) for value, models in values.items() if model in models}
                     for kind, values in by_stratum.items()
@@ -133,9 +133,9 @@ def scores_csv(scored: Sequence[Scored]) -> str:
     return text.getvalue()
 
 
-def published_json(scored: Sequence[Scored], *, by_band: bool) -> str:
+def deep_harmonization_json(scored: Sequence[Scored], *, by_band: bool) -> str:
     """``{image: {"NRMSE", "PSNR", "SSIM"}}`` of the first model, or ``{image: {"NRMSE_B2", ..., "SSIM_B7"}}``."""
-    return to_json({s.name: s.published_bands if by_band else s.published for s in scored})
+    return to_json({s.name: s.deep_harmonization_bands if by_band else s.deep_harmonization for s in scored})
 
 
 def short_table(averages: Averages, mode: str) -> str:
@@ -158,7 +158,7 @@ _FINE = ("rmse", "mae", "shifted_rmse", "crps", "consistency")
 
 
 def shown(metric: str, value: float) -> str:
-    """A score as tables show it."""
+    """Return a score as tables show it."""
     if math.isnan(value):
         return "-"
     if math.isinf(value):

@@ -33,7 +33,8 @@ class Truth:
         Args:
             path: anything that rasterio opens, bands in the order of ``sensors.BANDS``. Integers are reflectance x 10^4
                 unless the file has its own scale and offset; the offset of Sentinel-2's processing since 2022 must have
-                been removed. Beside ``*_SR.tif`` of l8s2 its ``*_QA.tif`` is looked for: what is cloud there does not count.
+                been removed. Beside ``*_SR.tif`` of l8s2 its ``*_QA.tif`` is looked for: what is cloud there does not
+                count.
             ms: the 30 m grid of the Landsat scene.
 
         Raises InputError for what is no such raster, and for one that does not lie on the scene's 10 m lattice.

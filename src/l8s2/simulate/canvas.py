@@ -1,7 +1,7 @@
 """The ground of a made-up landscape: covers with spectra, texture and height, and how Sentinel-2 sees them.
 
-A canvas is drawn at a third of the 10 m pixel. Every drawn pixel holds a label, which names two spectra; a vigour, which
-says how far it is from the first to the second; and a height, which casts shadow.
+A canvas is drawn at a third of the 10 m pixel. Every drawn pixel holds a label, which names two spectra; a vigour,
+which says how far it is from the first to the second; and a height, which casts shadow.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Canvas:
 
     @classmethod
     def blank(cls, rng: np.random.Generator, size: tuple[int, int]) -> Canvas:
-        """A canvas for ``size`` rows and columns of 10 m pixels and the margin around them."""
+        """Make a canvas for ``size`` rows and columns of 10 m pixels and the margin around them."""
         shape = (size[0] * FINE + 2 * MARGIN, size[1] * FINE + 2 * MARGIN)
         y, x = ((np.arange(n, dtype=np.float32) + 0.5) * np.float32(PIXEL) for n in shape)
         bend = [22 * smooth_noise(rng, shape, 700 / PIXEL) + 2 * smooth_noise(rng, shape, 90 / PIXEL) for _ in "xy"]
@@ -114,7 +114,7 @@ class Canvas:
         return math.hypot(*self.extent)
 
     def cover(self, first: str, second: str, *, mix: tuple[float, float] = (0.0, 1.0), spread: float = 0.05) -> int:
-        """A new label that goes from one spectrum to another, or the part ``mix`` of that way, with its own tint."""
+        """Add a label that goes from one spectrum to another, or the part ``mix`` of that way, with its own tint."""
         a, b = (np.array(SPECTRA[name]) for name in (first, second))
         tint = np.exp(self.rng.normal(0, spread) + self.rng.normal(0, spread / 5, sensors.N_BANDS))
         self.ends.append(((a + mix[0] * (b - a)) * tint, (a + mix[1] * (b - a)) * tint))
@@ -131,7 +131,7 @@ class Canvas:
         return np.isin(self.label, self.water)
 
     def window(self, left: float, right: float, top: float, bottom: float) -> Canvas | None:
-        """The part that holds all x and y between these metres: a view to paint through. None off the canvas."""
+        """Return the part that holds all x and y between these metres, a view to paint through; None off the canvas."""
         rows, columns = (
             slice(max(0, int((first - self.BEND) / PIXEL)), max(0, min(n, math.ceil((last + self.BEND) / PIXEL))))
             for first, last, n in ((top, bottom, self.shape[0]), (left, right, self.shape[1]))
@@ -142,7 +142,7 @@ class Canvas:
         return replace(self, **{name: getattr(self, name)[rows, columns] for name in layers})
 
     def around(self, centre: Points, radius: float) -> Canvas | None:
-        """The window of the square that holds the circle."""
+        """Return the window of the square that holds the circle."""
         return self.window(centre[0] - radius, centre[0] + radius, centre[1] - radius, centre[1] + radius)
 
     def render(self) -> Float:

@@ -1,4 +1,4 @@
-"""Drawing on numpy rasters: noise, parcels of land, curves, cast shadows. Rasters are (rows, columns), y points down."""
+"""Drawing on numpy rasters (rows, columns): noise, parcels of land, curves, cast shadows. y points down."""
 
 from __future__ import annotations
 
@@ -65,7 +65,10 @@ class Parcel:
         return centre
 
     def edges(self) -> tuple[Points, Points, Points]:
-        """Normals into the parcel (n, 2), their offsets (n,) and edge lengths (n,): distance = normal . xy - offset."""
+        """Return normals into the parcel (n, 2), their offsets (n,) and edge lengths (n,).
+
+        The distance of a point from an edge is normal . xy - offset.
+        """
         along = np.roll(self.corners, -1, axis=0) - self.corners
         length = np.maximum(np.hypot(*along.T), 1e-9)
         normal = np.stack([-along[:, 1], along[:, 0]], axis=1) / length[:, None]
@@ -74,7 +77,7 @@ class Parcel:
         return normal * inward[:, None], offset * inward, length
 
     def cut(self, point: Points, normal: Points, verge: float) -> tuple[Parcel, Parcel]:
-        """The two sides of the line through ``point`` with ``normal``; ``verge`` runs along the cut."""
+        """Return the two sides of the line through ``point`` with ``normal``; ``verge`` runs along the cut."""
         side = (self.corners - point) @ normal
         return self._clip(side, verge), self._clip(-side, verge)
 
@@ -113,7 +116,7 @@ def divide(rng: np.random.Generator, parcel: Parcel, area: float, verges: tuple[
 
 
 def meander(rng: np.random.Generator, start: Points, heading: float, length: float, bend: float, wave: float) -> Points:
-    """A sine-generated curve, (n, 2) x, y in metres every 10 m.
+    """Return a sine-generated curve, (n, 2) x, y in metres every 10 m.
 
     ``heading``: radians, mean direction; ``bend``: radians, largest deviation from it; ``wave``: metres, mean length of
     a pair of bends along the curve.
@@ -147,7 +150,7 @@ def distance_to_curve(shape: tuple[int, int], points: Points, reach: float) -> F
 
 
 def moved(image: Float, rows: int, columns: int) -> Float:
-    """The image moved down and right by whole pixels; what comes in over the edge is 0."""
+    """Move an image down and right by whole pixels; what comes in over the edge is 0."""
     result = np.zeros_like(image)
     (to_r, from_r), (to_c, from_c) = (
         (slice(max(0, d), max(0, n + min(0, d))), slice(max(0, -d), max(0, n - max(0, d))))

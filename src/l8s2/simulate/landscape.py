@@ -1,4 +1,4 @@
-"""A landscape that never was, as Sentinel-2 would have seen it: central European farmland in May, for demos and tests."""
+"""A made-up landscape as Sentinel-2 would see it: central European farmland in May, for demos and tests."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _lake(canvas: Canvas, centre: Points, radius: float) -> None:
 
 
 def _river(canvas: Canvas, course: Points) -> None:
-    """A river of some 45 m with meadows and trees along it."""
+    """Draw a river of some 45 m with meadows and trees along it."""
     distance = distance_to_curve(canvas.shape, course / PIXEL, 110 / PIXEL) * np.float32(PIXEL)
     width = 22 + 3 * canvas.soil
     meadow, water, bar = (

@@ -125,7 +125,7 @@ def _level1_id(product_id: str) -> str:
 
 
 def _metadata(product_id: str, geobox: GeoBox, sun: dict[str, float]) -> Metadata:
-    """The groups of an MTL file that say what readers need; ``geobox``: the 30 m grid."""
+    """Return the groups of an MTL file that say what readers need; ``geobox``: the 30 m grid."""
     platform, level, path_row, acquired, processed, collection, tier = product_id.split("_")
     level2 = level.startswith("L2")
     sr_names = {f"FILE_NAME_BAND_{band.landsat[1:]}": f"{product_id}_SR_{band.landsat}.TIF" for band in sensors.BANDS}

@@ -43,7 +43,7 @@ class Model(Section):
         return self
 
 
-class Crops(Section):
+class CropsConfig(Section):
     """Windows of images that are larger."""
 
     folder: Path
@@ -53,43 +53,53 @@ class Crops(Section):
     """MS pixels at the border of a crop that do not count."""
 
     @model_validator(mode="after")
-    def _something_counts(self) -> Crops:
+    def _something_counts(self) -> CropsConfig:
         if 2 * self.border >= self.size:
             raise ValueError(f"a border of {self.border} leaves nothing of a crop of {self.size}; take a smaller one")
         return self
 
 
-class Simulated(Crops):
-    """Pairs simulated from Sentinel-2 imagery, see ``training.imagery``."""
+class SimulatedConfig(CropsConfig):
+    """Pairs simulated from Sentinel-2 imagery, see ``simulate.archives``."""
 
     disturbed: bool = False
     """Add radiometric errors that no network can undo."""
     untidy: bool = False
-    """Let OLI differ from Sentinel-2 as real sensors do: resampling, registration, response, texture (``Conditions.random``)."""
-    split: Literal["places", "strips"] = "places"
-    """What is held out to validate on: the places reserved in ``training.imagery``, or a strip of every place."""
+    """Let OLI differ from Sentinel-2 as real sensors do, see ``Conditions.random``."""
+    split: Path | None = None
+    """YAML file of what each archive is for, see ``training.archive_split``; relative to the configuration."""
+    held_out: tuple[str, ...] = ()
+    """Names of the archives, without .npz, that are held out whole to validate on, instead of a split."""
+
+    @model_validator(mode="after")
+    def _one_split(self) -> SimulatedConfig:
+        if self.split is not None and self.held_out:
+            raise ValueError(
+                "give either split or held_out; without both the lowest rows of every archive are held out"
+            )
+        return self
 
 
-class Pairs(Crops):
-    """Real pairs: a set that l8s2 has built, OLI2MSI or LS2S2, see ``data.dataset``."""
+class PairsConfig(CropsConfig):
+    """Real pairs: a set that l8s2 has built, OLI2MSI or LS2S2, see ``datasets.open``."""
 
     train_side: str | None = "Train"
     """Of the set; null: all of it."""
     validation_side: str | None = "Validation"
     """Null: nothing is held out."""
     at_least: dict[str, float] = {}
-    """Column of the index -> lowest value that is trained on, such as r: 0.8; what is not known is left out. Validation patches
-    are never left out."""
+    """Column of the index -> lowest value that is trained on, such as r: 0.8; what is not known is left out. Validation
+    patches are never left out."""
     at_most: dict[str, float] = {}
-    """The same for the highest value, such as landsat_cloud: 0.2."""
+    """Column of the index -> highest value that is trained on, such as landsat_cloud: 0.2."""
     nbar: bool = False
-    """Bring both images to a view from nadir, by the c-factor (``data.brdf``); of sets that l8s2 has built."""
+    """Bring both images to a view from nadir, by the c-factor (``datasets.brdf``); of sets that l8s2 has built."""
     augment: bool = True
     """Turn and mirror; a patch must then have one MS pixel more than ``size``."""
 
 
-class Published(Section):
-    """The HDF5 patches of the published system, see ``data.published``."""
+class DeepHarmonizationConfig(Section):
+    """HDF5 patches of the Deep-Harmonization system, see ``datasets.deep_harmonization``."""
 
     csv_path: Path
     patch_path: Path
@@ -97,31 +107,31 @@ class Published(Section):
     """``pair_type`` of the rows to train on."""
     validation_key: str = "Validation"
     size: int = Field(default=256, ge=12)
-    """10 m pixels to a side; larger patches are cut, smaller ones padded with what does not count."""
+    """10 m pixels to a side; larger patches are cut, smaller ones padded with invalid pixels."""
     min_ssim: float = 0.0
-    """Rows below are not trained on (published: 0.81). Validation rows are never dropped."""
+    """Rows below are not trained on (Deep-Harmonization: 0.81). Validation rows are never dropped."""
     min_psnr: float = 0.0
-    """The same in dB (published: 22, exclusive)."""
+    """Decibels of PSNR that rows must exceed to be trained on (Deep-Harmonization: 22, exclusive)."""
     augment: bool = True
     """Turn and mirror. A shift between input and truth, as these patches have it, is turned with them."""
 
 
 class Data(Section):
-    """What is trained on: one of ``simulated``, ``pairs`` and ``published``."""
+    """What is trained on: one of ``simulated``, ``pairs`` and ``deep_harmonization``."""
 
     batch: int = Field(default=16, ge=1)
     """Pairs to a step, over all processes and pieces."""
     workers: int = Field(default=1, ge=1)
     """Threads that prepare batches."""
-    simulated: Simulated | None = None
-    pairs: Pairs | None = None
-    published: Published | None = None
+    simulated: SimulatedConfig | None = None
+    pairs: PairsConfig | None = None
+    deep_harmonization: DeepHarmonizationConfig | None = None
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Data:
-        if [self.simulated, self.pairs, self.published].count(None) != 2:
+        if [self.simulated, self.pairs, self.deep_harmonization].count(None) != 2:
             raise ValueError(
-                "give one of data.simulated.folder, data.pairs.folder, data.published.csv_path and patch_path"
+                "give one of data.simulated.folder, data.pairs.folder, data.deep_harmonization.csv_path and patch_path"
             )
         return self
 
@@ -193,13 +203,15 @@ class RunConfig(Section):
             raise ValueError("give either steps or epochs")
         if self.epochs and self.data.simulated:
             raise ValueError("epochs: simulated imagery has no end; give steps")
-        if self.data.published and self.model.architecture == "Compact":
-            raise ValueError("model.architecture Compact wants native pixels, data.published is at 10 m; take UNet")
+        if self.data.deep_harmonization and self.model.architecture == "Compact":
+            raise ValueError(
+                "model.architecture Compact: takes 30 m and 15 m pixels, data.deep_harmonization is at 10 m; take UNet"
+            )
         return self
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> tuple[RunConfig, list[str]]:
-    """The configuration in a YAML file, ours or the published one (``training.yacs``), and notes on what was not taken over.
+    """Read a YAML file, ours or of the Deep-Harmonization code (``training.yacs``), and note what was not taken over.
 
     Args:
         path: the file.
@@ -215,18 +227,27 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> tuple[RunConfig, l
         raise InputError(f"{path}: not YAML ({' '.join(str(error).split())}); correct it") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds a {type(content).__name__}; a configuration is a mapping of keys")
+    _resolve_split(content, path.parent)
     if len(overrides) % 2:
         raise InputError(f"{overrides[-1]}: has no value; overrides are pairs KEY VALUE")
     for key, text in zip(overrides[::2], overrides[1::2], strict=True):
         _put(content, key, text)
     notes: list[str] = []
-    if yacs.is_published(content):
+    if yacs.is_deep_harmonization(content):
         content, notes = yacs.translated(content, str(path))
     return parse(content, str(path)), notes
 
 
+def _resolve_split(content: dict[str, Any], folder: Path) -> None:
+    """Take ``data.simulated.split`` of a file from the folder of that file on."""
+    data = content.get("data")
+    simulated = data.get("simulated") if isinstance(data, dict) else None
+    if isinstance(simulated, dict) and isinstance(simulated.get("split"), str):
+        simulated["split"] = str(folder / simulated["split"])
+
+
 def parse(content: Mapping[str, Any], name: str) -> RunConfig:
-    """The checked configuration; ``name`` says where it comes from. Raises InputError for the first thing that is wrong."""
+    """Check a configuration; ``name`` says where it comes from. Raises InputError for the first thing that is wrong."""
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:

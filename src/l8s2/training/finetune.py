@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,17 @@ import torch
 from l8s2._version import __version__
 from l8s2.datasets.open import kind_of, open_pairs
 from l8s2.errors import InputError
-from l8s2.evaluation.calibration import error_ratios, simulated
-from l8s2.evaluation.places import Observed, PlaceScore, of_pair
+from l8s2.evaluation.calibration import error_ratios
+from l8s2.evaluation.image_scores import ImageScore
 from l8s2.metrics.uncertainty import Z_90
 from l8s2.models.folder import save_model_folder
 from l8s2.networks import Compact
 from l8s2.sensors import BAND_NAMES
-from l8s2.training.config import RunConfig, Simulated, parse
+from l8s2.training.archive_split import images_of
+from l8s2.training.config import RunConfig, SimulatedConfig, parse
 from l8s2.training.loop import Report, train
-from l8s2.training.pair_crops import PairCrops
 from l8s2.training.run_folder import RunFolder, read_checkpoint
-from l8s2.training.sources import Prepared, prepare, split
+from l8s2.training.sources import Source, prepare
 from l8s2.training.start import begin
 from l8s2.training.validation import Trained, band_means, validate
 
@@ -31,8 +30,8 @@ SIMULATED = "simulated with the nominal sensor"
 """What is compared on, where it is not real pairs."""
 WORTH = 0.1
 """Decibels, mean of the bands, by which new weights must be better to be recommended; no band may lose as much."""
-IMAGES = 24
-"""Of those trained on, how many sigma is scaled on."""
+CALIBRATION_PAIRS = 72
+"""Pairs of those trained on that sigma is scaled on, at most."""
 COVERAGE = (0.85, 0.95)
 """Share of errors within +-1.645 sigma, 0.90 ideally, outside of which a warning is due."""
 
@@ -51,26 +50,31 @@ def finetune(
 ) -> dict[str, Any]:
     """Go on training ``model`` on a region, and compare it with bicubic and with what it was.
 
-    Pairs are simulated from archives. The lowest quarter of the rows of every image (of every place where images are
-    small) is not trained on, and a gap above it is used for nothing. Of real pairs side Train is trained on, and held against
-    side Test. The sigma of a compact network is scaled on the ground that was
-    trained on.
+    Pairs are simulated from archives: what ``archive_split.hold_out_latitude_bands`` holds out is not trained on. Of
+    real pairs side Train is trained on, and side Test held out. The sigma of a compact network is scaled on the ground
+    that was trained on.
 
     Args:
         model: as ``model.start`` in the configuration.
-        imagery: folder of .npz archives of Sentinel-2, see ``training.imagery``, or a set of real pairs, see ``data.dataset``.
+        imagery: folder of .npz archives of Sentinel-2, see ``simulate.archives``, or a set of real pairs, see
+            ``datasets.open``.
         folder: of the run; the finished model is its ``model``.
-        steps: of training. learning_rate: at its highest. batch: pairs to a step.
-        resume, max_minutes, report: as ``loop.train``.
+        steps: of training.
+        learning_rate: at its highest.
+        batch: pairs to a step.
+        resume: as ``loop.train``.
+        max_minutes: as ``loop.train``.
+        report: as ``loop.train``.
 
     Returns:
-        ``verdict`` in words and ``use`` as a bool; ``psnr`` and ``coverage`` by bicubic, start, finetuned: a list of bands.
+        ``verdict`` in words and ``use`` as a bool; ``psnr`` and ``coverage`` by bicubic, start, finetuned: a list of
+        bands.
     """
     config = _config(model, imagery, steps, learning_rate, batch)
     before, architecture, model_config = begin(config.model)
     prepared = prepare(config.data, config.seed, pan=bool(before.uses_pan), report=report)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    first = validate(before, prepared, device=device)
+    first = validate(before, prepared.held_out, device=device)
     if not any(np.isfinite(score.rmse).any() for score in first):
         raise InputError(
             f"{imagery}: no pixel of the ground held out counts (clouds, or patches too small); give more of the region"
@@ -81,26 +85,25 @@ def finetune(
     after.load_state_dict(state["average"])
     if isinstance(after, Compact):
         report("scaling sigma on the ground that was trained on")
-        _scale_sigma(after, config, prepared, device)
+        _scale_sigma(after, prepared.training, device)
     report("comparing with the starting weights on the held-out ground")
-    found = verdict(first, validate(after, prepared, device=device), "real pairs" if config.data.pairs else SIMULATED)
+    found = verdict(
+        first, validate(after, prepared.held_out, device=device), "real pairs" if config.data.pairs else SIMULATED
+    )
     card = (
-        f"# {folder.name}\n\n{architecture}, {state['step']} steps of fine-tuning from {model} with l8s2 {__version__}.\n\n"
+        f"# {folder.name}\n\n{architecture}, {state['step']} steps of fine-tuning from {model} "
+        f"with l8s2 {__version__}.\n\n"
         f"```\n{table(found)}\n```\n"
     )
     save_model_folder(after, architecture, model_config, outcome.model, card, overwrite=True)
     return {"model": str(outcome.model), "start": model, "step": state["step"], **found}
 
 
-def _scale_sigma(network: Compact, config: RunConfig, prepared: Prepared, device: str) -> None:
-    """Make +-1.645 sigma hold 90 % of the errors on (at most IMAGES of) what was trained on, each band by itself."""
-    if isinstance(prepared.training, PairCrops):
-        pairs = prepared.training.pairs
-        some = np.unique(np.linspace(0, len(pairs) - 1, IMAGES).astype(int))
-        observed: Iterable[Observed] = (of_pair(pairs[int(n)]) for n in some)
-    else:
-        assert config.data.simulated is not None
-        observed = simulated(split(config.data.simulated)[0][:IMAGES])
+def _scale_sigma(network: Compact, source: Source, device: str) -> None:
+    """Make +-1.645 sigma hold 90 % of the errors on what was trained on, each band by itself."""
+    count = len(source.pairs)
+    some = np.unique(np.linspace(0, count - 1, min(count, CALIBRATION_PAIRS)).round().astype(int))
+    observed = (source.pairs[int(n)] for n in some)
     ratios = error_ratios(Trained(network, device), observed)
     bands = [np.concatenate(band) for band in zip(*ratios.values(), strict=True)]
     scale = [np.quantile(band, 0.9) / Z_90 if band.size else 1.0 for band in bands]
@@ -112,8 +115,8 @@ def _config(model: str, imagery: Path, steps: int, rate: float, batch: int) -> R
         kind, data = "pairs", {"folder": imagery, "validation_side": "Test"}
         data["size"] = min(40, min(open_pairs(imagery, "Train")[0].ms.shape[1:]) - 1)
     else:
-        kind, data = "simulated", {"folder": imagery, "split": "strips"}
-        images, _ = split(Simulated.model_validate(data))
+        kind, data = "simulated", {"folder": imagery}
+        images, _ = images_of(SimulatedConfig.model_validate(data))
         data["size"] = min(40, max(min(image.stack.shape[1:]) // 3 for image in images))
     return parse(
         {
@@ -131,8 +134,8 @@ def _config(model: str, imagery: Path, steps: int, rate: float, batch: int) -> R
     )
 
 
-def verdict(before: list[PlaceScore], after: list[PlaceScore], kind: str = SIMULATED) -> dict[str, Any]:
-    """Scores of the starting and of the new weights on the same held-out images of ``kind``, and what follows from them."""
+def verdict(before: list[ImageScore], after: list[ImageScore], kind: str = SIMULATED) -> dict[str, Any]:
+    """Compare the scores of the starting and of the new weights on the same held-out images of ``kind``."""
     baseline = band_means(before, lambda s: -20 * np.log10(s.bicubic_rmse))
     start, new = (band_means(scores, lambda s: -20 * np.log10(s.rmse)) for scores in (before, after))
     gain, worst = float(np.nanmean(new - start)), int(np.nanargmin(new - start))
@@ -146,8 +149,8 @@ def verdict(before: list[PlaceScore], after: list[PlaceScore], kind: str = SIMUL
         use, words = (
             False,
             (
-                f"Keep the starting weights unless {BAND_NAMES[worst]} does not matter to you: the new ones are {gain:+.2f} dB "
-                f"better in the mean but {loss:+.2f} dB in that band"
+                f"Keep the starting weights unless {BAND_NAMES[worst]} does not matter to you: the new ones are "
+                f"{gain:+.2f} dB better in the mean but {loss:+.2f} dB in that band"
             ),
         )
     else:
@@ -166,7 +169,7 @@ def verdict(before: list[PlaceScore], after: list[PlaceScore], kind: str = SIMUL
         "use": use,
         "held_out": kind,
         "held_out_images": len(before),
-        "held_out_places": len({s.place for s in before}),
+        "held_out_sites": len({s.site for s in before}),
         "bands": list(BAND_NAMES),
         "psnr": {name: _plain(row) for name, row in psnr.items()},
         "coverage": {name: _plain(row) for name, row in coverage.items()},
@@ -178,16 +181,16 @@ def _plain(row: Any) -> list[float | None]:
 
 
 def table(result: dict[str, Any]) -> str:
-    """The verdict for people."""
+    """Return the verdict as a table for people."""
     lines = [f"{'PSNR, dB':12s}" + "".join(f"{band:>9s}" for band in result["bands"]) + f"{'mean':>9s}"]
     for kind, row in result["psnr"].items():
         known = [x for x in row if x is not None]
         lines.append(f"{kind:12s}" + "".join(_cell(x, "9.2f") for x in [*row, sum(known) / max(len(known), 1)]))
     lines.append("coverage of the 90 % interval")
     lines += [f"{kind:12s}" + "".join(_cell(x, "9.3f") for x in row) for kind, row in result["coverage"].items()]
-    images, places = result["held_out_images"], result["held_out_places"]
+    images, sites = result["held_out_images"], result["held_out_sites"]
     lines += [
-        f"on {images} held-out image{'s'[: images != 1]} of {places} place{'s'[: places != 1]}, {result['held_out']}",
+        f"on {images} held-out image{'s'[: images != 1]} of {sites} site{'s'[: sites != 1]}, {result['held_out']}",
         result["verdict"],
     ]
     return "\n".join(lines)

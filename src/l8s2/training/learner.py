@@ -102,7 +102,7 @@ class Learner:
         arrays = ((name, getattr(batch, name)) for name in ("ms", "pan", "truth", "valid"))
         return {name: torch.as_tensor(array).to(self.device) for name, array in arrays if array is not None}
 
-    def _pairs(self, batch: dict[str, Tensor]) -> losses.Pairs:
+    def _pairs(self, batch: dict[str, Tensor]) -> losses.LossInputs:
         ms, truth = batch["ms"], batch["truth"]
         at_10m = ms.shape[2:] == truth.shape[2:]
         mean, sigma = self.model(ms, batch.get("pan") if at_10m or self.network.uses_pan else None)
@@ -116,7 +116,7 @@ class Learner:
             )
         with torch.no_grad():
             reference = self._reference(ms, truth)
-        return losses.Pairs.of(mean, sigma, truth, reference, batch["valid"])
+        return losses.LossInputs.of(mean, sigma, truth, reference, batch["valid"])
 
     def _follow(self, decay: float) -> None:
         """Move the average towards the network."""

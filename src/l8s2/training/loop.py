@@ -65,8 +65,8 @@ def train(
         prepared: the data, where they are open already.
         report: told lines for people, by the first process alone.
 
-    Raises InputError in one line for what cannot be used, and when the loss is no number any more. Interrupted by Ctrl-C or
-    SIGTERM it writes a checkpoint first.
+    Raises InputError in one line for what cannot be used, and when the loss is no number any more. Interrupted by
+    Ctrl-C or SIGTERM it writes a checkpoint first.
     """
     deadline = time.monotonic() + 60 * max_minutes
     torch.manual_seed(config.seed)
@@ -81,11 +81,10 @@ def train(
     shares = parts(source.size, world * config.accumulate)
     if shares[0].stop == 0:
         raise InputError(f"data.batch {source.size}: less than processes x accumulate, {len(shares)}; take more")
-    validating = bool(prepared.images) or prepared.patches is not None or prepared.pairs is not None
+    held_out = prepared.held_out
+    validating = len(held_out) > 0
     if not validating:
-        tell(
-            "nothing is held out, so nothing is validated; give data.simulated.split strips or data.pairs.validation_side"
-        )
+        tell("nothing is held out, so nothing is validated; give data.simulated.held_out or data.pairs.validation_side")
 
     files, plain = RunFolder(folder), config.model_dump(mode="json")
     plateau, running, first = Plateau(), {"steps": 0.0}, 0
@@ -119,11 +118,10 @@ def train(
     def judge(**mark: bool) -> None:
         nonlocal validation
         share = slice(rank, None, world)
-        validation = summary(gather_object(validate(learner.average, prepared, device=learner.device, share=share)))
-        if prepared.untidy:
-            found = summary(
-                gather_object(validate(learner.average, prepared, device=learner.device, share=share, untidy=True))
-            )
+        validation = summary(gather_object(validate(learner.average, held_out, device=learner.device, share=share)))
+        if prepared.untidy is not None:
+            scores = validate(learner.average, prepared.untidy, device=learner.device, share=share)
+            found = summary(gather_object(scores))
             validation |= {f"untidy_{key}": value for key, value in found.items() if key != "held_out"}
         log(validation | mark)
         tell(f"step {done}: " + ", ".join(f"{key} {value}" for key, value in validation.items()))
@@ -132,7 +130,7 @@ def train(
         if plateau.improved(score, config.schedule):
             save(files.best, {"average": learner.average.state_dict()})
         if main:
-            picture(learner.average, prepared, folder / "pictures" / f"step_{done:07d}.png", device=learner.device)
+            picture(learner.average, held_out, folder / "pictures" / f"step_{done:07d}.png", device=learner.device)
 
     done, interrupted, over, due, warm = first, False, False, False, 0.0
     mine = shares[rank * config.accumulate : (rank + 1) * config.accumulate]
@@ -185,17 +183,19 @@ def train(
 
 
 def _silent(line: str) -> None:
-    """What the other processes say."""
+    """Say nothing, as all processes but the first."""
 
 
 def _early(seconds: float, left: int, epoch: int | None, device: torch.device) -> str:
-    """What a person wants to know before going away."""
+    """Return the time that the run takes, and its memory."""
     if device.type == "cuda":
         memory = torch.cuda.max_memory_allocated(device)
     else:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     an_epoch = f"{_span(seconds * epoch)} an epoch, " if epoch else ""
-    return f"{seconds:.3g} s a step, {an_epoch}{_span(seconds * left)} to go, {memory / 1e9:.2g} GB of memory at most so far"
+    return f"{seconds:.3g} s a step, {an_epoch}{_span(seconds * left)} to go, " + (
+        f"{memory / 1e9:.2g} GB of memory at most so far"
+    )
 
 
 def _span(seconds: float) -> str:
@@ -206,7 +206,7 @@ def _span(seconds: float) -> str:
 
 
 def _board(config: RunConfig, folder: Path, first: int, tell: Report) -> Any:
-    """A TensorBoard writer where it is asked for and installed."""
+    """Return a TensorBoard writer where it is asked for and installed."""
     if not config.tensorboard:
         return None
     try:
@@ -229,6 +229,7 @@ def _card(
         )
     recipe = {key: value for key, value in flat(plain).items() if key not in FREE and value is not None}
     return (
-        f"# {name}\n\n{architecture}, {parameters:,} parameters, trained with l8s2 {__version__}; weights of step {step}"
+        f"# {name}\n\n{architecture}, {parameters:,} parameters, trained with l8s2 {__version__}; "
+        f"weights of step {step}"
         f"{', averaged' if plain['ema'] else ''}. {held_out}\n\n```yaml\n{yaml.safe_dump(recipe, sort_keys=False)}```\n"
     )

@@ -1,8 +1,9 @@
-"""What training minimises: terms, each a sum over what counts and how many that is, so that parts of a batch add up exactly.
+"""What training minimises: terms, each a sum over valid values and their number.
 
-Tensors are (B, 6, H, W) at 10 m, reflectance; ``valid`` is bool, True = counts. Only the mask decides how much counts, so the
-number is known before the network has run: a batch shared out over processes, or worked off in pieces, gives one loss and one
-gradient. What does not count gets a gradient of exactly zero, whatever it holds, NaN included.
+So parts of a batch add up exactly. Tensors are (B, 6, H, W) at 10 m, reflectance; ``valid`` is bool, True = counts.
+Only the mask decides how much counts, so the number is known before the network has run: a batch shared out over
+processes, or worked off in pieces, gives one loss and one gradient. What does not count gets a gradient of exactly
+zero, whatever it holds, NaN included.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ WINDOW = 11
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pairs:
-    """Output and truth, harmless where nothing counts."""
+class LossInputs:
+    """Outputs and truth of a batch, constants where nothing is valid."""
 
     mean: Tensor
     sigma: Tensor | None
@@ -39,7 +40,7 @@ class Pairs:
     valid: Tensor
 
     @classmethod
-    def of(cls, mean: Tensor, sigma: Tensor | None, truth: Tensor, reference: Tensor, valid: Tensor) -> Pairs:
+    def of(cls, mean: Tensor, sigma: Tensor | None, truth: Tensor, reference: Tensor, valid: Tensor) -> LossInputs:
         """Values that do not count replaced by constants (no gradient passes)."""
         mean, truth, reference = (torch.where(valid, x, 0.0) for x in (mean, truth, reference))
         sigma = None if sigma is None else torch.where(valid, sigma, 1.0)
@@ -51,18 +52,19 @@ class Term:
     """One summand of a loss: ``weight * total(pairs) / count(valid)``."""
 
     weight: float
-    total: Callable[[Pairs], Tensor]
+    total: Callable[[LossInputs], Tensor]
     """() sum over what counts."""
     count: Callable[[Tensor], Tensor]
     """() how many count, from the mask alone."""
 
 
 def terms(kind: Kind, *, gradient_weight: float, sigma_weight: float) -> dict[str, Term]:
-    """The summands of a loss by name.
+    """Return the summands of a loss by name.
 
     Args:
-        kind: ``detail``: L1 of values and of gradients, relative to what interpolation gets wrong, and a Laplace likelihood
-            for sigma where the network has one; ``mixed_gradient``: mean squares of values and gradients (Lu & Chen 2019).
+        kind: ``detail``: L1 of values and of gradients, relative to what interpolation gets wrong, and a Laplace
+            likelihood for sigma where the network has one; ``mixed_gradient``: mean squares of values and gradients (Lu
+            & Chen 2019).
         gradient_weight: of the gradients in these two.
         sigma_weight: of the likelihood in ``detail``.
     """
@@ -91,7 +93,7 @@ def counts(losses: dict[str, Term], valid: Tensor) -> Tensor:
     return torch.stack([term.count(valid).double() for term in losses.values()])
 
 
-def totals(losses: dict[str, Term], pairs: Pairs) -> Tensor:
+def totals(losses: dict[str, Term], pairs: LossInputs) -> Tensor:
     """(terms,): the sum of each term."""
     return torch.stack([term.total(pairs) for term in losses.values()])
 
@@ -107,23 +109,25 @@ def pixels(valid: Tensor) -> Tensor:
     return valid.sum()
 
 
-def l1(p: Pairs) -> Tensor:
+def l1(p: LossInputs) -> Tensor:
     """Absolute errors."""
     return (p.mean - p.truth).abs().sum()
 
 
-def square(p: Pairs) -> Tensor:
+def square(p: LossInputs) -> Tensor:
     """Squared errors."""
     return ((p.mean - p.truth) ** 2).sum()
 
 
-def charbonnier(p: Pairs) -> Tensor:
+def charbonnier(p: LossInputs) -> Tensor:
     """sqrt(error^2 + eps^2)."""
     return (((p.mean - p.truth) ** 2 + CHARBONNIER**2).sqrt() * p.valid).sum()
 
 
-def gaussian_nll(p: Pairs) -> Tensor:
-    """Negative log-likelihood of a normal error without its constant, ``(log v + error^2 / v) / 2`` with v = sigma^2 + FLOOR.
+def gaussian_nll(p: LossInputs) -> Tensor:
+    """Return the negative log-likelihood of a normal error without its constant.
+
+    That is ``(log v + error^2 / v) / 2`` with v = sigma^2 + FLOOR.
 
     Unlike a clamp the floor leaves a gradient at every sigma.
     """
@@ -133,7 +137,7 @@ def gaussian_nll(p: Pairs) -> Tensor:
     return (0.5 * (variance.log() + (p.mean - p.truth) ** 2 / variance) * p.valid).sum()
 
 
-def relative_l1(p: Pairs) -> Tensor:
+def relative_l1(p: LossInputs) -> Tensor:
     """Absolute errors in units of what interpolation alone gets wrong in that crop and band.
 
     So dark water and bright desert count alike, as they do when decibels are averaged over places.
@@ -141,22 +145,22 @@ def relative_l1(p: Pairs) -> Tensor:
     return ((p.mean - p.truth).abs() / _scale(p)).sum()
 
 
-def relative_gradient(p: Pairs) -> Tensor:
-    """The same of the differences between neighbours, along rows and columns."""
+def relative_gradient(p: LossInputs) -> Tensor:
+    """Return the relative L1 of the differences between neighbours, along rows and columns."""
     error, scale, valid = p.mean - p.truth, _scale(p), p.valid
     down = (error.diff(dim=2) * (valid[:, :, 1:] & valid[:, :, :-1]) / scale).abs().sum()
     across = (error.diff(dim=3) * (valid[..., 1:] & valid[..., :-1]) / scale).abs().sum()
     return down + across
 
 
-def laplace(p: Pairs) -> Tensor:
+def laplace(p: LossInputs) -> Tensor:
     """Negative log-likelihood of a Laplace error for sigma alone, ``|error| / sigma + log sigma``; 0 without sigma."""
     if p.sigma is None:
         return p.mean.new_zeros(())
     return (((p.mean - p.truth).detach().abs() / p.sigma + p.sigma.log()) * p.valid).sum()
 
 
-def _scale(p: Pairs) -> Tensor:
+def _scale(p: LossInputs) -> Tensor:
     """(B, 6, 1, 1) mean absolute error of the reference over what counts, and a little."""
     number = p.valid.sum((2, 3)).clamp(min=1)
     return ((p.reference - p.truth).abs().sum((2, 3)) / number + 0.002)[:, :, None, None]
@@ -167,7 +171,7 @@ def sobel_windows(valid: Tensor) -> Tensor:
     return _whole(valid, 3).sum()
 
 
-def sobel(p: Pairs) -> Tensor:
+def sobel(p: LossInputs) -> Tensor:
     """Squared differences of the gradients' magnitude, sqrt(Gx^2 + Gy^2) by Sobel's kernels (Lu & Chen 2019)."""
     across = p.mean.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     kernel = torch.stack([across, across.T])[:, None]
@@ -184,7 +188,7 @@ def ssim_windows(valid: Tensor) -> Tensor:
     return _whole(valid, WINDOW).sum()
 
 
-def dissimilarity(p: Pairs) -> Tensor:
+def dissimilarity(p: LossInputs) -> Tensor:
     """1 - SSIM (Wang et al. 2004) of every window in which all counts, each band by itself."""
     taps = torch.exp(-0.5 * ((torch.arange(WINDOW, device=p.mean.device) - WINDOW // 2) / 1.5) ** 2).to(p.mean)
     taps = taps / taps.sum()

@@ -1,4 +1,4 @@
-"""Crops of real pairs, turned and mirrored on the lattice."""
+"""Crops of image pairs that are there, turned and mirrored on the lattice."""
 
 from __future__ import annotations
 
@@ -10,26 +10,49 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from l8s2.datasets.image_pair import ImagePair, Pairs, fill_gaps, on_lattice
 from l8s2.datasets.open import open_pairs
-from l8s2.datasets.sample import Pairs, Sample, filled, on_lattice
 from l8s2.datasets.set_pairs import ShardPairs
 from l8s2.errors import InputError
 from l8s2.simulate.crops import Batch
-from l8s2.training import config
+from l8s2.training.config import PairsConfig
 
 TIMES = {"ms": 1, "pan": 2, "truth": 3, "valid": 3}
 """Pixels of an image along a side of an MS pixel."""
 
 
 class PairCrops:
-    """A crop of every pair, in an order drawn anew for every epoch, at random places and orientations."""
+    """Crops of image pairs, or whole ones, in an order drawn anew for every epoch, turned and mirrored."""
 
-    def __init__(self, pairs: Pairs, settings: config.Pairs, batch: int, seed: int, *, pan: bool) -> None:
-        """``pan``: whether batches have it. Raises InputError where the first pair is too small, or without a wanted pan."""
-        self.pairs, self.size, self.seed, self.pan = pairs, batch, seed, pan
-        self.settings = settings
+    def __init__(
+        self,
+        pairs: Pairs,
+        batch: int,
+        seed: int,
+        *,
+        crop: tuple[int, int] | None = None,
+        augment: bool,
+        pan: bool = True,
+        fingerprint: str,
+    ) -> None:
+        """Try the first pair.
+
+        Args:
+            pairs: to cut from.
+            batch: crops to a batch.
+            seed: of everything that is drawn.
+            crop: MS pixels to a side of a crop, and at its border that do not count; None takes pairs whole, which must
+                then be at 10 m and of one size.
+            augment: turn and mirror; a native pair must then have one MS pixel more than the crop.
+            pan: whether batches have it.
+            fingerprint: see ``sources.Source``.
+
+        Raises InputError where the first pair is too small, or has no pan although ``pan``.
+        """
+        self.pairs, self.size, self.seed, self.pan, self.augment = pairs, batch, seed, pan, augment
+        self.crop = crop
         self.epoch = -(-len(pairs) // batch)
-        self.fingerprint = fingerprint(pairs, settings.folder)
+        self.fingerprint = fingerprint
         self._pair(0, np.random.default_rng(0))
 
     def __call__(self, step: int, part: slice = slice(None)) -> Batch:
@@ -42,51 +65,55 @@ class PairCrops:
         arrays = {name: np.stack([pair[name] for pair in pairs]) for name in pairs[0]}
         pan = arrays["pan"][:, None] if self.pan else None
         batch = Batch(ms=arrays["ms"], pan=pan, truth=arrays["truth"], valid=arrays["valid"])
-        return batch.within(3 * self.settings.border)
+        return batch.within(3 * self.crop[1]) if self.crop else batch
 
     def _pair(self, index: int, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
-        sample = self.pairs[index]
+        pair = self.pairs[index]
         if not self.pan:
-            sample = replace(sample, pan=None)
-        sample = filled(on_lattice(sample))
-        if self.pan and sample.pan is None:
-            raise InputError(
-                f"{sample.id}: has no pan; train a network without, such as compact-nopan, or leave it out"
-            )
-        side, shape = self.settings.size + self.settings.augment, sample.ms.shape[1:]
-        if min(shape) < side:
-            raise InputError(
-                f"{sample.id}: {shape[0]} x {shape[1]} MS pixels; set data.pairs.size to {min(shape) - self.settings.augment} or less"
-            )
-        row, column = (int(rng.integers(n - side + 1)) for n in shape)
+            pair = replace(pair, pan=None)
+        elif pair.pan is None:
+            raise InputError(f"{pair.id}: has no pan; train a network without, such as compact-nopan, or leave it out")
+        if self.crop is None:
+            images = {name: getattr(pair, name) for name in TIMES if getattr(pair, name) is not None}
+            times = dict.fromkeys(TIMES, 0)
+        else:
+            side = self.crop[0] + self.augment
+            images, times = self._cut(fill_gaps(on_lattice(pair)), side, rng), TIMES
+        if not self.augment:
+            return images
         turn = int(rng.integers(8))
-        images = cut(sample, row, column, side)
-        return {name: turned(x, TIMES[name], turn) for name, x in images.items()} if self.settings.augment else images
+        return {name: turned(image, times[name], turn) for name, image in images.items()}
 
-
-def cut(sample: Sample, row: int, column: int, side: int) -> dict[str, NDArray[np.generic]]:
-    """The images by name, without a pan that is not there: a window of ``side`` MS pixels from ``row`` and ``column``."""
-    images = {name: getattr(sample, name) for name in TIMES}
-    return {
-        name: image[..., k * row : k * (row + side), k * column : k * (column + side)]
-        for name, k in TIMES.items()
-        if (image := images[name]) is not None
-    }
+    def _cut(self, pair: ImagePair, side: int, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
+        """Cut a window of ``side`` MS pixels at a random place, as images by name, without a pan that is not there."""
+        shape = pair.ms.shape[1:]
+        if min(shape) < side:
+            largest = min(shape) - self.augment
+            raise InputError(f"{pair.id}: {shape[0]} x {shape[1]} MS pixels; set data.pairs.size to {largest} or less")
+        row, column = (int(rng.integers(n - side + 1)) for n in shape)
+        images = {name: getattr(pair, name) for name in TIMES}
+        return {
+            name: image[..., k * row : k * (row + side), k * column : k * (column + side)]
+            for name, k in TIMES.items()
+            if (image := images[name]) is not None
+        }
 
 
 def turned(image: NDArray[np.generic], times: int, turn: int) -> NDArray[np.generic]:
-    """One of the eight orientations of a square, without the MS pixel at the far end of each axis.
+    """Return one of the eight orientations of a square, without the MS pixel at the far end of each axis.
 
-    An MS pixel owns 10 m pixels at -5, 5 and 15 m from its centre and pan samples at 0 and 15 m. Mirrored that would be -15, -5, 5
-    and -15, 0: the first of them belongs to the MS pixel before, and the last MS pixel lacks one.
+    An MS pixel owns 10 m pixels at -5, 5 and 15 m from its centre and pan samples at 0 and 15 m. Mirrored that would be
+    -15, -5, 5 and -15, 0: the first of them belongs to the MS pixel before, and the last MS pixel lacks one.
 
     Args:
         image: (..., times * n, times * n).
-        times: 1 for MS, 2 for pan, 3 for 10 m.
+        times: 1 for MS, 2 for pan, 3 for 10 m; 0 where all arrays of a pair have the same pixels, so that none is given
+            up.
         turn: 0 to 7; mirrored along rows (1), along columns (2), rows and columns exchanged before (4).
 
     Returns:
-        (..., times * (n - 1), times * (n - 1)), each pixel where the rule wants it.
+        (..., times * (n - 1), times * (n - 1)), each pixel where the rule wants it; of ``image``'s shape where
+        ``times`` is 0.
     """
     if turn & 4:
         image = image.swapaxes(-2, -1)
@@ -98,22 +125,22 @@ def turned(image: NDArray[np.generic], times: int, turn: int) -> NDArray[np.gene
 
 
 def shuffled(count: int, size: int, seed: int, step: int) -> NDArray[np.int64]:
-    """(size,) which of ``count`` pairs are in the batch of ``step``: each once an epoch, the last batch filled up."""
+    """Return (size,) which of ``count`` pairs are in the batch of ``step``: each once an epoch, the last filled up."""
     epoch, position = divmod(step, -(-count // size))
     order = np.random.default_rng((seed, epoch)).permutation(count)
     return np.take(order, range(position * size, (position + 1) * size), mode="wrap")
 
 
 def fingerprint(pairs: Pairs, folder: Path) -> str:
-    """Of the pairs of a set that l8s2 has built; of anything else, of the names and sizes of all files in ``folder``."""
+    """Return a checksum: of the patches of a set of ours, else of names and sizes of all files in ``folder``."""
     if isinstance(pairs, ShardPairs):
         return pairs.fingerprint
     files = sorted((str(p.relative_to(folder)), p.stat().st_size) for p in folder.rglob("*") if p.is_file())
     return hashlib.sha256(repr(files).encode()).hexdigest()
 
 
-def open_sides(settings: config.Pairs, *, pan: bool, report: Callable[[str], None]) -> tuple[Pairs, Pairs | None]:
-    """The pairs to train on, and those held out.
+def open_sides(settings: PairsConfig, *, pan: bool, report: Callable[[str], None]) -> tuple[Pairs, Pairs | None]:
+    """Open the pairs to train on, and those held out.
 
     Args:
         settings: ``data.pairs`` of the configuration.
@@ -126,8 +153,8 @@ def open_sides(settings: config.Pairs, *, pan: bool, report: Callable[[str], Non
     held_out = None if settings.validation_side is None else open_pairs(settings.folder, settings.validation_side)
     if held_out is not None and _common(training, held_out, settings):
         raise InputError(
-            f"data.pairs: train_side {settings.train_side or 'null'} holds patches of validation_side {settings.validation_side};"
-            " give sides that have none in common, or validation_side null"
+            f"data.pairs: train_side {settings.train_side or 'null'} holds patches of validation_side "
+            f"{settings.validation_side}; give sides that have none in common, or validation_side null"
         )
     for pairs in (training, held_out):
         if settings.nbar and pairs is not None:
@@ -149,8 +176,8 @@ def open_sides(settings: config.Pairs, *, pan: bool, report: Callable[[str], Non
     return training, held_out
 
 
-def _common(training: Pairs, held_out: Pairs, settings: config.Pairs) -> bool:
-    """Whether a pair is on both sides."""
+def _common(training: Pairs, held_out: Pairs, settings: PairsConfig) -> bool:
+    """Return whether a pair is on both sides."""
     if isinstance(training, ShardPairs) and isinstance(held_out, ShardPairs):
         return bool(np.isin(training.indices, held_out.indices).any())
     return settings.train_side in (None, settings.validation_side)

@@ -14,10 +14,11 @@ from l8s2.errors import InputError
 from l8s2.files import whole_file
 
 FREE = {
-    *("data.simulated.folder", "data.pairs.folder", "data.published.csv_path", "data.published.patch_path"),
+    *("data.simulated.folder", "data.simulated.split", "data.pairs.folder"),
+    *("data.deep_harmonization.csv_path", "data.deep_harmonization.patch_path"),
     *("data.workers", "device"),
 }
-"""Keys that may differ when a run goes on: where things are does not change what is learned (the data's fingerprint does)."""
+"""Keys that may differ when a run goes on: the data is known by its fingerprint, not by its path."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class RunFolder:
         return self.path / "model"
 
     def open(self, config: Mapping[str, Any], data: str, *, resume: bool) -> dict[str, Any] | None:
-        """The checkpoint to go on from; None for a run from the beginning.
+        """Return the checkpoint to go on from; None for a run from the beginning.
 
         Args:
             config: of the run, plain values.
@@ -101,7 +102,7 @@ class RunFolder:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What ``RunFolder.save`` wrote, tensors on the processor. Raises InputError where it is something else."""
+    """Read what ``RunFolder.save`` wrote, tensors on the processor. Raises InputError where it is something else."""
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         if {"step", "average", "model_config", "architecture"} <= state.keys():

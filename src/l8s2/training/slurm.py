@@ -1,4 +1,4 @@
-"""A training run as a job of Slurm, through submitit: one task for every GPU, requeued where it was when it is preempted."""
+"""A training run as a job of Slurm, through submitit: one task for every GPU, requeued when it is preempted."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def submit(
     Args:
         config: of the run, plain values.
         folder: of the run; the nodes must see it.
-        settings: ``key=value,...``: those of COMMON, any option of sbatch (``partition=gpu``), or ``cluster=local`` to try it.
+        settings: ``key=value,...``: those of COMMON, any option of sbatch (``partition=gpu``), or ``cluster=local`` to
+            try it.
         max_minutes: as in ``loop.train``.
         resume: as in ``loop.train``.
     """

@@ -12,12 +12,9 @@ from PIL import Image as Picture
 from torch import nn
 
 from l8s2.arrays import Float, fill_missing
-from l8s2.datasets.published import Patches
-from l8s2.evaluation.baselines import bicubic
-from l8s2.evaluation.places import PlaceScore, of_pair, score, score_image, simulate_place, validation_conditions
-from l8s2.metrics.scores import rmse
-from l8s2.sensors import BANDS, NATIVE_10M, NATIVE_20M, RGB
-from l8s2.training.sources import Prepared
+from l8s2.datasets.image_pair import Pairs
+from l8s2.evaluation.image_scores import ImageScore, for_scoring, interpolated, score_pair
+from l8s2.sensors import NATIVE_10M, NATIVE_20M, RGB
 
 PICTURE = 240
 """Pixels to a side of each of the four parts of a picture, at most."""
@@ -32,7 +29,7 @@ class Trained:
         self.network, self.device = network.eval().to(device), device
 
     def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
-        """(mean, sigma) (6, 3h, 3w), or (6, H, W) of inputs at 10 m; sigma NaN from a network that has none."""
+        """Return (mean, sigma) (6, 3h, 3w), or (6, H, W) of inputs at 10 m; sigma is NaN where a network has none."""
         inputs = [torch.from_numpy(np.ascontiguousarray(fill_missing(ms)))[None].to(self.device), None]
         if pan is not None and (self.network.uses_pan or pan.shape == ms.shape[1:]):
             inputs[1] = torch.from_numpy(np.ascontiguousarray(fill_missing(pan[None])))[None].to(self.device)
@@ -42,8 +39,8 @@ class Trained:
         return result, np.full_like(result, np.nan) if sigma is None else sigma[0].float().cpu().numpy()
 
 
-def summary(scores: Sequence[PlaceScore]) -> dict[str, Any]:
-    """What is logged: gain over bicubic (dB) and error (reflectance), means over the places of the means over their images."""
+def summary(scores: Sequence[ImageScore]) -> dict[str, Any]:
+    """Return what is logged: gain over bicubic (dB) and error (reflectance), means over sites of means over images."""
     gain, error = band_means(scores, lambda s: s.gain), band_means(scores, lambda s: s.rmse)
     return {
         "gain_db": _plain(_mean(gain)), "gain_10m_db": _plain(_mean(gain[NATIVE_10M])), "gain_20m_db": _plain(_mean(gain[NATIVE_20M])),
@@ -51,75 +48,28 @@ def summary(scores: Sequence[PlaceScore]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def band_means(scores: Sequence[PlaceScore], of: Callable[[PlaceScore], Any]) -> Any:
-    """(6,) mean over places of the mean over their images of a row of bands; NaN for bands that are nowhere known."""
-    places = dict.fromkeys(s.place for s in scores)
-    return _mean([_mean([of(s) for s in scores if s.place == place]) for place in places])
+def band_means(scores: Sequence[ImageScore], of: Callable[[ImageScore], Any]) -> Any:
+    """Return (6,) means over sites of means over their images; NaN for bands that are nowhere known."""
+    sites = dict.fromkeys(s.site for s in scores)
+    return _mean([_mean([of(s) for s in scores if s.site == site]) for site in sites])
 
 
 def validate(
-    network: nn.Module,
-    prepared: Prepared,
-    *,
-    device: torch.device | str = "cpu",
-    share: slice = slice(None),
-    untidy: bool = False,
-) -> list[PlaceScore]:
-    """Scores of the held-out images, pairs or patches ``share``, images simulated with the nominal sensor and noise.
+    network: nn.Module, held_out: Pairs, *, device: torch.device | str = "cpu", share: slice = slice(None)
+) -> list[ImageScore]:
+    """Return the scores of the held-out pairs ``share``, see ``evaluation.image_scores``."""
+    trained = Trained(network, device)
+    return [score_pair(trained, held_out[n]) for n in range(len(held_out))[share]]
 
-    ``untidy``: simulated with sensors that differ as real ones do, every image with others.
-    The gain of images and pairs is over Keys bicubic of the Landsat bands, that of patches over their interpolated input.
+
+def picture(network: nn.Module, held_out: Pairs, path: Path, *, device: torch.device | str = "cpu") -> None:
+    """Draw input, output, truth and error of the first held-out pair as a PNG.
+
+    Images are in true colour, the error is the mean of all bands.
     """
-    trained = Trained(network, device)
-    found = [
-        score_image(
-            trained,
-            image.place,
-            image.stack,
-            image.known_bands,
-            validation_conditions(disturbed=False, seed=n, untidy=untidy),
-            n,
-        )
-        for n, image in list(enumerate(prepared.images))[share]
-    ]
-    if prepared.patches is not None:
-        found += [_score_patch(trained, prepared.patches, n) for n in range(len(prepared.patches))[share]]
-    if prepared.pairs is not None:
-        found += [score(trained, of_pair(prepared.pairs[n])) for n in range(len(prepared.pairs))[share]]
-    return found
-
-
-def _score_patch(trained: Trained, patches: Patches, index: int) -> PlaceScore:
-    patch = patches[index]
-    mean, _ = trained.predict(patch.ms, patch.pan[0])
-    pairs = list(zip(patch.ms, mean, patch.truth, patch.valid, strict=True))
-    nothing = np.full(len(BANDS), np.nan)
-    return PlaceScore(
-        place="patches",
-        bicubic_rmse=np.array([rmse(before, truth, valid).value for before, _, truth, valid in pairs]),
-        rmse=np.array([rmse(after, truth, valid).value for _, after, truth, valid in pairs]),
-        coverage=nothing,
-        pearson=nothing,
-        pixels=int(patch.valid.all(0).sum()),
-    )
-
-
-def picture(network: nn.Module, prepared: Prepared, path: Path, *, device: torch.device | str = "cpu") -> None:
-    """Input | output | truth | error of the first thing held out as a PNG; true colour, and the mean error of all bands."""
-    trained = Trained(network, device)
-    if prepared.patches is not None:
-        patch = prepared.patches[0]
-        before, truth = patch.ms, patch.truth
-        after, _ = trained.predict(patch.ms, patch.pan[0])
-    elif prepared.pairs is not None:
-        _, ms, pan, truth, _ = of_pair(prepared.pairs[0])
-        before = bicubic(fill_missing(ms))
-        after, _ = trained.predict(ms, pan)
-    else:
-        stack = prepared.images[0].stack[:, :PICTURE, :PICTURE]
-        truth, ms, pan, _ = simulate_place(stack, validation_conditions(disturbed=False, seed=0), 0)
-        before = bicubic(fill_missing(ms))
-        after, _ = trained.predict(ms, pan)
+    pair = for_scoring(held_out[0])
+    truth, before = pair.truth, interpolated(pair)
+    after, _ = Trained(network, device).predict(pair.ms, pair.pan)
     shown = np.nan_to_num(truth[RGB])
     low, high = (np.percentile(shown, p, axis=(1, 2))[:, None, None] for p in (1, 99))
     parts = [(np.nan_to_num(x[RGB]) - low) / np.maximum(high - low, 1e-3) for x in (before, after, truth)]

@@ -1,4 +1,4 @@
-"""Configurations of the published research code (a YACS tree), taken over key by key or refused by name."""
+"""Configurations of the Deep-Harmonization code (a YACS tree), taken over key by key or refused by name."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ RULES: dict[str, Rule] = {
     "checkpoint_path": Rule(why=_OUTPUT),
     "criterion": Rule(to="loss.kind", only=tuple(_LOSSES), why="use L1, MGL or SSIM", change=_LOSSES.get),
     "pre_interpolate": Rule(only=(True,), why="patches are interpolated to 10 m; the networks want it so"),
-    "fuse_pan": Rule(to="model.config.in_channels", only=(True, False), why="use true or false", change=lambda x: N_BANDS + 1 if x else N_BANDS),
+    "fuse_pan": Rule(
+        to="model.config.in_channels", only=(True, False), why="use true or false", change=lambda x: N_BANDS + 1 if x else N_BANDS
+    ),
     "high_pass": Rule(only=(False,), why=_NO_FILTER),
     "band_pass": Rule(only=(False,), why=_NO_FILTER),
     "BOA": Rule(only=(True,), why="only surface reflectance is trained on"),
@@ -50,20 +52,20 @@ RULES: dict[str, Rule] = {
     "use_cuda": Rule(to="device", only=(True, False), why="use true or false", change=lambda x: "auto" if x else "cpu"),
     "use_parallel": Rule(only=(False,), why="for several GPUs start l8s2 train with torchrun or `slurm`"),
     "iters_to_accumulate": Rule(to="accumulate"),
-    "resume_training": Rule(only=(False,), why="a run of ours goes on with `resume`; give other weights as model.start"),
+    "resume_training": Rule(only=(False,), why="a run goes on with `resume`; give other weights as model.start"),
     "resume_weight_path": Rule(why="only used with resume_training"),
     "wandb_resume": Rule(only=(False,), why=_NO_WANDB),
     "wandb_logging": Rule(only=(False,), why=_NO_WANDB),
     "wandb_project": Rule(why=_NO_WANDB),
     "wandb_entity": Rule(why=_NO_WANDB),
     "wandb_description": Rule(why=_NO_WANDB),
-    "csv_path": Rule(to="data.published.csv_path"),
-    "patch_path": Rule(to="data.published.patch_path"),
-    "train_key": Rule(to="data.published.train_key"),
+    "csv_path": Rule(to="data.deep_harmonization.csv_path"),
+    "patch_path": Rule(to="data.deep_harmonization.patch_path"),
+    "train_key": Rule(to="data.deep_harmonization.train_key"),
     "test_key": Rule(why="training never looks at these rows"),
-    "validation_key": Rule(to="data.published.validation_key"),
+    "validation_key": Rule(to="data.deep_harmonization.validation_key"),
     "num_workers": Rule(to="data.workers", change=lambda x: max(1, int(x))),
-    "s2_array_size": Rule(to="data.published.size"),
+    "s2_array_size": Rule(to="data.deep_harmonization.size"),
     "l8_array_size": Rule(why="Landsat goes from its own size to that of Sentinel-2 in one interpolation"),
     "model_kind": Rule(only=("AUNet", "AUNet_Gaussian"), why=_NO_WEIGHTS),
     **{
@@ -85,8 +87,8 @@ RULES: dict[str, Rule] = {
 """Every key of the published configuration."""
 
 DEFAULTS: dict[str, Any] = {
-    "random_seed": 42, "batch_size": 10, "learning_rate": 1e-5, "epochs": 200, "scheduler_mode": "min", "scheduler_factor": 0.5,
-    "scheduler_patience": 10, "criterion": "L1", "num_workers": 4, "s2_array_size": 256, "model_kind": "AUNet_Gaussian",
+    "random_seed": 42, "batch_size": 10, "learning_rate": 1e-5, "epochs": 200, "scheduler_mode": "min",
+    "scheduler_factor": 0.5, "scheduler_patience": 10, "criterion": "L1", "num_workers": 4, "s2_array_size": 256, "model_kind": "AUNet_Gaussian",
 }  # fmt: skip
 """What a published file that says nothing means, where it is not our default too."""
 
@@ -95,7 +97,7 @@ NETWORK: dict[str, Any] = {"depth": 3, "up_mode": "shuffle", "growth_factor": 6}
 _MARKS = {"model_kind", "csv_path", "patch_path", "criterion", "training_name", "AUNet", "AUNet_G"}
 
 
-def is_published(content: Mapping[str, Any]) -> bool:
+def is_deep_harmonization(content: Mapping[str, Any]) -> bool:
     """Whether this is a configuration of the research code, not one of ours."""
     return bool(_MARKS & set(content)) and not {"model", "data"} & set(content)
 
@@ -126,7 +128,7 @@ def translated(content: Mapping[str, Any], name: str) -> tuple[dict[str, Any], l
             "architecture": "UNet",
             "config": {**NETWORK, "input_alignment": "lattice", "pan_sun_corrected": False, "gaussian": gaussian},
         },
-        "data": {"published": {"min_ssim": 0.81, "min_psnr": 22.0}},
+        "data": {"deep_harmonization": {"min_ssim": 0.81, "min_psnr": 22.0}},
         "loss": {"gradient_weight": 0.1},
         "optimizer": {"kind": "adam", "weight_decay": 0.0, "betas": (0.9, 0.999), "clip": None},
         "schedule": {"kind": "plateau", "warmup": 0},

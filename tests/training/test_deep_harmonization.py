@@ -1,4 +1,4 @@
-"""The published patches, written here in their layout: what comes out, what counts, and a run on them."""
+"""Patches of the Deep-Harmonization system, written here in their layout: what comes out, what counts, and a run on them."""
 
 import csv
 import json
@@ -15,10 +15,11 @@ import yaml  # noqa: E402
 from click.testing import CliRunner  # noqa: E402
 
 from l8s2.cli import main  # noqa: E402
-from l8s2.datasets.published import Patches  # noqa: E402
+from l8s2.datasets.deep_harmonization import DeepHarmonizationPatches  # noqa: E402
 from l8s2.errors import InputError  # noqa: E402
 from l8s2.training.config import parse  # noqa: E402
-from l8s2.training.sources import ShuffledPatches, prepare, turned  # noqa: E402
+from l8s2.training.pair_crops import PairCrops, turned  # noqa: E402
+from l8s2.training.sources import prepare  # noqa: E402
 
 S2, L8, PAN = 48, 17, 33
 """Sizes that fit no better than those of the real patches: 480 m, 510 m and 495 m."""
@@ -53,20 +54,19 @@ def patches(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_rows_are_chosen_by_their_type_and_only_training_rows_by_likeness(patches: tuple[Path, Path]) -> None:
-    assert Patches(*patches, "Train", S2).ids == ["LC08_1", "LC08_12", "LC08_2", "LC08_3"]
-    assert Patches(*patches, "Train", S2, 0.81, 22.0).ids == ["LC08_1", "LC08_12"]
-    published = {
+    assert DeepHarmonizationPatches(*patches, "Train", S2).ids == ["LC08_1", "LC08_12", "LC08_2", "LC08_3"]
+    assert DeepHarmonizationPatches(*patches, "Train", S2, 0.81, 22.0).ids == ["LC08_1", "LC08_12"]
+    settings = {
         "csv_path": str(patches[0]),
         "patch_path": str(patches[1]),
         "min_ssim": 0.81,
         "min_psnr": 22.0,
         "size": S2,
     }
-    content = {"model": {"architecture": "UNet"}, "data": {"batch": 2, "published": published}, "epochs": 1}
+    content = {"model": {"architecture": "UNet"}, "data": {"batch": 2, "deep_harmonization": settings}, "epochs": 1}
     prepared = prepare(parse(content, "test").data, 0)
     assert prepared.training.epoch == 1
-    assert prepared.patches is not None
-    assert prepared.patches.ids == ["LC08_4"]
+    assert [prepared.held_out[n].id for n in range(len(prepared.held_out))] == ["LC08_4"]
 
 
 def test_inputs_are_interpolated_as_the_published_code_does(patches: tuple[Path, Path]) -> None:
@@ -75,14 +75,14 @@ def test_inputs_are_interpolated_as_the_published_code_does(patches: tuple[Path,
     with h5py.File(path, "r+") as file:
         file["l8_image"][...] = dn
         pan, s2 = file["l8_pan"][...], file["s2_image"][...]
-    patch = Patches(*patches, "Train", S2)[1]
+    patch = DeepHarmonizationPatches(*patches, "Train", S2)[1]
 
     def interpolated(x: np.ndarray) -> np.ndarray:
         tensor = torch.from_numpy(x.astype(np.float32))[None]
         return torch.nn.functional.interpolate(tensor, size=[S2, S2], mode="bicubic")[0].numpy()
 
     np.testing.assert_allclose(patch.ms, interpolated(dn * 0.0000275 - 0.2), atol=1e-6)
-    np.testing.assert_allclose(patch.pan, interpolated(pan[None]), atol=1e-6)
+    np.testing.assert_allclose(patch.pan, interpolated(pan[None])[0], atol=1e-6)
     np.testing.assert_allclose(patch.truth, s2 / 10000, atol=1e-7)
     assert patch.valid.all()
     assert {patch.ms.dtype, patch.pan.dtype, patch.truth.dtype} == {np.dtype(np.float32)}
@@ -93,7 +93,7 @@ def test_fill_never_counts_and_never_becomes_a_reflectance(patches: tuple[Path, 
     with h5py.File(path, "r+") as file:
         file["s2_image"][2, :5, :7] = 0
         file["l8_image"][4, 15:, 16:] = 0
-    patch = Patches(*patches, "Train", S2)[0]
+    patch = DeepHarmonizationPatches(*patches, "Train", S2)[0]
     assert not patch.valid[2, :5, :7].any()
     assert patch.valid[1, :5, :7].all()
     assert not patch.valid[:, 42:, 45:].any()
@@ -104,51 +104,56 @@ def test_fill_never_counts_and_never_becomes_a_reflectance(patches: tuple[Path, 
 
 @pytest.mark.parametrize("size", [40, 64])
 def test_patches_are_cut_or_padded_never_stretched(patches: tuple[Path, Path], size: int) -> None:
-    whole, fitted = Patches(*patches, "Train", S2)[0], Patches(*patches, "Train", size)[0]
+    whole, fitted = (
+        DeepHarmonizationPatches(*patches, "Train", S2)[0],
+        DeepHarmonizationPatches(*patches, "Train", size)[0],
+    )
     n = min(size, S2)
     for name in ("ms", "pan", "truth", "valid"):
         a, b = getattr(whole, name), getattr(fitted, name)
-        assert b.shape[1:] == (size, size)
-        np.testing.assert_array_equal(a[:, :n, :n], b[:, :n, :n])
+        assert b.shape[-2:] == (size, size)
+        np.testing.assert_array_equal(a[..., :n, :n], b[..., :n, :n])
     assert not fitted.valid[:, n:].any()
 
 
 def test_an_epoch_has_every_pair_once_and_depends_on_seed_and_step_alone(patches: tuple[Path, Path]) -> None:
-    source = ShuffledPatches(Patches(*patches, "Train", S2), 3, 7, augment=False)
+    pairs = DeepHarmonizationPatches(*patches, "Train", S2)
+    source = PairCrops(pairs, 3, 7, augment=False, fingerprint=pairs.fingerprint)
     assert source.epoch == 2
     levels = [source(step).ms[:, 0, 0, 0] for step in (0, 1)]
     assert len(set(np.concatenate(levels)[:4].round(6).tolist())) == 4
     orders = {tuple(source(2 * epoch).ms[:, 0, 0, 0].tolist()) for epoch in range(6)}
     assert len(orders) > 1
-    again = ShuffledPatches(Patches(*patches, "Train", S2), 3, 7, augment=True)
+    again = PairCrops(pairs, 3, 7, augment=True, fingerprint=pairs.fingerprint)
     np.testing.assert_array_equal(again(5).truth[1:], again(5, slice(1, 3)).truth)
 
 
 def test_eight_orientations(patches: tuple[Path, Path]) -> None:
-    patch = Patches(*patches, "Train", S2)[0]
-    seen = [turned(patch, turn) for turn in range(8)]
-    assert len({p.pan.tobytes() for p in seen}) == 8
-    np.testing.assert_array_equal(seen[0].pan, patch.pan)
-    for p in seen:  # every part is turned alike
-        at = np.unravel_index(p.pan[0].argmax(), (S2, S2))
-        origin = np.unravel_index(patch.pan[0].argmax(), (S2, S2))
-        np.testing.assert_array_equal(p.truth[:, *at], patch.truth[:, *origin])
+    patch = DeepHarmonizationPatches(*patches, "Train", S2)[0]
+    assert patch.pan is not None
+    seen = [(turned(patch.pan, 0, turn), turned(patch.truth, 0, turn)) for turn in range(8)]
+    assert len({pan.tobytes() for pan, _ in seen}) == 8
+    np.testing.assert_array_equal(seen[0][0], patch.pan)
+    for pan, truth in seen:  # every part is turned alike
+        at = np.unravel_index(pan.argmax(), (S2, S2))
+        origin = np.unravel_index(patch.pan.argmax(), (S2, S2))
+        np.testing.assert_array_equal(truth[:, *at], patch.truth[:, *origin])
 
 
 def test_what_is_missing_or_wrong_is_named(patches: tuple[Path, Path], tmp_path: Path) -> None:
     table, folder = patches
     with pytest.raises(InputError, match="no rows with pair_type Training"):
-        _ = Patches(table, folder, "Training", S2).ids
+        _ = DeepHarmonizationPatches(table, folder, "Training", S2).ids
     with pytest.raises(InputError, match="No such file"):
-        _ = Patches(tmp_path / "none.csv", folder, "Train", S2).ids
+        _ = DeepHarmonizationPatches(tmp_path / "none.csv", folder, "Train", S2).ids
     (tmp_path / "other.csv").write_text("id,type\n")
     with pytest.raises(InputError, match="no column patch_id"):
-        _ = Patches(tmp_path / "other.csv", folder, "Train", S2).ids
+        _ = DeepHarmonizationPatches(tmp_path / "other.csv", folder, "Train", S2).ids
     with pytest.raises(InputError, match="no file"):
-        _ = Patches(table, tmp_path / "nowhere", "Train", S2)[0]
+        _ = DeepHarmonizationPatches(table, tmp_path / "nowhere", "Train", S2)[0]
     (folder / "33UUU" / "2020-06-01" / "LC08_1.h5").write_bytes(b"<html>")
     with pytest.raises(InputError, match=r"LC08_1\.h5: not a patch"):
-        _ = Patches(table, folder, "Train", S2)[0]
+        _ = DeepHarmonizationPatches(table, folder, "Train", S2)[0]
 
 
 def test_a_published_configuration_trains(patches: tuple[Path, Path], tmp_path: Path) -> None:
