@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from l8s2.arrays import Float
 from l8s2.errors import InputError
-from l8s2.optics import Float, resample
+from l8s2.optics import resample
 from l8s2.sensors import BANDS, NATIVE_10M, NATIVE_20M
 from l8s2.simulate.sensor import sentinel2_stack
 
