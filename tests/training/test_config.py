@@ -93,7 +93,10 @@ def test_defaults_and_overrides(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["optimizer.learing_rate", "1"], "unknown key optimizer.learing_rate; the nearest known one is optimizer.learning_rate"),
+        (
+            ["optimizer.learing_rate", "1"],
+            "unknown key optimizer.learing_rate; the nearest known one is optimizer.learning_rate",
+        ),
         (["learning_rate", "1"], "unknown key learning_rate; the nearest known one is optimizer.learning_rate"),
         (["data.simulated.foldr", "x"], "nearest known one is data.simulated.folder"),
         (["optimizer.learning_rate", "-1"], "optimizer.learning_rate -1: input should be greater than 0"),
@@ -173,14 +176,16 @@ def test_every_published_key_is_in_the_table() -> None:
 def test_a_published_configuration_becomes_ours(tmp_path: Path) -> None:
     content = PATHS | {
         "model_kind": "AUNet", "AUNet": {"depth": 5, "up_mode": "upsample"}, "AUNet_G": {"depth": 6}, "batch_size": 4,
-        "iters_to_accumulate": 3, "learning_rate": "1e-4", "criterion": "MGL", "scheduler_patience": 5, "num_workers": 0,
+        "iters_to_accumulate": 3, "learning_rate": "1e-4", "criterion": "MGL", "scheduler_patience": 5,
+        "num_workers": 0,
         "use_cuda": False, "wandb_project": "mine", "training_name": "x",
     }  # fmt: skip
     config, notes = read_config(written(tmp_path, content), ["AUNet.growth_factor", "3", "epochs", "2"])
     assert isinstance(config, RunConfig)
     assert config.model.architecture == "UNet"
     assert config.model.config == {
-        "depth": 5, "up_mode": "upsample", "growth_factor": 3, "input_alignment": "lattice", "pan_sun_corrected": False, "gaussian": False,
+        "depth": 5, "up_mode": "upsample", "growth_factor": 3, "input_alignment": "lattice",
+        "pan_sun_corrected": False, "gaussian": False,
     }  # fmt: skip
     assert (config.data.batch, config.accumulate, config.data.workers, config.epochs) == (12, 3, 1, 2)
     assert (config.loss.kind, config.loss.gradient_weight) == ("mixed_gradient", 0.1)

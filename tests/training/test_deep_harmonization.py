@@ -1,4 +1,4 @@
-"""Patches of the Deep-Harmonization system, written here in their layout: what comes out, what counts, and a run on them."""
+"""Patches of the Deep-Harmonization system, written here: what comes out, what counts, and a run."""
 
 import csv
 import json
@@ -159,7 +159,8 @@ def test_what_is_missing_or_wrong_is_named(patches: tuple[Path, Path], tmp_path:
 def test_a_published_configuration_trains(patches: tuple[Path, Path], tmp_path: Path) -> None:
     content = {
         "csv_path": str(patches[0]), "patch_path": str(patches[1]), "model_kind": "AUNet_Gaussian", "batch_size": 1,
-        "AUNet_G": {"depth": 2, "growth_factor": 2, "up_mode": "shuffle"}, "epochs": 2, "s2_array_size": S2, "num_workers": 2,
+        "AUNet_G": {"depth": 2, "growth_factor": 2, "up_mode": "shuffle"}, "epochs": 2, "s2_array_size": S2,
+        "num_workers": 2,
     }  # fmt: skip
     (tmp_path / "published.yaml").write_text(yaml.safe_dump(content))
     done = CliRunner().invoke(

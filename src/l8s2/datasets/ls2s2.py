@@ -179,7 +179,7 @@ def _whole(shift: Shift, unit: float, what: str) -> tuple[float, float]:
 def _at_centres(
     layer: _Layer, bands: slice, shape: tuple[int, ...], off: tuple[float, float], gsd: int, sigma: float
 ) -> Float:
-    """Sample bands of a layer of ``gsd`` metres, blurred, at the centres of the MS pixels; NaN near what is not clear."""
+    """Sample bands of a layer of ``gsd`` metres, blurred, at the centres of the MS pixels; NaN near clouds."""
     first = 0.5 if gsd == OUTPUT_GSD else 0.0  # where the first MS pixel is centred when nothing is off
     rows, columns = (np.arange(n) * MS_GSD / gsd + first - metres / gsd for n, metres in zip(shape, off, strict=True))
     values = resample(fill_missing(layer.values[bands]), rows, columns, sigma)

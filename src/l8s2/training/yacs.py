@@ -87,7 +87,8 @@ RULES: dict[str, Rule] = {
 
 DEFAULTS: dict[str, Any] = {
     "random_seed": 42, "batch_size": 10, "learning_rate": 1e-5, "epochs": 200, "scheduler_mode": "min",
-    "scheduler_factor": 0.5, "scheduler_patience": 10, "criterion": "L1", "num_workers": 4, "s2_array_size": 256, "model_kind": "AUNet_Gaussian",
+    "scheduler_factor": 0.5, "scheduler_patience": 10, "criterion": "L1", "num_workers": 4, "s2_array_size": 256,
+    "model_kind": "AUNet_Gaussian",
 }  # fmt: skip
 """What a published file that says nothing means, where it is not our default too."""
 
