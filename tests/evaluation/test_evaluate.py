@@ -317,8 +317,8 @@ def test_the_report_stands_alone_and_holds_every_model(results: tuple[Path, Resu
 
 
 def test_means_are_over_bands_then_images_then_sites() -> None:
-    def record(place: str, image: str, value: float) -> Record:
-        return Record("m", place, image, "red", "mae", value, 10)
+    def record(site: str, image: str, value: float) -> Record:
+        return Record("m", site, image, "red", "mae", value, 10)
 
     records = [record("a", "1", 1.0), record("a", "2", 3.0), record("a", "3", math.nan), record("b", "4", 8.0)]
     assert tables.site_means(records)["a"]["m"]["red", "mae"] == Score(2.0, 20)
@@ -501,7 +501,7 @@ def test_without_reference(stubs: dict[str, Any], tmp_path: Path, with_pan: bool
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A set of real pairs of three places, one a side."""
+    """A set of real pairs of three sites, one a side."""
     pytest.importorskip("h5py")
     folder = tmp_path_factory.mktemp("set")
     patches = PatchSet(folder)

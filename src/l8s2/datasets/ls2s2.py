@@ -133,7 +133,7 @@ class Ls2s2:
         )
 
     def _measure(self, area: Path) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Metres (down, right) by which the content of truth, and of pan, lies too far for its place in the file."""
+        """Metres (down, right) by which the content of truth, and of pan, lies too far for its position in the file."""
         for date in sorted((d for d in self.dates if d.area == area), key=lambda d: (d.pan is None, -d.clear))[:_DATES]:
             ms, truth, pan = self._read(date, None)
             stated = _stated(date, ms, truth, pan)
