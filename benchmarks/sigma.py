@@ -36,7 +36,7 @@ def ground(ms: Float) -> dict[str, Float]:
 
 
 def samples(model: str, images: list[Image]) -> dict[str, list[dict[str, Float]]]:
-    """Place to, per band, equally many values of: error and sigma, their ratio, and every kind of ground."""
+    """Site to, per band, equally many values of: error and sigma, their ratio, and every kind of ground."""
     predictor = load_model(model)
     found: dict[str, list[list[Float]]] = {}
     names: list[str] = []
@@ -50,13 +50,13 @@ def samples(model: str, images: list[Image]) -> dict[str, list[dict[str, Float]]
             band.append(np.stack([v[b][ok] for v in values.values()]))
     rng = np.random.default_rng(0)
     drawn: dict[str, list[dict[str, Float]]] = {}
-    for place, bands in found.items():
-        drawn[place] = []
+    for site, bands in found.items():
+        drawn[site] = []
         for parts in bands:
             table = np.concatenate(parts, axis=1)
             if table.shape[1]:
                 table = table[:, rng.integers(0, table.shape[1], SAMPLES)]
-            drawn[place].append(dict(zip(names, table, strict=True)))
+            drawn[site].append(dict(zip(names, table, strict=True)))
     return drawn
 
 
@@ -67,13 +67,13 @@ def main(patches: Path, split: Path) -> None:
     _, calibration, validation = split_folder(patches, read_split(split))
     for model in ("compact", "compact-nopan"):
         drawn = samples(model, calibration + validation)
-        ratios = {place: [band["error"] / band["sigma"] for band in bands] for place, bands in drawn.items()}
+        ratios = {site: [band["error"] / band["sigma"] for band in bands] for site, bands in drawn.items()}
         held = {}
         print(f"\n| {model} | " + " | ".join(BAND_NAMES) + " |\n|---|" + "---|" * 6)
-        for place, bands in ratios.items():
-            limit = Z_90 * factors(ratios, without=place)
-            held[place] = [r <= z for r, z in zip(bands, limit, strict=True)]
-            print(f"| {place} | " + " | ".join(f"{h.mean():.3f}" if h.size else "" for h in held[place]) + " |")
+        for site, bands in ratios.items():
+            limit = Z_90 * factors(ratios, without=site)
+            held[site] = [r <= z for r, z in zip(bands, limit, strict=True)]
+            print(f"| {site} | " + " | ".join(f"{h.mean():.3f}" if h.size else "" for h in held[site]) + " |")
 
         def row(name: str, cells: list[float]) -> None:
             print(f"| {name} | " + " | ".join(f"{c:.3f}" for c in cells) + " |")
@@ -94,7 +94,7 @@ def main(patches: Path, split: Path) -> None:
             )
             for b in range(6)
         ]
-        row("r(sigma, error), mean over places", correlation)
+        row("r(sigma, error), mean over sites", correlation)
 
 
 if __name__ == "__main__":

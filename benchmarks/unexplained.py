@@ -35,7 +35,7 @@ START = (12.2, 12.2, 12.2, 10.4, 9.0, 9.5)
 
 @dataclass(frozen=True)
 class Pair:
-    """One date of one place."""
+    """One date of one site."""
 
     ms: Float
     """(6, h, w) Landsat, reflectance."""
@@ -100,7 +100,7 @@ def fit(ms: Float, truth: Float, first: tuple[float, float], blur: float) -> Fit
 
 
 def simulated(place: Path, *, untidy: bool, draws: int) -> Iterator[Pair]:
-    """Windows of the images of a place, each under conditions of its own; without NaN."""
+    """Windows of the images of a site, each under conditions of its own; without NaN."""
     images, rng = load_archive(place).images, np.random.default_rng(0)
     for draw in range(draws):
         stack = images[draw % len(images)].stack

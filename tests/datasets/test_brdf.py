@@ -26,7 +26,8 @@ AZIMUTH = st.floats(0, 360)
         (45, 45, 0, math.pi / 4 * (math.sqrt(2) - 1), 2 - math.sqrt(2)),
         # opposite to the sun at 45: phase 90 degrees, cos t = 2 * 2 / (2 sqrt 2) > 1, so no overlap
         (45, 45, 180, 1 / math.sqrt(2) - math.pi / 4, 1 - 2 * math.sqrt(2)),
-        # nadir view, sun at 45: cos phase = 1 / sqrt 2, cos t = 2 / (1 + sqrt 2), t = 0.59450, overlap (0.59450 - 0.56006 * 0.82843) 2.41421 / pi
+        # nadir view, sun at 45: cos phase = 1 / sqrt 2, cos t = 2 / (1 + sqrt 2), t = 0.59450, overlap
+        # (0.59450 - 0.56006 * 0.82843) 2.41421 / pi
         (45, 0, 0, (math.pi / 4 + 1) / (1 + math.sqrt(2)) - math.pi / 4, -1.10682),
         (45, 0, 137, (math.pi / 4 + 1) / (1 + math.sqrt(2)) - math.pi / 4, -1.10682),
     ],
@@ -59,7 +60,7 @@ def test_there_and_back_is_no_change(sun: float, view: float, azimuth: float, wa
 
 
 def test_magnitudes_are_those_published() -> None:
-    """Backscatter is brighter and is darkened; within the swath of Landsat (7.5 degrees) by a few per cent (Roy et al. 2016)."""
+    """Backscatter is brighter and is darkened; within the swath of Landsat by a few per cent (Roy et al. 2016)."""
     backward, forward = c_factor(40, 7.5, 0), c_factor(40, 7.5, 180)
     assert (backward < 1).all()
     assert (forward > 1).all()
@@ -74,7 +75,7 @@ def test_parameters_are_in_the_order_of_the_bands() -> None:
 
 
 def test_red_by_hand() -> None:
-    """Sun at 45, seen from 45 opposite to it, wanted at nadir: (0.1690 + 0.0574 K_vol + 0.0227 K_geo) above and below."""
+    """Sun at 45, seen from 45 opposite, wanted at nadir: (0.1690 + 0.0574 K_vol + 0.0227 K_geo) above and below."""
     nadir = 0.1690 + 0.0574 * -0.04591 + 0.0227 * -1.10682
     slant = 0.1690 + 0.0574 * -0.07829 + 0.0227 * -1.82843
     assert c_factor(45, 45, 180)[2] == pytest.approx(nadir / slant, abs=1e-4)

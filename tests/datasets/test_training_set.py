@@ -1,4 +1,4 @@
-"""From a search to a model trained on real pairs and its scores, by the command line alone; all servers are on loopback."""
+"""From a search to a model trained on real pairs and its scores, by the command line; all servers are on loopback."""
 
 from __future__ import annotations
 
@@ -75,7 +75,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AssetServer]:
     with assets(store) as server, rustac(items(store, server.url), folder) as stac:
         (folder / "catalogs.toml").write_text(
             f'[here]\nurl = "{stac}"\n'
-            'collections.landsat-c2l2-sr = { kind = "landsat-l2" }\ncollections.landsat-c2l1 = { kind = "landsat-l1" }\n'
+            'collections.landsat-c2l2-sr = { kind = "landsat-l2" }\n'
+            'collections.landsat-c2l1 = { kind = "landsat-l1" }\n'
             'collections.sentinel-2-l2a = { kind = "sentinel-2-l2a" }\n'
         )
         server.catalogs = folder / "catalogs.toml"  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ import sys
 from contextlib import ExitStack
 from html.parser import HTMLParser
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -177,8 +178,10 @@ def test_csv_json_and_direct_calls_agree(made: Path, results: tuple[Path, Result
         gain = scores.psnr(mean[2], first.truth[2], usable[2]).value - value("bicubic", "red", "psnr")
         assert math.isclose(value(model, "red", "psnr_gain"), gain, abs_tol=1e-9)
     red = Stub().predict(first.ms, None)[0][2], np.full((120, 120), 0.01, np.float32), first.truth[2], usable[2]
-    curve = uncertainty.calibration_curve(*red)
-    assert [value("stub", "red", name) for name in metric_table.CALIBRATION] == curve.observed.tolist()
+    for name, level in metric_table.CALIBRATION.items():
+        expected = uncertainty.coverage(*red, z=NormalDist().inv_cdf((1 + level) / 2)).value
+        assert value("stub", "red", name) == expected
+    assert len({value("stub", "red", name) for name in metric_table.CALIBRATION}) == len(metric_table.CALIBRATION)
     assert value("stub", "red", "crps") == uncertainty.crps(*red).value
     assert not any(key[0] in BASELINES and key[3] == "coverage" for key in table)
 
@@ -314,8 +317,8 @@ def test_the_report_stands_alone_and_holds_every_model(results: tuple[Path, Resu
 
 
 def test_means_are_over_bands_then_images_then_sites() -> None:
-    def record(place: str, image: str, value: float) -> Record:
-        return Record("m", place, image, "red", "mae", value, 10)
+    def record(site: str, image: str, value: float) -> Record:
+        return Record("m", site, image, "red", "mae", value, 10)
 
     records = [record("a", "1", 1.0), record("a", "2", 3.0), record("a", "3", math.nan), record("b", "4", 8.0)]
     assert tables.site_means(records)["a"]["m"]["red", "mae"] == Score(2.0, 20)
@@ -498,7 +501,7 @@ def test_without_reference(stubs: dict[str, Any], tmp_path: Path, with_pan: bool
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A set of real pairs of three places, one a side."""
+    """A set of real pairs of three sites, one a side."""
     pytest.importorskip("h5py")
     folder = tmp_path_factory.mktemp("set")
     patches = PatchSet(folder)

@@ -6,11 +6,9 @@ from hypothesis.extra.numpy import arrays
 from scipy import integrate, special, stats
 
 from l8s2.metrics import uncertainty
-from l8s2.metrics.scores import Score
 from l8s2.metrics.uncertainty import (
     LEVELS,
     ause,
-    calibration_curve,
     coverage,
     crps,
     ence,
@@ -37,12 +35,7 @@ def everywhere(image: np.ndarray) -> np.ndarray:
     return np.ones(image.shape[-2:], bool)
 
 
-def curve_as_score(*args) -> Score:
-    curve = calibration_curve(*args)
-    return Score(float(curve.observed.sum()), curve.n)
-
-
-@pytest.mark.parametrize("score", [*SCORES.values(), curve_as_score])
+@pytest.mark.parametrize("score", SCORES.values())
 @settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), garbage=st.sampled_from([np.nan, np.inf, -np.inf, 1e9, -1e9]))
 def test_garbage_under_the_mask_changes_nothing(score, seed: int, garbage: float) -> None:
@@ -65,13 +58,6 @@ def test_nothing_usable(name: str) -> None:
     assert SCORES[name](p, -s, t, everywhere(p)).n == 0
 
 
-def test_nothing_usable_leaves_a_curve_of_nan() -> None:
-    p, s, t = images()
-    curve = calibration_curve(p, s, t, np.zeros(p.shape, bool))
-    assert curve.n == 0
-    assert np.isnan(curve.observed).all()
-
-
 def test_coverage_worked_by_hand() -> None:
     prediction, truth = np.array([[0.1, 0.1], [0.3, 0.9]]), np.zeros((2, 2))
     sigma = np.array([[0.1, 0.05], [0.3, 0.1]])
@@ -82,16 +68,14 @@ def test_coverage_worked_by_hand() -> None:
     assert coverage(prediction, 0 * sigma, truth, mask) == (0, 3)  # certain, and wrong
 
 
-def test_calibration_curve_is_coverage_between_the_quantiles_of_the_normal_distribution() -> None:
+def test_coverage_is_that_between_the_quantiles_of_the_normal_distribution() -> None:
     p, s, t = images(shape=(100, 100))
-    curve = calibration_curve(p, s, t, everywhere(p))
-    assert curve.n == 10_000
-    np.testing.assert_array_equal(curve.nominal, LEVELS)
-    np.testing.assert_allclose(curve.observed, LEVELS, atol=4 * 0.5 / 100)  # four standard errors of a share
-    for level, observed in zip(*curve[:2], strict=True):
+    for level in (*LEVELS, 0.3):
+        observed, n = coverage(p, s, t, everywhere(p), z=stats.norm.ppf((1 + level) / 2))
+        assert n == 10_000
+        assert observed == pytest.approx(level, abs=4 * 0.5 / 100)  # four standard errors of a share
         low, high = stats.norm.interval(level, p.astype(float), s.astype(float))
         assert observed == np.mean((low <= t) & (t <= high))
-    assert calibration_curve(p, s, t, everywhere(p), levels=[0.3]).observed == pytest.approx([0.3], abs=0.02)
 
 
 def test_ence_worked_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""Configurations: what is refused, in one line that names the key; the published keys one by one."""
+"""Configurations: what is refused, in one line that names the key; the keys of the Deep-Harmonization code one by one."""
 
 import ast
 import subprocess
@@ -24,7 +24,7 @@ MINIMAL: dict[str, Any] = {
     "data": {"simulated": {"folder": "imagery"}},
     "steps": 100,
 }
-PUBLISHED_KEYS = [
+DEEP_HARMONIZATION_KEYS = [
     "gpu_id",
     "training_name",
     "random_seed",
@@ -93,7 +93,10 @@ def test_defaults_and_overrides(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["optimizer.learing_rate", "1"], "unknown key optimizer.learing_rate; the nearest known one is optimizer.learning_rate"),
+        (
+            ["optimizer.learing_rate", "1"],
+            "unknown key optimizer.learing_rate; the nearest known one is optimizer.learning_rate",
+        ),
         (["learning_rate", "1"], "unknown key learning_rate; the nearest known one is optimizer.learning_rate"),
         (["data.simulated.foldr", "x"], "nearest known one is data.simulated.folder"),
         (["optimizer.learning_rate", "-1"], "optimizer.learning_rate -1: input should be greater than 0"),
@@ -162,25 +165,27 @@ def test_every_field_is_read_somewhere() -> None:
     assert not {key.rpartition(".")[2] for key in known_keys()} - read
 
 
-def test_every_published_key_is_in_the_table() -> None:
-    keys = {*PUBLISHED_KEYS, *(f"{section}.{key}" for section in ("AUNet", "AUNet_G") for key in NETWORK_KEYS)}
+def test_every_deep_harmonization_key_is_in_the_table() -> None:
+    keys = {*DEEP_HARMONIZATION_KEYS, *(f"{section}.{key}" for section in ("AUNet", "AUNet_G") for key in NETWORK_KEYS)}
     assert not keys - set(yacs.RULES)
     for rule in yacs.RULES.values():
         assert rule.to or rule.why
         assert rule.to is None or rule.to.startswith("model.config.") or rule.to in known_keys()
 
 
-def test_a_published_configuration_becomes_ours(tmp_path: Path) -> None:
+def test_a_deep_harmonization_configuration_becomes_ours(tmp_path: Path) -> None:
     content = PATHS | {
         "model_kind": "AUNet", "AUNet": {"depth": 5, "up_mode": "upsample"}, "AUNet_G": {"depth": 6}, "batch_size": 4,
-        "iters_to_accumulate": 3, "learning_rate": "1e-4", "criterion": "MGL", "scheduler_patience": 5, "num_workers": 0,
+        "iters_to_accumulate": 3, "learning_rate": "1e-4", "criterion": "MGL", "scheduler_patience": 5,
+        "num_workers": 0,
         "use_cuda": False, "wandb_project": "mine", "training_name": "x",
     }  # fmt: skip
     config, notes = read_config(written(tmp_path, content), ["AUNet.growth_factor", "3", "epochs", "2"])
     assert isinstance(config, RunConfig)
     assert config.model.architecture == "UNet"
     assert config.model.config == {
-        "depth": 5, "up_mode": "upsample", "growth_factor": 3, "input_alignment": "lattice", "pan_sun_corrected": False, "gaussian": False,
+        "depth": 5, "up_mode": "upsample", "growth_factor": 3, "input_alignment": "lattice",
+        "pan_sun_corrected": False, "gaussian": False,
     }  # fmt: skip
     assert (config.data.batch, config.accumulate, config.data.workers, config.epochs) == (12, 3, 1, 2)
     assert (config.loss.kind, config.loss.gradient_weight) == ("mixed_gradient", 0.1)
@@ -192,7 +197,7 @@ def test_a_published_configuration_becomes_ours(tmp_path: Path) -> None:
     assert {note.split()[0] for note in notes} == {"wandb_project", "training_name", "AUNet_G.depth"}
 
 
-def test_the_published_default_is_gaussian(tmp_path: Path) -> None:
+def test_the_deep_harmonization_default_is_gaussian(tmp_path: Path) -> None:
     config, _ = read_config(written(tmp_path, PATHS))
     assert (config.loss.kind, config.model.config["gaussian"], config.model.config["depth"]) == (
         "gaussian_nll",
@@ -215,7 +220,7 @@ def test_the_published_default_is_gaussian(tmp_path: Path) -> None:
         ("pre_interpolate", "false", "pre_interpolate False"),
         ("criterion", "L2", "criterion 'L2': use L1, MGL or SSIM"),
         ("AUNet.interp_mode", "bilinear", "AUNet.interp_mode 'bilinear'"),
-        ("batchsize", "3", "batchsize is no key of the published configuration"),
+        ("batchsize", "3", "batchsize is no key of the Deep-Harmonization configuration"),
     ],
 )
 def test_what_cannot_be_taken_over_is_refused_by_name(tmp_path: Path, key: str, value: str, message: str) -> None:

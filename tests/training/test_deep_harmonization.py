@@ -1,4 +1,4 @@
-"""Patches of the Deep-Harmonization system, written here in their layout: what comes out, what counts, and a run on them."""
+"""Patches of the Deep-Harmonization system, written here: what comes out, what counts, and a run."""
 
 import csv
 import json
@@ -69,7 +69,7 @@ def test_rows_are_chosen_by_their_type_and_only_training_rows_by_likeness(patche
     assert [prepared.held_out[n].id for n in range(len(prepared.held_out))] == ["LC08_4"]
 
 
-def test_inputs_are_interpolated_as_the_published_code_does(patches: tuple[Path, Path]) -> None:
+def test_inputs_are_interpolated_as_the_deep_harmonization_code_does(patches: tuple[Path, Path]) -> None:
     path = patches[1] / "33UUU" / "2020-06-01" / "LC08_12.h5"
     dn = np.random.default_rng(1).integers(8000, 12000, (6, L8, L8)).astype(np.uint16)
     with h5py.File(path, "r+") as file:
@@ -156,10 +156,11 @@ def test_what_is_missing_or_wrong_is_named(patches: tuple[Path, Path], tmp_path:
         _ = DeepHarmonizationPatches(table, folder, "Train", S2)[0]
 
 
-def test_a_published_configuration_trains(patches: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_deep_harmonization_configuration_trains(patches: tuple[Path, Path], tmp_path: Path) -> None:
     content = {
         "csv_path": str(patches[0]), "patch_path": str(patches[1]), "model_kind": "AUNet_Gaussian", "batch_size": 1,
-        "AUNet_G": {"depth": 2, "growth_factor": 2, "up_mode": "shuffle"}, "epochs": 2, "s2_array_size": S2, "num_workers": 2,
+        "AUNet_G": {"depth": 2, "growth_factor": 2, "up_mode": "shuffle"}, "epochs": 2, "s2_array_size": S2,
+        "num_workers": 2,
     }  # fmt: skip
     (tmp_path / "published.yaml").write_text(yaml.safe_dump(content))
     done = CliRunner().invoke(

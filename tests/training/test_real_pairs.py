@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def check_lattice(ms: Any, pan: Any, truth: Any) -> tuple[tuple[float, ...], ...]:
-    """Arrays hold metres (right, down) in their first axis; every pixel must lie as the rule says. Returns both directions."""
+    """Arrays hold metres (right, down) in their first axis; pixels must lie as the rule says. Returns directions."""
     down, right = (ms[:, 1, 0] - ms[:, 0, 0]) / 30, (ms[:, 0, 1] - ms[:, 0, 0]) / 30
     assert abs(np.linalg.det([down, right])) == pytest.approx(1)
     for image, times, offsets in ((truth, 3, (-5, 5, 15)), (pan, 2, (0, 15))):

@@ -142,7 +142,7 @@ class DeepHarmonizationPatches:
 
 
 def _bicubic(image: Float, shape: tuple[int, int]) -> Float:
-    """PyTorch's bicubic (a = -0.75, corners upon corners), as the published networks get their inputs."""
+    """PyTorch's bicubic (a = -0.75, corners upon corners), as the Deep-Harmonization networks get their inputs."""
     import torch
     from torch.nn import functional as F
 

@@ -59,7 +59,9 @@ def _deep_harmonization(patch: Patch) -> dict[str, Any]:
         raise InputError(f"{patch.id}: has no pan, which the published layout needs; export geotiff instead")
     light = np.sin(np.radians(facts.landsat_sun_elevation))
     if np.isnan(light):
-        raise InputError(f"{patch.id}: no sun elevation, which the published pan is without; export geotiff instead")
+        raise InputError(
+            f"{patch.id}: no sun elevation, by which pan is multiplied in the published layout; export geotiff instead"
+        )
     truth = encoded(pair.truth)
     truth[truth == 0] = 1  # 0 is fill
     h, w = patch.box.shape

@@ -134,7 +134,7 @@ class Ls2s2:
         )
 
     def _measure(self, area: Path) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Metres (down, right) by which the content of truth, and of pan, lies too far for its place in the file."""
+        """Metres (down, right) by which the content of truth, and of pan, lies too far for its position in the file."""
         for date in sorted((d for d in self.dates if d.area == area), key=lambda d: (d.pan is None, -d.clear))[:_DATES]:
             ms, truth, pan = self._read(date, None)
             stated = _stated(date, ms, truth, pan)
@@ -180,7 +180,7 @@ def _whole(shift: Shift, unit: float, what: str) -> tuple[float, float]:
 def _at_centres(
     layer: _Layer, bands: slice, shape: tuple[int, ...], off: tuple[float, float], gsd: int, sigma: float
 ) -> Float:
-    """Sample bands of a layer of ``gsd`` metres, blurred, at the centres of the MS pixels; NaN near what is not clear."""
+    """Sample bands of a layer of ``gsd`` metres, blurred, at the centres of the MS pixels; NaN near clouds."""
     centres = ms_centres_at_10m if gsd == OUTPUT_GSD else ms_centres_at_15m
     rows, columns = (centres(n) - metres / gsd for n, metres in zip(shape, off, strict=True))
     values = resample(fill_missing(layer.values[bands]), rows, columns, sigma)

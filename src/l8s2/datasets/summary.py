@@ -24,7 +24,7 @@ def evenly(count: int, most: int) -> list[int]:
 
 
 def summarize(pairs: Pairs, indices: Sequence[int]) -> dict[str, Any]:
-    """Everything ``l8s2 dataset stats`` shows, as plain values; numbers that nobody knows are None.
+    """Return everything that ``l8s2 dataset stats`` shows, as plain values; numbers that are not known are None.
 
     ``columns`` are over all patches of a set of ours (empty for other sources), ``bands`` over the patches ``indices``:
     reflectance as read, of Landsat (all known pixels), pan, and Sentinel-2 (those that count, whose share is

@@ -44,7 +44,7 @@ def columns(mode: str) -> dict[str, tuple[str, str]]:
 
 
 def site_means(records: Iterable[Record]) -> dict[str, Averages]:
-    """Place -> mean over its images."""
+    """Return site -> mean over its images."""
     collected: dict[str, dict[str, dict[tuple[str, str], list[Score]]]] = {}
     for r in records:
         scores = collected.setdefault(r.site, {}).setdefault(r.model, {})

@@ -8,9 +8,6 @@ score is NaN with n = 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from statistics import NormalDist
-from typing import NamedTuple
 
 import numpy as np
 
@@ -23,31 +20,10 @@ LEVELS = (0.5, 0.68, 0.8, 0.9, 0.95)
 """Nominal shares of central intervals."""
 
 
-class CalibrationCurve(NamedTuple):
-    """Nominal and observed coverage of central normal intervals."""
-
-    nominal: Values
-    """(levels,) nominal shares."""
-    observed: Values
-    """(levels,) observed shares; below nominal if sigma is too small."""
-    n: int
-    """Number of values behind every share."""
-
-
 def coverage(prediction: Array, sigma: Array, truth: Array, mask: Mask, *, z: float = Z_90) -> Score:
     """Share of true values within ``z`` sigma of the prediction; 0.90 is right for the default."""
     misfit, spread = _misfit(prediction, sigma, truth, mask)
     return mean_of((misfit <= z * spread).astype(np.float64))
-
-
-def calibration_curve(
-    prediction: Array, sigma: Array, truth: Array, mask: Mask, *, levels: Sequence[float] = LEVELS
-) -> CalibrationCurve:
-    """Coverage of the central normal interval of every level (each within 0 .. 1, exclusive)."""
-    misfit, spread = _misfit(prediction, sigma, truth, mask)
-    half_widths = [NormalDist().inv_cdf((1 + level) / 2) for level in levels]
-    observed = [mean_of((misfit <= z * spread).astype(np.float64)).value for z in half_widths]
-    return CalibrationCurve(np.array(levels, dtype=np.float64), np.array(observed), misfit.size)
 
 
 def ence(prediction: Array, sigma: Array, truth: Array, mask: Mask, *, bins: int = 20) -> Score:

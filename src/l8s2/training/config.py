@@ -234,7 +234,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> tuple[RunConfig, l
         _put(content, key, text)
     notes: list[str] = []
     if yacs.is_deep_harmonization(content):
-        content, notes = yacs.translated(content, str(path))
+        content, notes = yacs.translate(content, str(path))
     return parse(content, str(path)), notes
 
 

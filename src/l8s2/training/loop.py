@@ -115,7 +115,7 @@ def train(
                 if board is not None and value is not None:
                     board.add_scalar(key, value, done)
 
-    def judge(**mark: bool) -> None:
+    def assess(**mark: bool) -> None:
         nonlocal validation
         share = slice(rank, None, world)
         validation = summary(gather_object(validate(learner.average, held_out, device=learner.device, share=share)))
@@ -154,7 +154,7 @@ def train(
                 running = {"steps": 0.0}
             due = done % (config.validate_every or source.epoch or steps) == 0
             if validating and (due or last):
-                judge()
+                assess()
             stops = torch.tensor([signals.caught is not None, time.monotonic() > deadline], dtype=torch.int32)
             interrupted, over = (bool(x) for x in accelerator.reduce(stops.to(learner.device), "sum"))
             if done % config.checkpoint_every == 0 or last or interrupted or over:
@@ -162,7 +162,7 @@ def train(
             if interrupted or over:
                 break
     if over and not interrupted and validating and not due and done < steps:
-        judge(stopped=True)  # after the checkpoint, so that a resumed run goes on as if it had not stopped
+        assess(stopped=True)  # after the checkpoint, so that a resumed run goes on as if it had not stopped
     if board is not None:
         board.close()
     if interrupted:

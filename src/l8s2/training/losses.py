@@ -140,7 +140,7 @@ def gaussian_nll(p: LossInputs) -> Tensor:
 def relative_l1(p: LossInputs) -> Tensor:
     """Absolute errors in units of what interpolation alone gets wrong in that crop and band.
 
-    So dark water and bright desert count alike, as they do when decibels are averaged over places.
+    So dark water and bright desert count alike, as they do when decibels are averaged over sites.
     """
     return ((p.mean - p.truth).abs() / _scale(p)).sum()
 

@@ -25,7 +25,7 @@ class Rule(NamedTuple):
 _REFUSED: tuple[Any, ...] = ()
 _LOSSES = {"L1": "L1", "MGL": "mixed_gradient", "SSIM": "SSIM"}
 _NO_WANDB = "logging to wandb is not built; metrics.jsonl is written, and TensorBoard with tensorboard true"
-_NO_FILTER = "filtering the input is not built: the networks of the published models had it off"
+_NO_FILTER = "filtering the input is not built: the published networks had it off"
 _NO_WEIGHTS = "has no published weights and is not built; take AUNet or AUNet_Gaussian"
 _OUTPUT = "here the folder of the run is -o"
 
@@ -84,26 +84,27 @@ RULES: dict[str, Rule] = {
     },
     **{section: Rule(only=_REFUSED, why=_NO_WEIGHTS) for section in ("UNet_pan", "MB_RRDB", "ESRT", "UNet_mit")},
 }  # fmt: skip
-"""Every key of the published configuration."""
+"""Every key of the Deep-Harmonization configuration."""
 
 DEFAULTS: dict[str, Any] = {
     "random_seed": 42, "batch_size": 10, "learning_rate": 1e-5, "epochs": 200, "scheduler_mode": "min",
-    "scheduler_factor": 0.5, "scheduler_patience": 10, "criterion": "L1", "num_workers": 4, "s2_array_size": 256, "model_kind": "AUNet_Gaussian",
+    "scheduler_factor": 0.5, "scheduler_patience": 10, "criterion": "L1", "num_workers": 4, "s2_array_size": 256,
+    "model_kind": "AUNet_Gaussian",
 }  # fmt: skip
-"""What a published file that says nothing means, where it is not our default too."""
+"""Values of keys that a Deep-Harmonization file leaves out, where they are not the defaults here."""
 
 NETWORK: dict[str, Any] = {"depth": 3, "up_mode": "shuffle", "growth_factor": 6}
-"""The same for its network."""
+"""Values of keys of its network that a file leaves out."""
 _MARKS = {"model_kind", "csv_path", "patch_path", "criterion", "training_name", "AUNet", "AUNet_G"}
 
 
 def is_deep_harmonization(content: Mapping[str, Any]) -> bool:
-    """Whether this is a configuration of the research code, not one of ours."""
+    """Return whether this is a configuration of the Deep-Harmonization code, not one of l8s2."""
     return bool(_MARKS & set(content)) and not {"model", "data"} & set(content)
 
 
-def translated(content: Mapping[str, Any], name: str) -> tuple[dict[str, Any], list[str]]:
-    """Our configuration from a published one, and a note for every key that is not taken over.
+def translate(content: Mapping[str, Any], name: str) -> tuple[dict[str, Any], list[str]]:
+    """Return our configuration, and a note for every key that is not taken over.
 
     Raises InputError for a key or value that cannot be, by name and with the reason; ``name`` says where it comes from.
     """
@@ -114,7 +115,7 @@ def translated(content: Mapping[str, Any], name: str) -> tuple[dict[str, Any], l
             key.partition(".")[0]
         )  # those of a refused section count for all that is in it
         if rule is None:
-            raise InputError(f"{name}: {key} is no key of the published configuration, nor of ours")
+            raise InputError(f"{name}: {key} is no key of the Deep-Harmonization configuration, nor of l8s2")
         if rule.only is not None and value not in rule.only:
             why = f"{value} {rule.why}" if key == "model_kind" else f"{value!r}: {rule.why}"
             raise InputError(f"{name}: {key} {why}")
