@@ -85,8 +85,8 @@ def finetune(
     """Train a model further on a region of your own, and measure what that changed.
 
     IMAGERY is a folder of .npz archives of Sentinel-2 (docs/training.md). The lowest rows of each image, with a gap
-    above, are held out; bicubic, the starting and the new weights are compared on them. Or IMAGERY is a set of real pairs:
-    then side Train is trained on, and side Test is held out.
+    above, are held out; bicubic, the starting and the new weights are compared on them. Or IMAGERY is a set of real
+    pairs: then side Train is trained on, and side Test is held out.
     """
     with _extra():
         from l8s2.training.finetune import finetune as run
