@@ -109,12 +109,12 @@ def test_the_detail_shows_the_strongest_contours():
     image = np.zeros((90, 90), np.float32)
     image[60:75:2, 30:45] = 0.2
     clear = np.ones((90, 90), bool)
-    left, upper = demo._busiest(image, clear, (30, 30))
+    left, upper = demo._most_textured(image, clear, (30, 30))
     assert 15 <= left <= 30
     assert 45 <= upper <= 60
     image[3:20:2, 60:80] = 0.9
     clear[:25] = False
-    assert demo._busiest(image, clear, (30, 30)) == (left, upper)
+    assert demo._most_textured(image, clear, (30, 30)) == (left, upper)
 
 
 def test_a_file_in_the_way_is_one_clear_line(tmp_path):

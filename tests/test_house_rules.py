@@ -19,7 +19,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 PURE = ["arrays", "errors", "grid", "masks", "optics", "progress", "radiometry", "sensors"]
 HEAVY = {"torch", "rasterio", "osgeo", "openvino", "xarray", "scipy"}
 NETWORK = {
-    "aiohttp", "boto3", "botocore", "ftplib", "httpx", "huggingface_hub", "pystac_client", "requests", "socket", "urllib3",
+    "aiohttp", "boto3", "botocore", "ftplib", "httpx", "huggingface_hub", "pystac_client", "requests", "socket",
+    "urllib3",
 }  # fmt: skip
 ONLINE = {"acquire/access.py", "acquire/download.py", "acquire/windows.py", "catalogs/search.py", "models/hub.py"}
 LAYERS = (
@@ -66,7 +67,10 @@ def test_import_is_light(module: str) -> None:
 
 
 def test_help_is_light() -> None:
-    run = "import l8s2.cli, contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()):\n l8s2.cli.main(['--help'], standalone_mode=False)"
+    run = (
+        "import l8s2.cli, contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()):\n"
+        " l8s2.cli.main(['--help'], standalone_mode=False)"
+    )
     assert not loaded(run) & (HEAVY | {"numpy"})
 
 

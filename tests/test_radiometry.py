@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -313,6 +314,27 @@ def test_product_names_come_apart(mission, level, path, row, acquired, processed
 )
 def test_other_names_are_none(text: str) -> None:
     assert ProductName.parse(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "processed"),
+    [
+        (f"https://x.y/{ID}/{ID}_SR_B4.TIF", True),
+        (f"{ID}_SR", True),
+        ("_".join([*ID.split("_")[:4], *ID.split("_")[5:]]), False),
+        ("LC08_L2SP", None),
+        (ID.replace("0520", "1320"), None),
+    ],
+)
+def test_a_product_name_within_a_text(text: str, processed: bool | None) -> None:
+    name, whole = ProductName.find(text), ProductName.parse(ID)
+    if processed is None:
+        assert name is None
+    elif processed:
+        assert name == whole
+    else:
+        assert name is not None
+        assert name == replace(whole, id=text, processed=None)
 
 
 @given(st.text(max_size=60))

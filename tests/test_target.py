@@ -33,7 +33,7 @@ def corner(geobox: GeoBox) -> tuple[float, float]:
 
 
 def check_consistent(target: Target, ms: GeoBox) -> None:
-    """The computed grid lies on the scene's block grid where ``origin`` says, and ``rows`` x ``columns`` feed all of it."""
+    """The computed grid lies on the scene's block grid where ``origin`` says, and ``rows`` x ``columns`` fill it."""
     whole, native = (grid.landsat_convention(g) for g in (grid.output_geobox(ms), target.native))
     row, column = target.origin
     assert corner(native) == (whole.affine.c + 10 * column, whole.affine.f - 10 * row)
@@ -334,7 +334,7 @@ def test_options_that_exclude_each_other(options: dict[str, Any]) -> None:
 
 
 def position_in_steps(x: Any, y: Any) -> Any:
-    """A reflectance in steps of 1e-4, 1 .. 8100, that tells an MS pixel, by its centre, from all others within 2.7 km."""
+    """A reflectance in steps of 1e-4, 1 .. 8100, that tells an MS pixel, by its centre, from others within 2.7 km."""
     return 1 + np.rint(y / 30).astype(int) % 90 * 90 + np.rint(x / 30).astype(int) % 90
 
 

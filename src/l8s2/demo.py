@@ -126,7 +126,7 @@ def score(ms: Float, mean: Float, sigma: Float, truth: Float, clear: Mask) -> di
 
 
 def render(result: dict[str, Any], *, columns: int | None) -> RenderableType:
-    """The result for people; with a picture of ``columns`` characters where that is not None."""
+    """Lay out the result for people; with a picture of ``columns`` characters where that is not None."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -155,10 +155,12 @@ def render(result: dict[str, Any], *, columns: int | None) -> RenderableType:
 
 
 def draw_figure(before: Float, after: Float, truth: Float, clear: Mask) -> Image:
-    """Input, output and truth side by side in true colour: the scene, and below it enlarged where most happens.
+    """Draw input, output and truth in true colour: the scene, and below it its most textured part enlarged.
 
     Args:
-        before, after, truth: (6, H, W) reflectance at 10 m, blue first; ``before`` in blocks.
+        before: (6, H, W) reflectance of the input, blue first, each MS pixel a block of 10 m pixels.
+        after: (6, H, W) reflectance of the output at 10 m.
+        truth: (6, H, W) reflectance at 10 m.
         clear: (H, W), True = neither cloud nor shadow.
     """
     import numpy as np
@@ -171,7 +173,7 @@ def draw_figure(before: Float, after: Float, truth: Float, clear: Mask) -> Image
         pictures.append(Image.fromarray(np.rint(255 * grey).astype(np.uint8).transpose(1, 2, 0)))
     width, height = pictures[0].size
     side = (width // _ZOOM, height // _ZOOM)
-    left, upper = _busiest(truth[2], clear, side)
+    left, upper = _most_textured(truth[2], clear, side)
     figure = Image.new("RGB", (3 * width + 2 * _GAP, 2 * height + _GAP + _CAPTION), "white")
     captions = ("simulated Landsat input, 30 m (not real data)", "l8s2 output, 10 m", "simulated truth, 10 m")
     for i, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
@@ -183,8 +185,8 @@ def draw_figure(before: Float, after: Float, truth: Float, clear: Mask) -> Image
     return figure
 
 
-def _busiest(image: Float, clear: Mask, side: tuple[int, int]) -> tuple[int, int]:
-    """Left and upper edge, multiples of an MS pixel, of the window of ``side`` with the strongest contours in clear sky."""
+def _most_textured(image: Float, clear: Mask, side: tuple[int, int]) -> tuple[int, int]:
+    """Find the window of ``side`` with the strongest contours in clear sky: left and upper edge, whole MS pixels."""
     import numpy as np
 
     down, across = (np.diff(image, axis=axis, append=image.take([-1], axis)) for axis in (0, 1))

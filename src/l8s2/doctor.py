@@ -1,4 +1,4 @@
-"""What works on this machine, and what to do where something does not. Never tells a secret, only whether there is one."""
+"""What works on this machine, and what to do where something does not; secrets are never shown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from l8s2.errors import InputError
 TIMEOUT = 5.0
 """Seconds that a catalogue has for its answer."""
 ROOM = 5e9
-"""Bytes free in the cache from which nothing is said: a whole scene with pan takes 1 to 2 GB."""
+"""Bytes free in the cache that are enough: a whole scene with pan takes 1 to 2 GB."""
 MEMORY = 4e9
 """Bytes that a whole scene takes at most, about."""
 EXTRAS = {
@@ -31,19 +31,19 @@ EXTRAS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     status: Literal["ok", "missing", "problem"]
     """``missing``: something optional is not there; ``problem``: what is there does not work."""
     what: str
     text: str
-    """What was found, and where it is not as it should be, what to do."""
+    """What was found, and the remedy where there is a problem."""
     core: bool = False
     """Whether nothing works without it."""
 
 
 def examine(*, offline: bool = False, catalog_file: Path | None = None) -> Iterator[Finding]:
-    """Look at everything, one after the other; ``offline`` asks no server. Never raises for what it finds."""
+    """Check everything, one after the other; ``offline`` asks no server. Problems are findings, not exceptions."""
     yield from _packages()
     yield from _gdal()
     yield from _machine()
@@ -97,7 +97,8 @@ def _gdal() -> Iterator[Finding]:
             text = f"{use} (GDAL {rasterio.__gdal_version__})"
             yield Finding(status="ok", what=f"GDAL {name}", text=text, core=core)
         else:
-            text = f"{use}, not in this GDAL {rasterio.__gdal_version__}; use rasterio's own wheel: pip install -U rasterio"
+            version = rasterio.__gdal_version__
+            text = f"{use}, not in this GDAL {version}; use rasterio's own wheel: pip install -U rasterio"
             yield Finding(status="problem" if core else "missing", what=f"GDAL {name}", text=text, core=core)
 
 

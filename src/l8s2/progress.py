@@ -1,4 +1,4 @@
-"""What long work tells of how far it is."""
+"""The progress of long work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Is told how far a job is."""
+    """A callback that takes the progress of a job."""
 
     def __call__(self, done: int, total: int, what: str) -> None:
-        """``done`` of ``total`` pixels (of ``finishing``: samples), ``what`` being the stage: harmonising, then finishing."""
+        """Take ``done`` of ``total`` pixels, or samples in the stage ``finishing``; ``what`` names the stage."""

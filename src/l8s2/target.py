@@ -1,4 +1,4 @@
-"""Which grid the product gets: the scene's own, a part of it, a Sentinel-2 tile, or another one by a warp."""
+"""The grid of the product: the scene's own, a part of it, a Sentinel-2 tile, or another one by a warp."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BBox = tuple[float, float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Area:
-    """The part of a scene that is asked for, and the grid of its product; by default all of it, on the scene's own grid.
+    """The part of a scene to harmonise, and the grid of its product; by default all of it, on its own grid.
 
     Raises InputError for values that exclude each other, are malformed, or name no grid.
     """
@@ -89,7 +89,7 @@ WHOLE = Area()
 
 
 def choose_target(ms: GeoBox, area: Area = WHOLE) -> Target:
-    """Settle the product's grid for a scene whose MS grid is ``ms``. Raises InputError for an area outside the scene."""
+    """Choose the product's grid for a scene whose MS grid is ``ms``. Raises InputError for an area outside it."""
     whole = grid.output_geobox(ms)
     if area.grid is not None:
         why = f"`mgrs` {area.mgrs} in {area.grid.crs}" if area.mgrs else f"`like` {Path(area.like or '').name}"

@@ -1,4 +1,4 @@
-"""Broken, foreign and contradictory products: one line that names the file, nothing written, no other exception ever."""
+"""Broken, foreign and contradictory products: one line that names the file, nothing written, no other exception."""
 
 from __future__ import annotations
 
@@ -157,9 +157,15 @@ CASES: dict[str, tuple[Damage, str]] = {
     "pan is a web page": (overwrite("B8", HTML), rf"^{PAN_ID}_B8\.TIF: a web page"),
     "pan elsewhere": (lambda p: move(pan_of(p), 60_000, 0), rf"^{PAN_ID}_B8\.TIF: does not touch"),
     "pan in another zone and elsewhere": (pan_in_another_zone, rf"^{PAN_ID}_B8\.TIF: does not touch"),
-    "pan metadata of another date": (other_text("L1TP", "20230520", "20230605"), rf"^{PAN_ID}_MTL\.txt: describes LC09_L1TP_192025_20230605"),
-    "metadata of another place": (other_text("L2SP", "192025", "192026"), rf"^{ID}_MTL\.txt: describes LC09_L2SP_192026"),
-    "metadata of Collection 1": (other_text("L2SP", "COLLECTION_NUMBER = 02", "COLLECTION_NUMBER = 01"), rf"^{ID}_MTL\.txt: Collection 1"),
+    "pan metadata of another date": (
+        other_text("L1TP", "20230520", "20230605"), rf"^{PAN_ID}_MTL\.txt: describes LC09_L1TP_192025_20230605",
+    ),
+    "metadata of another place": (
+        other_text("L2SP", "192025", "192026"), rf"^{ID}_MTL\.txt: describes LC09_L2SP_192026",
+    ),
+    "metadata of Collection 1": (
+        other_text("L2SP", "COLLECTION_NUMBER = 02", "COLLECTION_NUMBER = 01"), rf"^{ID}_MTL\.txt: Collection 1",
+    ),
     "metadata empty": (overwrite("MTL", b""), rf"^{ID}_MTL\.txt: empty file"),
     "metadata is a web page": (overwrite("MTL", HTML), rf"^{ID}_MTL\.txt: a web page"),
     "metadata is noise": (overwrite("MTL", bytes(range(256))), rf"^{ID}_MTL\.txt: not a Landsat"),

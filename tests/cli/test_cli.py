@@ -73,7 +73,10 @@ def files_below(folder: Path) -> dict[str, int]:
 
 
 def test_help_and_import_load_nothing_heavy() -> None:
-    check = "import sys; heavy = {'torch', 'rasterio', 'openvino', 'numpy', 'xarray', 'odc'} & set(sys.modules); assert not heavy, heavy"
+    check = (
+        "import sys; heavy = {'torch', 'rasterio', 'openvino', 'numpy', 'xarray', 'odc'} & set(sys.modules);"
+        " assert not heavy, heavy"
+    )
     for code in (
         f"import l8s2; {check}",
         f"from l8s2.cli import main; main(['--help'], standalone_mode=False); {check}",

@@ -339,7 +339,8 @@ def test_pan_of_another_zone_is_warped_onto_the_ms_grid(tmp_path: Path) -> None:
 
     def reprojected(x: Any) -> Any:
         reproject(
-            x[0], there, src_transform=ms.affine * Affine.translation(0.25, 0.25) * Affine.scale(0.5), src_crs="EPSG:32633",
+            x[0], there,
+            src_transform=ms.affine * Affine.translation(0.25, 0.25) * Affine.scale(0.5), src_crs="EPSG:32633",
             dst_transform=other.affine, dst_crs="EPSG:32632", resampling=2, src_nodata=0, dst_nodata=0, tolerance=0,
         )  # fmt: skip
         return there[None]

@@ -70,7 +70,14 @@ def test_local_mean_is_a_uniform_filter(height: int, width: int, seed: int) -> N
 
 @pytest.mark.parametrize(
     ("mean", "half_width", "expected"),
-    [(0.1, 0.04, False), (0.1, 0.06, True), (0.3, 0.14, False), (0.3, 0.16, True), (-0.3, 0.14, False), (0.0, 0.051, True)],
+    [
+        (0.1, 0.04, False),
+        (0.1, 0.06, True),
+        (0.3, 0.14, False),
+        (0.3, 0.16, True),
+        (-0.3, 0.14, False),
+        (0.0, 0.051, True),
+    ],
 )  # fmt: skip
 def test_useless_is_wide_for_itself_and_for_the_ground(mean: float, half_width: float, expected: bool) -> None:
     means = np.full((6, 1, 2), 0.2, np.float32)

@@ -593,7 +593,8 @@ def test_a_write_that_the_file_system_cuts_short_never_gives_a_product(tmp_path:
     for share in (0.02, 0.3, 0.6, 0.9, 0.99):
         output = tmp_path / f"{share}"
         run = subprocess.run(
-            [sys.executable, "-c", WRITE_LIMITED, str(Path(__file__).parent), str(output), str(int(share * whole)), str(tile)],
+            [sys.executable, "-c", WRITE_LIMITED, str(Path(__file__).parent), str(output), str(int(share * whole)),
+             str(tile)],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert run.returncode == 1, (share, run.stderr)

@@ -140,7 +140,8 @@ def test_it_is_gdal_cubic_of_the_products_own_numbers(tmp_path: Path) -> None:
     sink, _ = warped(tmp_path, target, mean, None, np.zeros(NATIVE.shape, np.uint16))
     expected = np.full(target.shape, np.nan, np.float32)
     reproject(
-        np.rint(mean[1] * 1e4).astype(np.float32), expected, src_transform=NATIVE.affine, src_crs="EPSG:32633", dst_transform=target.affine,
+        np.rint(mean[1] * 1e4).astype(np.float32), expected, src_transform=NATIVE.affine, src_crs="EPSG:32633",
+        dst_transform=target.affine,
         dst_crs="EPSG:4326", resampling=Resampling.cubic, dst_nodata=np.nan, tolerance=0,
     )  # fmt: skip
     both = ~np.isnan(expected) & ~np.isnan(sink.mean[1])

@@ -16,7 +16,7 @@ from l8s2.cli.shell import JSON
 @JSON
 @click.pass_context
 def doctor(context: click.Context, offline: bool, catalog_file: Path | None, as_json: bool) -> None:
-    """Tell what works on this machine, which ways to imagery are open, and what to do about the others.
+    """Show what works on this machine, which accesses to imagery are open, and the remedy for the others.
 
     Exit code 1 only where harmonising a product on disk would not work.
     """

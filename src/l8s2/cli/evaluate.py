@@ -1,4 +1,4 @@
-"""How good it is: evaluate, demo."""
+"""Measures of quality: evaluate, demo."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ from l8s2.cli.shell import JSON, PAN, ProgressBar, warn
 def evaluate(imagery: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     """Score models and all baselines on IMAGERY.
 
-    Sentinel-2 archives (.npz, or folders of them) play the truth of simulated pairs. A set of real pairs (of l8s2, OLI2MSI,
-    LS2S2) is scored as it is, and so is a Landsat product with --sentinel2; alone it is scored without reference: consistency at 30 m, detail against pan, QNR.
+    Sentinel-2 archives (.npz, or folders of them) are the truth of simulated pairs. A set of real pairs (of l8s2,
+    OLI2MSI, LS2S2) is scored as it is, and so is a Landsat product with --sentinel2. A Landsat product alone is
+    scored without reference: consistency at 30 m, detail against pan, QNR.
     """
     from l8s2.evaluation.run import run_evaluation
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     "--model",
     default="compact",
     show_default=True,
-    help="compact, compact-nopan, published-ensemble, an ONNX file, a model folder, its .safetensors or .bin, owner/name on "
-    "the Hugging Face Hub, or several of these with commas between (an ensemble).",
+    help="compact, compact-nopan, published-ensemble, an ONNX file, a model folder, its .safetensors or .bin, "
+    "owner/name on the Hugging Face Hub, or several of these with commas between (an ensemble).",
 )
 @click.option(
     "--mc-dropout",
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @click.option("--engine", type=click.Choice(["openvino", "torch"]), default="openvino", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Processor threads. Default: all.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing product once the new one is whole.")
-@click.option("--dry-run", is_flag=True, help="Check the input and tell size, time, memory and disk; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Check the input; show size, time, memory and disk space; write nothing.")
 @JSON
 def harmonize(
     product: Path | None,
@@ -74,8 +74,8 @@ def harmonize(
 ) -> None:
     """Make a 10 m product from a Landsat Level-2 PRODUCT (folder, .tar or .tar.gz).
 
-    Or from an item of a catalogue (--stac), with --bbox and --mgrs of only as much of it as is needed. What is fetched lies in
-    l8s2's cache until the product is whole.
+    Or from an item of a catalogue (--stac), of which --bbox and --mgrs fetch only the part that is needed. What is
+    fetched stays in the cache of l8s2 until the product is written.
     """
     if (product is None) == (stac is None):
         raise click.UsageError("Give a PRODUCT, or --stac ITEM instead of one.")

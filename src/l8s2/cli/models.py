@@ -15,10 +15,10 @@ OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is ther
 
 @click.group()
 def models() -> None:
-    """Models: what there is, what is in one, and other forms of it.
+    """Models: list them, describe them, convert, export and publish them.
 
-    A model is an embedded one (compact), a folder with config.json and model.safetensors, a file of weights with config.json
-    beside it, an ONNX file exported by l8s2, or owner/name on the Hugging Face Hub.
+    A model is an embedded one (compact), a folder with config.json and model.safetensors, a file of weights with
+    config.json beside it, an ONNX file exported by l8s2, or owner/name on the Hugging Face Hub.
     """
 
 
@@ -58,8 +58,8 @@ def info(name: str, as_json: bool) -> None:
 def convert(source: str, **options: Any) -> None:
     """Make a model folder (safetensors) from SOURCE.
 
-    SOURCE: pytorch_model.bin, a checkpoint of the published research code, a model folder, an ONNX file of a compact network,
-    or a name. Nothing in it is executed.
+    SOURCE: pytorch_model.bin, a checkpoint of the published research code, a model folder, an ONNX file of a compact
+    network, or a name. Nothing in it is executed.
     """
     from l8s2.models.describe import convert as run
 
@@ -71,7 +71,10 @@ def convert(source: str, **options: Any) -> None:
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .onnx file.")
 @OVERWRITE
 def export(name: str, **options: Any) -> None:
-    """Write the model NAME as ONNX: inputs ms and pan, outputs mean and (if it has one) sigma; checked against the network."""
+    """Write the model NAME as ONNX, checked against the network.
+
+    Inputs: ms and pan. Outputs: mean and, if the model has one, sigma.
+    """
     from l8s2.models.describe import export as run
 
     click.echo(str(run(name, **options)))

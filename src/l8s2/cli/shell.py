@@ -1,4 +1,4 @@
-"""What every verb shares: options, warnings, progress, and failures told in one line with an exit code."""
+"""Shared by all verbs: options, warnings, progress, and failures in one line with an exit code."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Commands(click.Group):
                 ctx.exit(1)
             if isinstance(error, OSError):
                 what = f"{error.filename}: " if error.filename else ""
-                remedy = _REMEDIES.get(error.errno or 0, "look after it and run it again")
+                remedy = _REMEDIES.get(error.errno or 0, "correct that and run it again")
                 click.echo(f"l8s2: {what}{error.strerror or error}; {remedy}", err=True)
                 ctx.exit(1)
             if isinstance(error, MemoryError):
@@ -64,7 +64,7 @@ def _interrupted(ctx: click.Context, error: KeyboardInterrupt) -> None:
 
 
 def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
-    """What an error comes from, where a library failed because it was interrupted."""
+    """Return the interruption that an error comes from, if a library failed because of one."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
     return error
@@ -80,7 +80,7 @@ _REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room,
 def _libraries_silenced() -> Iterator[None]:
     """Discard what C libraries write to descriptor 2 by themselves; what matters of it is said in one line."""
     theirs = sys.stderr
-    if theirs is not sys.__stderr__ or not isinstance(theirs, TextIOWrapper):  # somebody else has taken care
+    if theirs is not sys.__stderr__ or not isinstance(theirs, TextIOWrapper):  # redirected already
         yield
         return
     theirs.flush()

@@ -38,8 +38,8 @@ def train(
 ) -> None:
     """Train a network as FILE says, with single keys changed by KEY VALUE (optimizer.learning_rate 1e-4).
 
-    The folder of the run gets checkpoints, metrics.jsonl, pictures and, at the end, the model; its path goes to stdout. For
-    several GPUs start it with torchrun --nproc_per_node N -m l8s2.cli train ...
+    The folder of the run gets checkpoints, metrics.jsonl, pictures and, at the end, the model; its path goes to stdout.
+    For several GPUs start it with torchrun --nproc_per_node N -m l8s2.cli train ...
     """
     with _extra():
         from l8s2.training.config import read_config
@@ -82,11 +82,11 @@ def finetune(
     max_minutes: float,
     as_json: bool,
 ) -> None:
-    """Go on training a model on a region of your own, and hear whether that was any use.
+    """Train a model further on a region of your own, and measure what that changed.
 
-    IMAGERY is a folder of .npz archives of Sentinel-2 (docs/training.md). A strip of each image, with a gap above, is held
-    out; bicubic, the starting and the new weights are compared on it. Or IMAGERY is a set of real pairs: then side Train is
-    learned from, and side Test held out.
+    IMAGERY is a folder of .npz archives of Sentinel-2 (docs/training.md). The lowest rows of each image, with a gap
+    above, are held out; bicubic, the starting and the new weights are compared on them. Or IMAGERY is a set of real
+    pairs: then side Train is trained on, and side Test is held out.
     """
     with _extra():
         from l8s2.training.finetune import finetune as run

@@ -1,4 +1,4 @@
-"""What is looked at when a product is opened: whether its files belong together. Used by ``scene`` alone."""
+"""Checks that the files of a product belong together, made when it is opened."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from l8s2.raster import Raster
 
 
 def same_grid(bands: list[Raster]) -> None:
-    """Raises InputError that names the band that lies elsewhere than most."""
+    """Check that all bands share a grid. Raises InputError that names the band that differs from most."""
     (common, votes), *_ = Counter(
         (str(b.geobox.crs), tuple(b.geobox.affine), tuple(b.geobox.shape)) for b in bands
     ).most_common()
@@ -28,39 +28,42 @@ def same_grid(bands: list[Raster]) -> None:
 
 
 def disagreements(shape: tuple[int, int] | None, corner: tuple[float, float] | None, raster: Raster) -> list[str]:
-    """One warning where MTL and TIFF disagree; the TIFF wins."""
+    """Word the warning where MTL and TIFF disagree; the TIFF is used."""
     actual = raster.geobox.shape[0], raster.geobox.shape[1]
     x, y = raster.geobox.affine * (0.5, 0.5)
     if shape is not None and tuple(shape) != actual:
         return [
-            f"{raster.name}: {actual[0]} x {actual[1]} pixels, its MTL says {shape[0]} x {shape[1]} (a crop?); the TIFF is believed"
+            f"{raster.name}: {actual[0]} x {actual[1]} pixels, its MTL says {shape[0]} x {shape[1]} (a crop?);"
+            " the TIFF is believed"
         ]
     if corner is not None and max(abs(corner[0] - x), abs(corner[1] - y)) > 1:
         return [
-            f"{raster.name}: upper left centre at {x:.0f}, {y:.0f}, its MTL says {corner[0]:.0f}, {corner[1]:.0f}; the TIFF is believed"
+            f"{raster.name}: upper left centre at {x:.0f}, {y:.0f}, its MTL says {corner[0]:.0f}, {corner[1]:.0f};"
+            " the TIFF is believed"
         ]
     return []
 
 
 def off_lattice(name: str, misfit: float, target: GeoBox) -> str:
-    """A warning; ``misfit`` in pixels as ``grid.lattice_misfit`` gives it."""
+    """Word the warning for a raster off the lattice; ``misfit`` in pixels as ``grid.lattice_misfit`` gives it."""
     how = "another grid" if not np.isfinite(misfit) else f"{misfit:.2f} pixels off"
-    return f"{name}: not on the native Landsat lattice ({how}); warped once onto {target.crs}, cubic, which costs sharpness"
+    cost = f"warped once onto {target.crs}, cubic, which costs sharpness"
+    return f"{name}: not on the native Landsat lattice ({how}); {cost}"
 
 
 def check_overlap(ms: Raster, pan: Raster) -> None:
-    """Raises InputError where two rasters have no ground in common."""
+    """Check that two rasters have ground in common. Raises InputError where they have none."""
     here, there = (grid.landsat_convention(raster.geobox) for raster in (ms, pan))
     try:
         common = there.extent.to_crs(here.crs, resolution=math.inf).intersection(here.extent).area
-    except Exception:  # where one projection cannot express the other's place
+    except Exception:  # where one projection cannot express the other's ground
         common = 0
     if not common > 0:
-        raise InputError(f"{pan.name}: does not touch the Level-2 bands; give the pan of the same place")
+        raise InputError(f"{pan.name}: does not touch the Level-2 bands; give the pan of the same acquisition")
 
 
 def doubts_about_pan(pan: Raster, sun_elevation: float | None, is_dn: bool) -> list[str]:
-    """Warnings; ``sun_elevation`` in degrees. Raises InputError for a scene taken at night."""
+    """Word the warnings about pan; ``sun_elevation`` in degrees. Raises InputError for a scene taken at night."""
     if not is_dn:
         return [f"{pan.name}: holds reflectance, not digital numbers; taken as top-of-atmosphere, sun angle corrected"]
     if sun_elevation is None:

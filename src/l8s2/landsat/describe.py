@@ -1,4 +1,4 @@
-"""What a product holds, what it lacks, and how well its pan fits its MS bands."""
+"""The contents of a product, what is missing, and the shift of its pan against its MS bands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from l8s2.sensors import BANDS, OUTPUT_GSD
 
 
 def describe_product(path: str | Path, pan: str | Path | None = None) -> dict[str, Any]:
-    """Everything ``l8s2 info`` shows, as plain values. Raises InputError as open_scene does."""
+    """Describe a product in plain values, as ``l8s2 info`` shows them. Raises InputError as open_scene does."""
     with open_scene(path, pan) as scene:
         box = scene.geobox
         output = grid.output_geobox(box)

@@ -6,7 +6,7 @@ from l8s2.landsat.scene import Scene
 
 
 def why_not_storable(scene: Scene) -> str | None:
-    """Return why pixels cannot be stored as they are: resampled, no digital numbers, clouds or scale unknown. None: they can."""
+    """Return why pixels cannot be stored: resampled, no digital numbers, clouds or scale unknown. None: they can."""
     bands = scene.bands if scene.pan is None else [*scene.bands, scene.pan]
     if scene.qa_pixel is None:
         return f"{scene.product_id}: no QA_PIXEL, so clouds are not known"

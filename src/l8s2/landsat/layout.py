@@ -35,7 +35,7 @@ class ProductFiles:
     source: str
     """Folder or archive they were found in."""
     parts: dict[str, str]
-    """``SR_B2`` .. ``SR_B7``, ``B8``, ``QA_PIXEL``, ``QA_RADSAT``, ``MTL`` -> path that GDAL opens; those that are there."""
+    """``SR_B2`` .. ``SR_B7``, ``B8``, ``QA_PIXEL``, ``QA_RADSAT``, ``MTL`` -> path that GDAL opens; existing ones."""
     unpacked: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False, compare=False)
     """Keeps what was taken out of a compressed archive until the product is no longer used."""
 
@@ -48,7 +48,7 @@ class ProductFiles:
             return False
 
     def read_bytes(self, part: str) -> bytes:
-        """The content of a small part, such as the MTL."""
+        """Read a small part, such as the MTL."""
         path = self.parts[part]
         try:
             return first_bytes(path, _LARGEST_TEXT)
@@ -57,7 +57,7 @@ class ProductFiles:
 
 
 def products_in(path: Path) -> list[ProductFiles]:
-    """Every Landsat product in a folder (not below it) or in an archive.
+    """List every Landsat product in a folder (not below it) or in an archive.
 
     Raises InputError when there is nothing there, or when an archive is damaged or holds unsafe paths.
     """
@@ -85,13 +85,15 @@ def _in_archive(path: Path) -> list[ProductFiles]:
                 name = PurePosixPath(member.name)
                 if name.is_absolute() or ".." in name.parts:
                     raise InputError(
-                        f"{path.name}: member {member.name!r} points outside the archive; it is not a USGS product, do not use it"
+                        f"{path.name}: member {member.name!r} points outside the archive; it is not a USGS product,"
+                        " do not use it"
                     )
                 if not (match := _FILE.fullmatch(name.name)):
                     continue
                 if not member.isfile() or member.issparse() or member.size > _LARGEST_MEMBER:
                     raise InputError(
-                        f"{path.name}: member {member.name!r} is a link or larger than 4 GiB; it is not a USGS product, do not use it"
+                        f"{path.name}: member {member.name!r} is a link or larger than 4 GiB; it is not a USGS product,"
+                        " do not use it"
                     )
                 if not compressed:
                     members.append((name.name, inside(os.path.abspath(path), member.offset_data, member.size)))
@@ -109,7 +111,7 @@ def _in_archive(path: Path) -> list[ProductFiles]:
 
 
 def _open_archive(path: Path) -> tuple[tarfile.TarFile, bool]:
-    """The archive, and whether it is compressed: told from its content, as downloads are often misnamed."""
+    """Open an archive; also tell whether it is compressed, by its content, as downloads are often misnamed."""
     for mode in ("r:", "r:gz"):
         try:
             return tarfile.open(path, mode), mode == "r:gz"
@@ -171,7 +173,7 @@ def _is_oli(name: ProductName) -> bool:
 
 
 def level2_product(path: Path) -> ProductFiles:
-    """The one usable Level-2 product at ``path``; InputError that says what was found instead."""
+    """Return the one usable Level-2 product at ``path``. Raises InputError that says what was found instead."""
     products = products_in(path)
     level2 = [p for p in products if p.name.level in ("L2SP", "L2SR")]
     usable = [p for p in level2 if _is_oli(p.name) and p.name.collection == 2]
@@ -193,20 +195,23 @@ def level2_product(path: Path) -> ProductFiles:
             )
         if name.sensor != OLI.letter:
             raise InputError(
-                f"{product.product_id}: sensor L{name.sensor} lacks OLI or surface reflectance; give an LC08 or LC09 product"
+                f"{product.product_id}: sensor L{name.sensor} lacks OLI or surface reflectance; give an LC08 or LC09"
+                " product"
             )
         raise InputError(
-            f"{product.product_id}: Level-1 product; l8s2 needs the Level-2 surface reflectance (L2SP), pan comes with `pan`"
+            f"{product.product_id}: Level-1 product; l8s2 needs the Level-2 surface reflectance (L2SP), pan comes with"
+            " `pan`"
         )
     raise InputError(
-        f"{path}: no Landsat Collection-2 Level-2 files such as {EXAMPLE}_SR_B4.TIF; give the folder or .tar of one L2SP product"
+        f"{path}: no Landsat Collection-2 Level-2 files such as {EXAMPLE}_SR_B4.TIF; give the folder or .tar of one"
+        " L2SP product"
     )
 
 
 def pan_partner(product: ProductFiles) -> ProductFiles | None:
-    """The Level-1 product of the same acquisition with a pan band, in the same folder or beside it; None without.
+    """Find the Level-1 product with pan of the same acquisition, in the same folder or beside it; None without.
 
-    Archives are looked into only where no folder has it.
+    Archives are opened only where no folder has it.
     """
     here = Path(os.path.abspath(product.source))
     try:
@@ -237,7 +242,10 @@ def pan_given(path: Path, product: ProductFiles) -> ProductFiles:
 
 
 def pan_products(path: Path) -> list[ProductFiles]:
-    """List the Level-1 products with a pan band in a folder or archive, or the one of a ``_B8.TIF``. Raises InputError without."""
+    """List the Level-1 products with a pan band in a folder or archive, or the one of a ``_B8.TIF``.
+
+    Raises InputError where there is none.
+    """
     if not path.exists():
         raise InputError(f"`pan` {path}: no such file or folder; give the Level-1 product of the same acquisition")
     is_file = path.is_file() and path.suffix.lower() in (".tif", ".tiff")

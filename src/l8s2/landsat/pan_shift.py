@@ -15,19 +15,20 @@ from l8s2.registration import measure_shift
 from l8s2.sensors import MS_GSD, OLI, PAN_BLUR, VISIBLE
 
 PAN_SHIFT = (3.0, 7.5)
-"""Metres between pan and MS from which a scene gets ``warn``, and ``fail``. Landsat's band-to-band registration is specified
-to 4.5 m; 7.5 m is the classical half-pixel mistake."""
+"""Metres between pan and MS from which a scene gets ``warn``, and ``fail``.
+
+Landsat's band-to-band registration is specified to 4.5 m; 7.5 m is half a pixel of pan."""
 _PATCH = 256
 _PATCHES = 4
 _BLOCK = 128
-"""MS pixels to a side that are measured at a time, so that clouds nobody has flagged spoil few of them."""
+"""MS pixels to a side that are measured at a time, so that clouds without a flag spoil few of them."""
 
 
 def measure_pan_shift(scene: Scene) -> dict[str, Any] | None:
-    """Where the content of pan lies against the visible bands, metres (down, right), and what to think of it.
+    """Measure where the content of pan lies against the visible bands, metres (down, right).
 
-    Median over the cloud-free blocks of up to four windows; None without pan. ``verdict`` is ``good``, ``doubtful``, ``bad`` or
-    ``unknown`` where there is nothing to compare.
+    Median over the cloud-free blocks of up to four windows; None without pan. ``verdict`` is ``good``, ``doubtful``,
+    ``bad`` or ``unknown`` where there is nothing to compare.
     """
     if scene.pan is None:
         return None
@@ -65,7 +66,7 @@ def measure_pan_shift(scene: Scene) -> dict[str, Any] | None:
 
 
 def _windows(shape: tuple[int, int]) -> list[tuple[slice, slice]]:
-    """A few windows spread along the diagonals of the scene; all of a small scene."""
+    """Choose a few windows along the diagonals of the scene; all of a small scene."""
     if max(shape) <= 2 * _PATCH:
         return [(slice(0, shape[0]), slice(0, shape[1]))]
     centres = ((0.35, 0.4), (0.4, 0.65), (0.65, 0.35), (0.6, 0.6))[:_PATCHES]

@@ -41,7 +41,7 @@ class Pixels:
 
 
 class Scene:
-    """An opened product. Close it, or use it as a context manager; what reads in another thread then comes to its end first."""
+    """An opened product; a context manager. Closing it waits until a read in another thread has ended."""
 
     def __init__(
         self,
@@ -185,7 +185,8 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
     pan_raster, scaling = None, Scaling(PAN_MULT, PAN_ADD, metadata.sun_elevation if metadata else None)
     if level1 is None:
         warnings.append(
-            f"{product.product_id}: no pan band beside it; the pan-less network is used (give the L1TP product with `pan`)"
+            f"{product.product_id}: no pan band beside it; the pan-less network is used (give the L1TP product with"
+            " `pan`)"
         )
     else:
         pan_raster = _open(level1, OLI.pan_band)

@@ -1,4 +1,4 @@
-"""What harmonising a product would cost, before it is done."""
+"""An estimate of the time, memory and disk space that harmonising a product takes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _LONG = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """An estimate, and what was found on the way."""
+    """An estimate, and the warnings of the checks."""
 
     product_id: str
     crs: str
     shape: tuple[int, int]
     """Rows, columns at 10 m."""
     seconds: float
-    """Measured on one small tile of this machine and scaled up; writing by experience."""
+    """Measured on one small tile of this machine and scaled up; writing from measured rates."""
     memory_bytes: int
     disk_bytes: int
     """Largest need while writing; the product itself is smaller."""

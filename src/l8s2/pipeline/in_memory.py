@@ -30,11 +30,19 @@ def harmonize(
     threads: int | None = None,
     mc_dropout: int | None = None,
 ) -> xarray.Dataset:
-    """A whole scene in memory, for work in Python; model, engine, threads and mc_dropout as ``load_model`` takes them.
+    """Harmonise a whole scene in memory.
+
+    Args:
+        scene: an opened scene, or a path as ``open_scene`` takes it.
+        model: see ``load_model``.
+        pan: as ``open_scene`` takes it; not used where ``scene`` is opened already.
+        engine: see ``load_model``.
+        threads: see ``load_model``.
+        mc_dropout: see ``load_model``.
 
     Returns:
-        Dataset with ``surface_reflectance`` and ``sigma`` (band, y, x) float32, NaN where missing, and ``qa`` (y, x) uint16
-        on the 10 m Sentinel-2 lattice, CF attributes, coordinates of pixel centres and a ``spatial_ref``.
+        Dataset with ``surface_reflectance`` and ``sigma`` (band, y, x) float32, NaN where missing, and ``qa`` (y, x)
+        uint16 on the 10 m Sentinel-2 lattice, CF attributes, coordinates of pixel centres and a ``spatial_ref``.
 
     Raises InputError for input that cannot be used.
     """
@@ -56,7 +64,8 @@ def harmonize(
         {
             "surface_reflectance": (
                 ("band", "y", "x"), mean,
-                {"standard_name": "surface_bidirectional_reflectance", "long_name": "surface reflectance as Sentinel-2A would see it",
+                {"standard_name": "surface_bidirectional_reflectance",
+                 "long_name": "surface reflectance as Sentinel-2A would see it",
                  "ancillary_variables": "sigma qa", **common},
             ),
             "sigma": (

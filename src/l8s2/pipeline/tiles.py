@@ -42,8 +42,8 @@ def predict_tiles(
 ) -> Generator[Tile]:
     """Predict the MS window rows x columns of a scene tile by tile; the next tile is read meanwhile.
 
-    A pixel is the same number whatever ``tile`` (default: the predictor's), ``rows`` and ``columns`` are: margins are as wide
-    as the network looks.
+    A pixel is the same number whatever ``tile`` (default: the predictor's), ``rows`` and ``columns`` are: margins are
+    as wide as the receptive field of the network.
     """
     plan = [
         (slice(r.start + rows.start, r.stop + rows.start), slice(c.start + columns.start, c.stop + columns.start))
@@ -84,5 +84,5 @@ def _predict(predictor: Predictor, pixels: Pixels, rows: slice, columns: slice, 
 
 
 def fine(window: slice) -> slice:
-    """A window of MS pixels in pixels of the block grid."""
+    """Convert a window of MS pixels to pixels of the block grid."""
     return slice(grid.BLOCK * window.start, grid.BLOCK * window.stop)

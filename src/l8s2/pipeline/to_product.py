@@ -1,4 +1,4 @@
-"""Scene in, product out: one readable loop."""
+"""From a scene to a product on disk, tile by tile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a product should not be trusted, and what that makes of a whole scene. Pure numpy."""
+"""Pixels that should not be trusted, and the verdict on a whole scene. Pure numpy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLEAR = 0.1
 
 
 def too_uncertain(mean: Float, sigma: Float) -> Mask:
-    """Return (h, w) bool, True where the 90 % interval of a band is too wide; both (6, h, w), and NaN is never too wide."""
+    """Return (h, w) bool, True where the 90 % interval of any band is too wide; both (6, h, w), NaN never is."""
     with np.errstate(invalid="ignore"):
         wide = np.asarray(Z_90 * sigma > np.maximum(WIDEST, WIDEST_SHARE * np.abs(mean)))
     return np.asarray(wide.any(axis=0))
@@ -56,12 +56,12 @@ class Count:
 
     @property
     def clear_share(self) -> float:
-        """Of the known ones."""
+        """Share of the known pixels that are clear."""
         return self.clear / max(self.known, 1)
 
     @property
     def untrusted_share(self) -> float:
-        """Of the clear ones."""
+        """Share of the clear pixels that are not to be trusted."""
         return self.untrusted / max(self.clear, 1)
 
 

@@ -41,7 +41,7 @@ class Preview:
         self._counts[side][at_rows, at_columns] += counts
 
     def _cells(self, window: slice) -> tuple[slice, NDArray[np.intp]]:
-        """The cells that a window touches, and where each begins in the window."""
+        """Return the cells that a window touches, and where each begins in the window."""
         first, last = window.start // self.step, (window.stop - 1) // self.step
         starts = np.arange(first, last + 1) * self.step - window.start
         return slice(first, last + 1), np.maximum(starts, 0)

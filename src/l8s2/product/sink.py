@@ -1,4 +1,4 @@
-"""What takes the tiles of a product, and how a disk that refuses them is told of."""
+"""The interface that takes the tiles of a product, and messages for a disk that refuses them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TileSink(Protocol):
     """Takes a product window by window, in any order."""
 
     def write(self, rows: slice, columns: slice, mean: Float, sigma: Float | None, qa: NDArray[np.uint16]) -> None:
-        """Take reflectance and its standard error, both (6, h, w), NaN = nodata, and (h, w) bits of ``masks.QA_BITS``."""
+        """Take reflectance and standard error, both (6, h, w), NaN = nodata, and (h, w) bits of ``masks.QA_BITS``."""
 
     def write_before(self, rows: slice, columns: slice, rgb: Float) -> None:
         """Take the (3, h, w) red, green and blue reflectance of the input, NaN = nodata, for the preview."""

@@ -1,4 +1,4 @@
-"""The STAC Item of a product: what it is, where, made from what, by which model."""
+"""The STAC Item of a product: its content, extent, sources and model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ATTRIBUTION = (
 
 @dataclass(frozen=True, kw_only=True)
 class ItemInfo:
-    """What the Item says beyond the pixels."""
+    """Metadata of the Item beyond the pixels."""
 
     datetime: dt.datetime
     """When the scene was observed, with time zone."""
@@ -48,7 +48,7 @@ class ItemInfo:
     model: str
     model_sha256: str
     version: str
-    """Of l8s2."""
+    """Version of l8s2."""
     warnings: list[str] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     """Further Item properties."""
@@ -57,14 +57,14 @@ class ItemInfo:
 def build_item(
     item_id: str, geobox: GeoBox, info: ItemInfo, files: Mapping[str, tuple[Path, str]], encoding: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The STAC 1.1 Item as a dictionary.
+    """Build the STAC 1.1 Item as a dictionary.
 
     Args:
         item_id: name of the product.
         geobox: its grid.
         info: its origin.
-        files: asset key (``surface_reflectance``, ``sigma``, ``qa``, ``preview``) to the file and the name it will have.
-        encoding: fields that describe the samples of reflectance and sigma: ``data_type``, ``nodata``, ``raster:scale`` ...
+        files: asset key (``surface_reflectance``, ``sigma``, ``qa``, ``preview``) to the file and its final name.
+        encoding: fields on the samples of reflectance and sigma: ``data_type``, ``nodata``, ``raster:scale`` ...
     """
     import pystac
 
@@ -128,7 +128,8 @@ def _properties(geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
         "processing:level": "L2",
         "processing:software": {"l8s2": info.version},
         "processing:lineage": (
-            f"{info.l2_id}" + (f" and the panchromatic band of {info.l1_id}" if info.l1_id else ", without panchromatic band")
+            f"{info.l2_id}"
+            + (f" and the panchromatic band of {info.l1_id}" if info.l1_id else ", without panchromatic band")
             + f", through model {info.model}"
         ),
         "processing:datetime": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

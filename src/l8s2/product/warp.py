@@ -147,8 +147,8 @@ class WarpBuffer:
     def _full(self, reason: str) -> str:
         free, need = shutil.disk_usage(self._parent).free, buffer_bytes(self.geobox, self.with_sigma)
         return (
-            f"{self._parent.parent}: no room for the warp ({reason}; {free / 1e6:.0f} MB free, up to {need / 1e6:.0f} MB"
-            " needed); free some space or give another output folder"
+            f"{self._parent.parent}: no room for the warp ({reason}; {free / 1e6:.0f} MB free, up to {need / 1e6:.0f}"
+            " MB needed); free some space or give another output folder"
         )
 
 

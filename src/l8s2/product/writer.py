@@ -36,7 +36,7 @@ _COMPRESSED = 0.75
 
 
 def estimate_bytes(geobox: GeoBox, sigma: bool = True) -> int:
-    """Disk space that writing a product takes at its peak, for a grid full of valid pixels; less where there is nodata."""
+    """Estimate the disk space that writing a product takes at its peak, for a grid full of valid pixels."""
     plain = 2 * geobox.shape[0] * geobox.shape[1]
     files = [N_BANDS * plain, N_BANDS * plain] if sigma else [N_BANDS * plain]
     drafts = sum(files) + plain // 8
@@ -44,7 +44,7 @@ def estimate_bytes(geobox: GeoBox, sigma: bool = True) -> int:
 
 
 class ProductWriter:
-    """Writes the product ``<output>/<product_id>_S2L/``. A context manager; leaving it before ``finish`` removes everything.
+    """Writer of ``<output>/<product_id>_S2L/``; a context manager. Leaving it before ``finish`` removes everything.
 
     The folder appears under its name only when it is whole. Until then it grows in a hidden folder beside it.
     """
@@ -76,7 +76,7 @@ class ProductWriter:
             raise InputError(f"{there}: {room}; free some space or give another output folder")
 
     def _disk_folder(self) -> Path:
-        """The nearest folder that exists."""
+        """Return the nearest folder that exists."""
         return next(path for path in (self._output, *self._output.absolute().parents) if path.exists())
 
     def __enter__(self) -> ProductWriter:
@@ -99,7 +99,7 @@ class ProductWriter:
         self._files[key] = CogFile(self._path(ending), self.geobox, bands, encoding)
 
     def _path(self, ending: str) -> Path:
-        """A file in the hidden folder; it gets its last name with the folder, so that nothing takes it for whole."""
+        """Name a file in the hidden folder; it gets its final name with the folder, so that it never looks complete."""
         return self.workspace / f"{self.product_id}_{ending}.part"
 
     def write(
@@ -113,7 +113,8 @@ class ProductWriter:
         """Write one window; windows in any order, no pixel twice. Pixels never written are nodata, and fill in QA.
 
         Args:
-            rows, columns: the window, in pixels of the grid.
+            rows: of the window, in pixels of the grid.
+            columns: of the window, in pixels of the grid.
             mean: (6, h, w) reflectance, band order of ``sensors.BANDS``; NaN = nodata.
             sigma: (6, h, w) standard error, reflectance; NaN = nodata. Not needed where no SIGMA file was asked for.
             qa: (h, w) bits of ``masks.QA_BITS``.
@@ -135,8 +136,8 @@ class ProductWriter:
     def write_before(self, rows: slice, columns: slice, rgb: NDArray[np.float32]) -> None:
         """Show the input of a window in the preview.
 
-        ``rgb``: (3, h', w') red, green, blue reflectance, NaN = nodata, of any shape; stretched over the window by nearest
-        neighbour, so it may come at 30 m or at 10 m.
+        ``rgb``: (3, h', w') red, green, blue reflectance, NaN = nodata, of any shape; stretched over the window by
+        nearest neighbour, so it may come at 30 m or at 10 m.
         """
         height, width = rows.stop - rows.start, columns.stop - columns.start
         r = np.arange(height) * rgb.shape[1] // height
@@ -185,8 +186,8 @@ class ProductWriter:
     def _refused(self, reason: str) -> str:
         free, need = shutil.disk_usage(self._disk_folder()).free, estimate_bytes(self.geobox, self._sigma)
         return (
-            f"{self._output}: {self.name} could not be written ({reason}; {_size(free)} left, about {_size(need)} needed in"
-            " all); free some space or give another output folder"
+            f"{self._output}: {self.name} could not be written ({reason}; {_size(free)} left, about {_size(need)}"
+            " needed in all); free some space or give another output folder"
         )
 
 
