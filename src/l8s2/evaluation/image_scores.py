@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from l8s2.arrays import Mask, dilate, enlarge, fill_missing
+from l8s2.arrays import Float, Mask, dilate, enlarge, fill_missing
 from l8s2.datasets.image_pair import ImagePair, fill_unknown_bands, on_lattice
 from l8s2.evaluation.baselines import bicubic
 from l8s2.metrics.scores import rmse
 from l8s2.metrics.uncertainty import coverage, error_correlation
-from l8s2.optics import Float
 from l8s2.sensors import BANDS
 
 BORDER = 18
