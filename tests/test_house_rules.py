@@ -19,8 +19,9 @@ NETWORK = {
 }  # fmt: skip
 ONLINE = {"acquire/access.py", "acquire/download.py", "acquire/windows.py", "catalogs/search.py", "models/hub.py"}
 LAYERS = (
-    {"errors", "_version", "progress", "arrays", "sensors", "masks", "optics", "networks"},
-    {"grid", "radiometry", "registration", "raster", "files", "serialization", "metrics", "hf"},
+    {"errors", "_version", "progress", "arrays", "sensors", "networks"},
+    {"masks", "optics", "grid"},
+    {"radiometry", "registration", "raster", "files", "serialization", "metrics", "hf"},
     {"landsat", "product", "models", "catalogs", "patches", "simulate", "target"},
     {"predictors", "acquire", "datasets"},
     {"pipeline", "evaluation", "pairs", "doctor"},
