@@ -14,6 +14,7 @@ from typing import Literal
 
 from l8s2._version import __version__
 from l8s2.errors import InputError
+from l8s2.files import cache_dir
 
 TIMEOUT = 5.0
 """Seconds that a catalogue has for its answer."""
@@ -133,7 +134,7 @@ def _memory() -> float | None:
 
 
 def _cache() -> Finding:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "l8s2"
+    folder = cache_dir()
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
         text = f"{folder}: not writable; set XDG_CACHE_HOME to a folder that is"

@@ -27,7 +27,7 @@ from l8s2.acquire.fetch import SCENE, WINDOW, FetchError, fetch_scene, file_name
 from l8s2.acquire.windows import BBox, Outside, Window, download_window
 from l8s2.catalogs.items import SceneItem, item_text, read_item
 from l8s2.errors import InputError
-from l8s2.files import lock_folder
+from l8s2.files import lock
 from l8s2.landsat.describe import describe_product
 from l8s2.landsat.scene import open_scene
 from making.asset_server import PAGE, AssetServer, Fault, assets, s3
@@ -311,7 +311,7 @@ def test_sentinel_2_of_two_archives_is_not_mixed(tmp_path: Path) -> None:
 def test_two_processes_at_one_folder(server: AssetServer, item: SceneItem, bbox: BBox, tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     (tmp_path / ID).mkdir()
-    with lock_folder(tmp_path / ID):
+    with lock(tmp_path / ID):
         assert "another process is fetching it" in told(item, tmp_path, access(server.url))
     assert not server.requests
 
@@ -321,11 +321,11 @@ def test_another_process_was_faster(
 ) -> None:
     @contextlib.contextmanager
     def late(folder: Path) -> Iterator[bool]:
-        monkeypatch.setattr(module, "lock_folder", lock_folder)
+        monkeypatch.setattr(module, "lock", lock)
         fetch_scene(item, tmp_path, access(server.url), bbox=bbox)
         yield True
 
-    monkeypatch.setattr(module, "lock_folder", late)
+    monkeypatch.setattr(module, "lock", late)
     assert "holds the window" in told(item, tmp_path, access(server.url))
 
 
@@ -552,7 +552,7 @@ def test_ctrl_c_does_not_wait_for_a_silent_server(product: Path, bbox: BBox, tmp
     assert time.monotonic() - begun < 3
     assert process.returncode == -signal.SIGINT, errors
     assert (tmp_path / ID / WINDOW).exists()
-    with lock_folder(tmp_path / ID) as free:
+    with lock(tmp_path / ID) as free:
         assert free
 
 

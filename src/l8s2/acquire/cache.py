@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -16,13 +15,13 @@ from l8s2.acquire.fetch_request import Wanted, gather, with_pans
 from l8s2.acquire.windows import BBox, Outside
 from l8s2.catalogs.endpoints import known_catalogs
 from l8s2.errors import InputError
-from l8s2.files import lock_folder
+from l8s2.files import cache_dir, lock, make_folder
 from l8s2.progress import Progress
 
 
 def scene_cache() -> Path:
     """Where scenes lie while they are worked on: $XDG_CACHE_HOME/l8s2/scenes, by default below ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "l8s2" / "scenes"
+    return cache_dir() / "scenes"
 
 
 def landsat_of(what: str) -> Wanted:
@@ -104,14 +103,9 @@ def _remove(folder: Path) -> None:
 def _alone(folder: Path) -> Iterator[None]:
     """A folder of the cache that no other process has meanwhile. Raises InputError where one has, or where it cannot be made."""
     with contextlib.ExitStack() as stack:
+        make_folder(folder, "set XDG_CACHE_HOME to another folder")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{folder}: cannot be made ({error.strerror}); set XDG_CACHE_HOME to another folder"
-            ) from None
-        try:
-            mine = stack.enter_context(lock_folder(folder)) and folder.exists()
+            mine = stack.enter_context(lock(folder))
         except FileNotFoundError:  # another process has just removed it
             mine = False
         if not mine:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from l8s2._version import __version__
 from l8s2.errors import InputError
-from l8s2.files import fsync
+from l8s2.files import publish_file
 from l8s2.progress import Progress
 
 ATTEMPTS = 6
@@ -144,8 +144,7 @@ def download(
                 shutil.copyfile(place, part)
             damage = _damage(part, path.name, checksum, check)
             if not damage:
-                fsync(part)
-                part.replace(path)
+                publish_file(part, path)
         except OSError as error:
             raise InputError(
                 f"{path.name}: {error.strerror or error} ({path.parent}); mend that, then run it again"
@@ -156,7 +155,6 @@ def download(
 
     persistently(path.name, attempt, watch)
     tag.unlink(missing_ok=True)
-    fsync(path.parent)
 
 
 def load_client() -> None:

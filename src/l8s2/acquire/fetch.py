@@ -19,7 +19,7 @@ from l8s2.catalogs.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2
 from l8s2.catalogs.footprints import common, rectangle
 from l8s2.catalogs.items import SceneItem, item_text
 from l8s2.errors import InputError
-from l8s2.files import lock_folder, write_whole
+from l8s2.files import lock, make_folder, write_whole
 from l8s2.landsat.layout import products_in
 from l8s2.landsat.mtl import parse_mtl
 from l8s2.progress import Progress
@@ -80,11 +80,8 @@ def fetch_scene(
         return there
     if _is_whole(folder, item, window):
         return folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror}); give another folder") from None
-    with lock_folder(folder) as mine:
+    make_folder(folder)
+    with lock(folder) as mine:
         if not mine:
             raise InputError(f"{folder}: another process is fetching it; wait for that, or give another folder")
         if window and not (folder / WINDOW).exists() and any(folder.glob("[!.]*")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import warnings
 from pathlib import Path
@@ -15,7 +16,7 @@ from odc.geo.geobox import GeoBox
 from l8s2 import grid
 from l8s2.acquire.download import AGENT, Address, Transient, Watch, persistently, probe
 from l8s2.errors import InputError
-from l8s2.files import fsync
+from l8s2.files import whole_file
 from l8s2.raster import open_raster
 
 BBox = tuple[float, float, float, float]
@@ -71,7 +72,7 @@ def download_window(address: Address, path: Path, window: Window | None, watch: 
     from rasterio.errors import RasterioError
 
     watch = watch or Watch()
-    part, reader = path.with_name(f".{path.name}.part"), _Reader(path.name, window, watch)
+    reader = _Reader(path.name, window, watch)
 
     def attempt(fresh: bool) -> None:
         place, before = address(fresh), reader.done
@@ -89,15 +90,12 @@ def download_window(address: Address, path: Path, window: Window | None, watch: 
 
     persistently(path.name, attempt, watch)
     try:
-        _write(part, reader.values, reader.profile)
-        part.replace(path)
-        fsync(path.parent)
+        with whole_file(path) as draft:
+            _write(draft, reader.values, reader.profile)
     except OSError as error:
         raise InputError(
             f"{path.name}: {error.strerror or error} ({path.parent}); mend that, then run it again"
         ) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 class _Reader:
@@ -161,8 +159,7 @@ def _write(path: Path, values: Pixels, profile: dict[str, Any]) -> None:
             target.write(values, 1)
         check_decodes(path, path.name)  # GDAL does not tell of all that fails
     except (RasterioError, InputError):
-        raise OSError("cannot be written (disk full?)") from None
-    fsync(path)
+        raise OSError(errno.EIO, "cannot be written (disk full?)") from None
 
 
 def check_decodes(path: Path, name: str) -> None:

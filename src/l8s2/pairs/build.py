@@ -31,7 +31,7 @@ from l8s2.catalogs.pairing import Pair
 from l8s2.catalogs.query import Query
 from l8s2.catalogs.recipe import Recipe
 from l8s2.errors import InputError
-from l8s2.files import write_whole
+from l8s2.files import make_folder, write_whole
 from l8s2.landsat.scene import open_scene
 from l8s2.pairs.measure import AROUND, Rejected, patches_of
 from l8s2.pairs.sentinel2 import open_sentinel2
@@ -131,10 +131,7 @@ def create_build(recipe: Recipe, folder: Path, *, size: int = SIDE, products: Pa
             )
     elif (folder / "shards").exists():
         raise InputError(f"{folder}: holds a set that was not built from a recipe; give a new folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror}); give another folder") from None
+    make_folder(folder)
     write_whole(path, text_of(plan, SCHEMA))
 
 

@@ -23,16 +23,11 @@ from typing import Any
 import numpy as np
 
 from l8s2.errors import InputError
-from l8s2.files import fsync, lock_file, whole_file
+from l8s2.files import lock, whole_file
 from l8s2.patches.patch import Patch
 from l8s2.patches.shard import COLUMNS, Reader, Table, patch_of, read_table, read_unit, table_type, write_shard
 from l8s2.patches.split import Place, Side, assign
 from l8s2.patches.split_strips import assign_strips, in_strips
-
-try:
-    import fcntl
-except ImportError:  # not on Windows: one process at a time there
-    fcntl = None  # type: ignore[assignment]
 
 PUBLISHED = ("patch_id", "pair_path", "location", "date", "geometry", "pair_type", "ssim", "psnr", "Field_counts")
 """First columns of the index, those of the published patches."""
@@ -66,18 +61,14 @@ class PatchSet:
             return False
         self.shards.mkdir(parents=True, exist_ok=True)
         shard, part = self._shard(unit_id), self.shards / f".{unit_id}.part"
-        with lock_file(part, wait=False) as mine:
+        with lock(part, make=True, without_locks=None) as mine:
             if not mine:
                 return False
-            try:
-                if self.recorded(unit_id):  # by whoever had the lock before
-                    return False
-                write_shard(part, unit_id, patches, {} if unit is None else unit)
-                fsync(part)
-                part.rename(shard)
-                fsync(self.shards)
-            finally:
+            if self.recorded(unit_id):  # by the process that held the lock before
                 part.unlink(missing_ok=True)
+                return False
+            with whole_file(shard, part):
+                write_shard(part, unit_id, patches, {} if unit is None else unit)
         self._table = None
         return True
 
@@ -189,7 +180,7 @@ class PatchSet:
     def _alone(self) -> Iterator[None]:
         """Nobody else writes a CSV file; everything recorded by now is seen."""
         self._check()
-        with lock_file(self.folder / ".lock", wait=True):
+        with lock(self.folder / ".lock", make=True, wait=True, without_locks=None):
             self._table = None
             yield
 
@@ -222,5 +213,4 @@ def _write_csv(path: Path, header: Iterable[str], lines: Iterable[Iterable[str]]
     writer.writerows(lines)
     with whole_file(path) as draft:
         draft.write_text(text.getvalue(), encoding="utf-8")
-    fsync(path.parent)
     return path
