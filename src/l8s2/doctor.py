@@ -184,10 +184,10 @@ def _catalogs(offline: bool, catalog_file: Path | None) -> Iterator[Finding]:
         return
     from concurrent.futures import ThreadPoolExecutor
 
-    from l8s2.catalogs.search import what_hinders
+    from l8s2.catalogs.search import catalog_problem
 
     with ThreadPoolExecutor() as pool:
-        answers = pool.map(lambda catalog: what_hinders(catalog.url, TIMEOUT), known.values())
+        answers = pool.map(lambda catalog: catalog_problem(catalog.url, TIMEOUT), known.values())
         for catalog, trouble in zip(known.values(), answers, strict=True):
             what = f"catalogue {catalog.name}"
             if trouble is None:

@@ -109,7 +109,7 @@ def harmonize(
 @contextmanager
 def _fetched(stac: str, output: Path, overwrite: bool, options: dict[str, Any]) -> Iterator[Path]:
     """What is needed of an item, as a product on disk; first all that can be checked without it is."""
-    from l8s2.acquire.cache import fetched, landsat_of
+    from l8s2.acquire.cache import cached_product, single_landsat_item
     from l8s2.files import WholeFolder
     from l8s2.predictors.load import load_model
     from l8s2.product.writer import SUFFIX
@@ -117,13 +117,13 @@ def _fetched(stac: str, output: Path, overwrite: bool, options: dict[str, Any]) 
     from l8s2.target import area_of
 
     _check(options)
-    wanted = landsat_of(stac)
+    wanted = single_landsat_item(stac)
     WholeFolder(output / f"{wanted.landsat[0].product}{SUFFIX}", overwrite=overwrite)
     how = {name: options[name] for name in ("engine", "threads", "mc_dropout")}
     model = load_model(options["model"], **how)
     margin, pan = MS_GSD * (model.margin + 20), options["pan"] is None and getattr(model, "uses_pan", True)
     bbox, bar = area_of(options["bbox"], options["mgrs"]), partial(ProgressBar, "fetching", unit="B")
-    with fetched(wanted, bbox=bbox, margin=margin, pan=pan, bar=bar, warn=warn) as product:
+    with cached_product(wanted, bbox=bbox, margin=margin, pan=pan, bar=bar, warn=warn) as product:
         yield product
 
 
