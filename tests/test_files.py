@@ -1,5 +1,6 @@
-"""Files that appear whole."""
+"""Files that appear whole, locks, full disks."""
 
+import errno
 import os
 import platform
 import subprocess
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from l8s2.files import whole_file
+from l8s2.errors import InputError
+from l8s2.files import cache_dir, flush_or_raise, lock, whole_file
 
 
 def test_a_file_appears_whole_or_stays_as_it_was(tmp_path: Path) -> None:
@@ -44,3 +46,81 @@ def test_drafts_of_killed_writers_go_and_others_stay(tmp_path: Path) -> None:
     with whole_file(path) as draft:
         draft.touch()
     assert set(tmp_path.iterdir()) == {path, alive, elsewhere}
+
+
+def test_a_locked_draft_takes_the_name_of_the_file(tmp_path: Path) -> None:
+    path, part = tmp_path / "a.txt", tmp_path / ".a.part"
+    with lock(part, make=True, without_locks=None) as mine, whole_file(path, part) as draft:
+        assert mine
+        assert draft == part
+        draft.write_text("after")
+    assert path.read_text() == "after"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_one_holds_a_lock_at_a_time(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("fcntl")
+    path = tmp_path if kind == "folder" else tmp_path / "lock"
+    for _ in range(2):  # it is free again after the block
+        with lock(path, make=kind == "file") as first, lock(path, make=kind == "file") as second:
+            assert (first, second) == (True, False)
+
+
+def test_a_missing_file_is_locked_only_where_it_may_be_made(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    with pytest.raises(FileNotFoundError), lock(tmp_path / "gone"):
+        pass
+    assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_without_locks_the_block_gets_what_it_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bool
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with lock(tmp_path, without_locks=answer) as mine:
+        assert mine is answer
+    refusal = pytest.raises(InputError, match=r"cannot be locked \(No locks available\); use a local disk")
+    with refusal, lock(tmp_path / "a", make=True, without_locks=None):
+        pass
+
+
+def test_where_the_system_has_no_locks_one_process_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("l8s2.files.fcntl", None)
+    for asked, got in ((True, True), (False, False), (None, True)):
+        with lock(tmp_path, without_locks=asked) as mine:
+            assert mine is got
+
+
+def test_a_disk_with_room_leaves_a_file_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"content")
+    flush_or_raise(path)
+    flush_or_raise(path, sync=True)
+    assert path.read_bytes() == b"content"
+
+
+def test_a_file_that_cannot_grow_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("resource")
+    path = tmp_path / "a"
+    path.write_bytes(b"content")
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from l8s2.files import flush_or_raise\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+        "try: flush_or_raise(Path(sys.argv[1]))\nexcept OSError as error: print(error.errno)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(errno.EFBIG)]
+
+
+def test_the_cache_is_where_the_system_has_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_dir() == tmp_path / "l8s2"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_dir() == Path.home() / ".cache" / "l8s2"

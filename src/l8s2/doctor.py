@@ -14,6 +14,7 @@ from typing import Literal
 
 from l8s2._version import __version__
 from l8s2.errors import InputError
+from l8s2.files import cache_dir
 
 TIMEOUT = 5.0
 """Seconds that a catalogue has for its answer."""
@@ -134,7 +135,7 @@ def _memory() -> float | None:
 
 
 def _cache() -> Finding:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "l8s2"
+    folder = cache_dir()
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
         text = f"{folder}: not writable; set XDG_CACHE_HOME to a folder that is"
@@ -184,10 +185,10 @@ def _catalogs(offline: bool, catalog_file: Path | None) -> Iterator[Finding]:
         return
     from concurrent.futures import ThreadPoolExecutor
 
-    from l8s2.catalogs.search import what_hinders
+    from l8s2.catalogs.search import catalog_problem
 
     with ThreadPoolExecutor() as pool:
-        answers = pool.map(lambda catalog: what_hinders(catalog.url, TIMEOUT), known.values())
+        answers = pool.map(lambda catalog: catalog_problem(catalog.url, TIMEOUT), known.values())
         for catalog, trouble in zip(known.values(), answers, strict=True):
             what = f"catalogue {catalog.name}"
             if trouble is None:

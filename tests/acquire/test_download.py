@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from l8s2.acquire import download as module
-from l8s2.acquire.download import CHUNK, Stopped, Transient, Watch, download, persistently
+from l8s2.acquire.download import CHUNK, FetchProgress, Stopped, Transient, download, retry
+from l8s2.catalogs import http_policy
 from l8s2.errors import InputError
 from making.asset_server import PAGE, AssetServer, Fault, assets
 
@@ -33,14 +33,14 @@ LOST = CHUNK + 1
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that would have been made."""
     made: list[float] = []
-    pause = Watch.pause
+    pause = FetchProgress.pause
 
-    def noted(self: Watch, seconds: float) -> None:
+    def noted(self: FetchProgress, seconds: float) -> None:
         if seconds:
             made.append(seconds)
         pause(self, 0)
 
-    monkeypatch.setattr(Watch, "pause", noted)
+    monkeypatch.setattr(FetchProgress, "pause", noted)
     return made
 
 
@@ -79,7 +79,7 @@ def failed(address: Callable[[bool], str], path: Path, **how: Any) -> str:
 
 def test_a_file_arrives_and_is_not_fetched_twice(server: AssetServer, path: Path) -> None:
     told: list[tuple[int, int]] = []
-    download(at(server), path, watch=Watch(lambda done, wanted, what: told.append((done, wanted))))
+    download(at(server), path, watch=FetchProgress(lambda done, wanted, what: told.append((done, wanted))))
     assert_got(path)
     assert told[-1] == (len(CONTENT), len(CONTENT))
     assert len(told) > 10
@@ -91,25 +91,25 @@ def test_a_server_that_fails_is_asked_again(server: AssetServer, path: Path, wai
     server.fault(NAME, Fault(500), Fault(503), Fault(429, {"retry-after": "7"}), Fault(429, {"retry-after": "9999"}))
     download(at(server), path)
     assert_got(path)
-    assert waits == [module.BACKOFF, 2 * module.BACKOFF, 7, module.LONGEST_WAIT]
+    assert waits == [http_policy.BACKOFF, 2 * http_policy.BACKOFF, 7, http_policy.LONGEST_WAIT]
 
 
 def test_and_given_up_after_a_while(server: AssetServer, path: Path) -> None:
-    server.fault(NAME, *[Fault(500)] * module.ATTEMPTS)
+    server.fault(NAME, *[Fault(500)] * http_policy.ATTEMPTS)
     line = failed(at(server), path)
     assert (
         line
-        == f"{NAME}: the server fails (500) after {module.ATTEMPTS} attempts; try again later, what is there is kept"
+        == f"{NAME}: the server fails (500) after {http_policy.ATTEMPTS} attempts; try again later, what is there is kept"
     )
     download(at(server), path)
     assert_got(path)
 
 
 def test_dropped_connections_go_on_where_they_were(server: AssetServer, path: Path) -> None:
-    drops = 2 * module.ATTEMPTS
+    drops = 2 * http_policy.ATTEMPTS
     server.fault(NAME, *[Fault(drop_after=80_000)] * drops)
     told: list[tuple[int, int]] = []
-    download(at(server), path, watch=Watch(lambda done, wanted, what: told.append((done, wanted))))
+    download(at(server), path, watch=FetchProgress(lambda done, wanted, what: told.append((done, wanted))))
     assert_got(path)
     assert server.requests[NAME] == drops + 1
     assert server.sent[NAME] <= len(CONTENT) + drops * LOST
@@ -118,7 +118,7 @@ def test_dropped_connections_go_on_where_they_were(server: AssetServer, path: Pa
 
 
 def test_attempts_without_progress_count(server: AssetServer, path: Path) -> None:
-    server.fault(NAME, *[Fault(drop_after=0)] * module.ATTEMPTS)
+    server.fault(NAME, *[Fault(drop_after=0)] * http_policy.ATTEMPTS)
     assert "the connection was dropped after" in failed(at(server), path)
 
 
@@ -154,7 +154,9 @@ def test_an_address_that_expires_in_the_middle(server: AssetServer, path: Path) 
         return f"{server.url}/signed/{NAME}?sig={server.signature if fresh or len(signed) == 1 else 1}"
 
     server.fault(NAME, Fault(drop_after=500_000))
-    with_watch = Watch(lambda done, wanted, what: server.expire() if done > 300_000 and server.signature == 1 else None)
+    with_watch = FetchProgress(
+        lambda done, wanted, what: server.expire() if done > 300_000 and server.signature == 1 else None
+    )
     download(address, path, watch=with_watch)
     assert_got(path)
     assert signed == [False, False, True]
@@ -171,14 +173,14 @@ def test_refused_twice_is_the_end(server: AssetServer, path: Path) -> None:
 
 
 def test_refused_again_after_progress_is_signed_again() -> None:
-    script = [Transient("x", refused=True, moved_on=True)] * 9
+    script = [Transient("x", refused=True, made_progress=True)] * 9
 
     def attempt(fresh: bool) -> int:
         if script:
             raise script.pop()
         return 1 + fresh
 
-    assert persistently("x", attempt, Watch()) == 2
+    assert retry("x", attempt, FetchProgress()) == 2
 
 
 def test_a_login_page_instead_of_the_file(server: AssetServer, path: Path) -> None:
@@ -257,18 +259,18 @@ def test_what_is_not_there_is_asked_for_once(server: AssetServer, path: Path) ->
 
 
 def test_an_answer_without_content_is_no_file(server: AssetServer, path: Path) -> None:
-    server.fault(NAME, *[Fault(202)] * module.ATTEMPTS)
+    server.fault(NAME, *[Fault(202)] * http_policy.ATTEMPTS)
     assert "the server fails (202)" in failed(at(server), path)
 
 
 def test_no_server_and_no_such_host(path: Path, waits: list[float]) -> None:
     assert "connection refused after" in failed(lambda fresh: "http://127.0.0.1:9/x", path)
     assert "no such host, or no network after" in failed(lambda fresh: "http://nowhere.invalid/x", path)
-    assert len(waits) == 2 * (module.ATTEMPTS - 1)
+    assert len(waits) == 2 * (http_policy.ATTEMPTS - 1)
 
 
 def test_a_server_that_falls_silent(path: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TIMEOUT", (0.1, 0.1))
+    monkeypatch.setattr(http_policy, "TIMEOUT", (0.1, 0.1))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         assert "no answer in time after" in failed(lambda fresh: f"http://127.0.0.1:{port}/x", path)
@@ -277,13 +279,13 @@ def test_a_server_that_falls_silent(path: Path, waits: list[float], monkeypatch:
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from l8s2.acquire.download import Watch, download
+from l8s2.acquire.download import FetchProgress, download
 
 def slowly(done, wanted, what):
     print(done, flush=True)
     time.sleep(float(sys.argv[3]))
 
-download(lambda fresh: sys.argv[1], Path(sys.argv[2]), watch=Watch(slowly))
+download(lambda fresh: sys.argv[1], Path(sys.argv[2]), watch=FetchProgress(slowly))
 """
 
 
@@ -347,7 +349,7 @@ def test_a_long_pause_ends_when_it_is_stopped(tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     with assets(tmp_path / "server") as server:
         server.fault(NAME, Fault(429, {"retry-after": "30"}))
-        watch, begun = Watch(), time.monotonic()
+        watch, begun = FetchProgress(), time.monotonic()
         threading.Timer(0.3, watch.stop).start()
         with pytest.raises(Stopped):
             download(at(server), tmp_path / NAME, watch=watch)
@@ -355,7 +357,7 @@ def test_a_long_pause_ends_when_it_is_stopped(tmp_path: Path) -> None:
 
 
 def test_what_comes_after_the_stop_is_not_written(path: Path) -> None:
-    part, watch, ended = path.with_name(f".{NAME}.part"), Watch(), []
+    part, watch, ended = path.with_name(f".{NAME}.part"), FetchProgress(), []
 
     def fetch() -> None:
         with pytest.raises(Stopped):

@@ -24,10 +24,11 @@ from l8s2.acquire import download as patience
 from l8s2.acquire import fetch as module
 from l8s2.acquire import windows as remote
 from l8s2.acquire.fetch import SCENE, WINDOW, fetch_scene, file_name
-from l8s2.acquire.windows import BBox, Window, download_window
+from l8s2.acquire.windows import BBox, CatalogWindow, download_window
+from l8s2.catalogs import http_policy
 from l8s2.catalogs.items import SceneItem, item_text, read_item
 from l8s2.errors import FetchError, InputError, OutsideError
-from l8s2.files import lock_folder
+from l8s2.files import lock
 from l8s2.landsat.describe import describe_product
 from l8s2.landsat.scene import open_scene
 from making.asset_server import PAGE, AssetServer, Fault, assets, s3
@@ -39,7 +40,7 @@ MARGIN = 300.0
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "BACKOFF", 0.001)
+    monkeypatch.setattr(http_policy, "BACKOFF", 0.001)
     monkeypatch.setitem(remote._GDAL, "GDAL_HTTP_RETRY_DELAY", "0.001")
 
 
@@ -311,7 +312,7 @@ def test_sentinel_2_of_two_archives_is_not_mixed(tmp_path: Path) -> None:
 def test_two_processes_at_one_folder(server: AssetServer, item: SceneItem, bbox: BBox, tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     (tmp_path / ID).mkdir()
-    with lock_folder(tmp_path / ID):
+    with lock(tmp_path / ID):
         assert "another process is fetching it" in told(item, tmp_path, access(server.url))
     assert not server.requests
 
@@ -321,11 +322,11 @@ def test_another_process_was_faster(
 ) -> None:
     @contextlib.contextmanager
     def late(folder: Path) -> Iterator[bool]:
-        monkeypatch.setattr(module, "lock_folder", lock_folder)
+        monkeypatch.setattr(module, "lock", lock)
         fetch_scene(item, tmp_path, access(server.url), bbox=bbox)
         yield True
 
-    monkeypatch.setattr(module, "lock_folder", late)
+    monkeypatch.setattr(module, "lock", late)
     assert "holds the window" in told(item, tmp_path, access(server.url))
 
 
@@ -371,7 +372,7 @@ def test_a_window_is_a_slice_of_the_whole(grid: tuple[int, float, float, float],
     whole, part = raster(tmp_path / "whole.tif", *grid), tmp_path / "part.tif"
     bbox = middle(whole)
     assert (bbox[0] > bbox[2]) == (grid[0] in (32601, 32660))
-    download_window(lambda fresh: str(whole), part, Window(bbox, margin))
+    download_window(lambda fresh: str(whole), part, CatalogWindow(bbox, margin))
     assert_part(part, whole, bbox, margin)
 
 
@@ -379,14 +380,14 @@ def test_a_window_over_the_border_ends_there(tmp_path: Path) -> None:
     whole, part = raster(tmp_path / "whole.tif", *GRIDS["10 m"]), tmp_path / "part.tif"
     west, south, east, north = middle(whole)
     bbox = (west, south, east + 0.02, north + 0.02)
-    download_window(lambda fresh: str(whole), part, Window(bbox, 50))
+    download_window(lambda fresh: str(whole), part, CatalogWindow(bbox, 50))
     assert_part(part, whole, bbox, 50)
 
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_a_window_that_is_the_whole_world(grid: tuple[int, float, float, float], tmp_path: Path) -> None:
     whole, part = raster(tmp_path / "whole.tif", *grid), tmp_path / "part.tif"
-    download_window(lambda fresh: str(whole), part, Window((-180, -90, 180, 90), 0))
+    download_window(lambda fresh: str(whole), part, CatalogWindow((-180, -90, 180, 90), 0))
     with rasterio.open(whole) as theirs, rasterio.open(part) as ours:
         assert (ours.shape, ours.transform) == (theirs.shape, theirs.transform)
 
@@ -478,7 +479,7 @@ def test_a_window_goes_on_where_it_was(noise: Path, tmp_path: Path) -> None:
             return f"{server.url}/signed/noise.tif?sig={server.signature}"
 
         server.expire()
-        watch = patience.Watch(lambda done, wanted, what: server.expire() if done else None)
+        watch = patience.FetchProgress(lambda done, wanted, what: server.expire() if done else None)
         download_window(address, tmp_path / "noise.tif", None, watch)
         assert server.sent["noise.tif"] < 2 * total
     assert_part(tmp_path / "noise.tif", noise, (-180, -89, 179.9, 89), 0)
@@ -552,7 +553,7 @@ def test_ctrl_c_does_not_wait_for_a_silent_server(product: Path, bbox: BBox, tmp
     assert time.monotonic() - begun < 3
     assert process.returncode == -signal.SIGINT, errors
     assert (tmp_path / ID / WINDOW).exists()
-    with lock_folder(tmp_path / ID) as free:
+    with lock(tmp_path / ID) as free:
         assert free
 
 

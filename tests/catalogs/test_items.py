@@ -66,9 +66,9 @@ def test_sentinel_2_of_every_catalogue_is_the_same_scene(style: str) -> None:
     name = {"c1": "earth-search", "pc": "planetary-computer"}.get(style, style)
     item = made(sentinel2(style=style), name)
     assert item.scene == "sentinel-2a 44PKR 20230520T050651"
-    assert (item.place, item.zone, item.baseline, item.platform) == ("44PKR", 44, "05.09", "sentinel-2a")
+    assert (item.location, item.zone, item.baseline, item.platform) == ("44PKR", 44, "05.09", "sentinel-2a")
     assert item.processed == "2023-05-20T08:12:00+00:00"
-    assert item.strip == "20230520T050651"
+    assert item.datastrip == "20230520T050651"
     assert item.sun_elevation == pytest.approx(66.0)
     assert "B8A" in item.assets["nir08"].href, "the narrow band is the twin of Landsat's"
     assert {"scl", "red", "swir22"} <= set(item.assets)
@@ -279,6 +279,6 @@ def test_versions_do_not_depend_on_order(raws: list[Item], chance: random.Random
     kept, _ = newest(items)
     chance.shuffle(items)
     assert newest(items)[0] == kept
-    assert len({(item.scene, item.strip) for item in kept}) == len(kept)
+    assert len({(item.scene, item.datastrip) for item in kept}) == len(kept)
     assert {item.scene for item in kept} == {item.scene for item in items}
     assert newest(kept) == (kept, [])

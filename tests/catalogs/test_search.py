@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from l8s2.catalogs import search as catalog
+from l8s2.catalogs import http_policy
 from l8s2.catalogs.endpoints import LANDSAT_L1, LANDSAT_L2, SENTINEL2, Catalog, Collection, choose, known_catalogs
 from l8s2.catalogs.query import Query, read_area
 from l8s2.catalogs.search import Found, search_scenes
@@ -30,7 +30,7 @@ def pan(day: str = "20230520", **how: Any) -> Item:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(catalog, "BACKOFF", 0.001)
+    monkeypatch.setattr(http_policy, "BACKOFF", 0.001)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
@@ -115,7 +115,7 @@ def test_clouds_are_limited_also_where_the_server_cannot(server: str) -> None:
 def test_a_box_across_the_antimeridian(server: str) -> None:
     with front(server) as before:
         found = ask(before.url, bbox=(178.0, 58.0, -178.5, 62.0))
-    assert [item.place for item in found.landsat] == ["072015", "070015"]
+    assert [item.location for item in found.landsat] == ["072015", "070015"]
     assert [scene.split()[1] for scene in found.pans] == ["072015"]
     boxes = [body["bbox"] for path, body in before.asked if path == "/search"]
     assert boxes[:2] == [[178.0, 58.0, 180.0, 62.0], [-180.0, 58.0, -178.5, 62.0]]
@@ -124,7 +124,7 @@ def test_a_box_across_the_antimeridian(server: str) -> None:
 def test_a_box_that_ends_at_the_antimeridian(server: str) -> None:
     assert Query(bbox=(180, 58, -178, 62), datetime=DAY).areas() == [{"bbox": (-180.0, 58, -178, 62)}]
     assert Query(bbox=(178, 58, -180, 62), datetime=DAY).areas() == [{"bbox": (178, 58, 180.0, 62)}]
-    assert [item.place for item in ask(server, bbox=(180, 58, -179.3, 62)).landsat] == ["072015", "070015"]
+    assert [item.location for item in ask(server, bbox=(180, 58, -179.3, 62)).landsat] == ["072015", "070015"]
 
 
 def test_a_limit_is_none_for_pan(server: str) -> None:
@@ -205,8 +205,8 @@ def test_real_items_and_a_level_1_made_of_one(data: Path, tmp_path: Path) -> Non
     with rustac([*map(json.loads, real.values()), level1], tmp_path) as url:
         query = Query(bbox=(-180, -90, 180, 90), datetime="2018/2023", sensor="both", catalogs=(url,))
         found = search_scenes(query)
-    assert [item.place for item in found.landsat] == ["028030", "047027", "010065"]
-    assert [old.place for old, _ in found.replaced] == ["047027"], "the same scene in two collections"
+    assert [item.location for item in found.landsat] == ["028030", "047027", "010065"]
+    assert [old.location for old, _ in found.replaced] == ["047027"], "the same scene in two collections"
     assert [item.id for item in found.sentinel2] == ["S2B_MSIL2A_20190629T212529_R043_T06VVN_20201006T080531"]
     assert [item.product for item in found.pans.values()] == ["LC08_L1TP_028030_20200114_20200823_02_T1"]
     assert found.landsat[0].raw["assets"] == json.loads(level2)["assets"]
@@ -232,7 +232,7 @@ def test_no_server_makes_us_wait_for_an_hour(server: str, monkeypatch: pytest.Mo
     with front(server) as before:
         before.script = [(429, {"Retry-After": "3600"}, "slow down")]
         assert ask(before.url, pan=False).landsat
-    assert waited == [catalog.LONGEST_WAIT]
+    assert waited == [http_policy.LONGEST_WAIT]
 
 
 HTML: Answer = (200, {"Content-Type": "text/html"}, "<!doctype html><title>Sign in</title>")
@@ -241,8 +241,8 @@ HTML: Answer = (200, {"Content-Type": "text/html"}, "<!doctype html><title>Sign 
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ((500, {}, "oops"), r"still fails after 5 attempts \(500\)"),
-        ((429, {}, "slow down"), r"still fails after 5 attempts \(429\)"),
+        ((500, {}, "oops"), r"still fails after 6 attempts \(500\)"),
+        ((429, {}, "slow down"), r"still fails after 6 attempts \(429\)"),
         (HTML, "not as a STAC API"),
         ((404, {}, "<html>no</html>"), "not there \\(404\\); check the address"),
         ((403, {}, "no"), "wants a login"),

@@ -19,8 +19,8 @@ import pytest
 import rasterio
 from click.testing import CliRunner, Result
 
-from l8s2.acquire import download
-from l8s2.acquire.cache import fetched, landsat_of
+from l8s2.acquire.cache import cached_product, single_landsat_item
+from l8s2.catalogs import http_policy
 from l8s2.cli import main
 from l8s2.errors import InputError
 from l8s2.simulate.sensor import Conditions, Observation
@@ -174,7 +174,7 @@ def world(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(autouse=True)
 def user(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user's own folders; their catalogue is the one on loopback. Returns the cache of scenes."""
-    monkeypatch.setattr(download, "BACKOFF", 0.01)
+    monkeypatch.setattr(http_policy, "BACKOFF", 0.01)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     (tmp_path / "config" / "l8s2").mkdir(parents=True)
@@ -220,7 +220,7 @@ def test_a_piped_search_and_a_window(world: World, expected_part: Path, bbox: An
 
 
 def test_straight_from_the_catalogue_with_a_failure(world: World, user: Path, expected: Path, tmp_path: Path) -> None:
-    world.server.fault(f"{PAN_ID}_B8.TIF", *[Fault(status=500)] * download.ATTEMPTS)
+    world.server.fault(f"{PAN_ID}_B8.TIF", *[Fault(status=500)] * http_policy.ATTEMPTS)
     command = ("harmonize", "--stac", world.item(), "-o", tmp_path / "out")
     result = run(*command)
     assert result.exit_code == 1
@@ -395,7 +395,7 @@ def test_a_bbox_elsewhere(world: World, user: Path, tmp_path: Path, bbox: tuple[
 
 def test_two_processes_at_one_scene(world: World, user: Path, tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
-    with fetched(landsat_of(world.item())) as product:
+    with cached_product(single_landsat_item(world.item())) as product:
         result = run("harmonize", "--stac", world.item(), "-o", tmp_path / "out")
         assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
         assert "another process works on it; wait for that" in result.stderr

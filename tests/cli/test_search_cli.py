@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from l8s2.catalogs import search as catalog
+from l8s2.catalogs import http_policy
 from l8s2.catalogs.recipe import load_recipe
 from l8s2.cli import main
 from making.items import front, landsat, rustac, sentinel2
@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(catalog, "BACKOFF", 0.001)
+    monkeypatch.setattr(http_policy, "BACKOFF", 0.001)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
 
@@ -52,7 +52,7 @@ def test_a_table_of_scenes(server: str) -> None:
         ["no", "LC08_L2SP_143054_20230605_20230605_02_T1_SR"],
         ["-", "S2A_44PKR_20230606_0_L2A"],
     ]
-    assert lines[0].startswith("2023-05-20 04:56  landsat-8    143054      3.2     62.1  T1")
+    assert lines[0].startswith("2023-05-20 04:56  landsat-8    143054        3.2     62.1  T1")
     assert "1 Landsat scene(s) without pan: LC08_L2SP_143054_20230605" in done.stderr
     assert "2 older version(s) gave way" in done.stderr
     assert "2 Landsat, 2 Sentinel-2" in done.stderr

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from odc.geo.geobox import GeoBox
 
-from l8s2.acquire import download
+from l8s2.catalogs import http_policy
 from l8s2.cli import main
 from l8s2.patches.patch import outline
 from l8s2.patches.patch_set import PatchSet
@@ -110,13 +110,13 @@ def test_pairs_become_patches(undisturbed: Path) -> None:
     patches = PatchSet(undisturbed)
     assert set(patches.facts["location"]) == set(PLACES)
     assert {side.pair_type for side in patches.sides().values()} == {"Train", "Validation", "Test"}
-    with (undisturbed / "units.csv").open(newline="") as file:
-        units = {line["sentinel2_id"][38:44]: line for line in csv.DictReader(file)}
-    moved = units.pop("T33UVU")
+    with (undisturbed / "pairs.csv").open(newline="") as file:
+        recorded = {line["sentinel2_id"][38:44]: line for line in csv.DictReader(file)}
+    moved = recorded.pop("T33UVU")
     assert moved["decision"] == "correct"
     np.testing.assert_allclose([float(moved["down_m"]), float(moved["right_m"])], SHIFT, atol=0.5)
-    assert {line["decision"] for line in units.values()} == {"accept"}
-    assert {float(line["offset"]) for line in (moved, *units.values())} == {-0.1}
+    assert {line["decision"] for line in recorded.values()} == {"accept"}
+    assert {float(line["offset"]) for line in (moved, *recorded.values())} == {-0.1}
 
 
 def test_scenes_outside_the_area_are_left_out(server: AssetServer, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_scenes_outside_the_area_are_left_out(server: AssetServer, tmp_path: Pat
 def test_faults_change_nothing(
     server: AssetServer, recipe: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "BACKOFF", 0.01)
+    monkeypatch.setattr(http_policy, "BACKOFF", 0.01)
     server.fault("B04.tif", Fault(status=500), Fault(drop_after=2000), Fault(status=503))
     server.fault("B11.tif", Fault(status=429, headers={"retry-after": "0"}), Fault(status=403))
     server.fault("SCL.tif", *[Fault(status=404)] * 1000)
@@ -147,7 +147,7 @@ def test_faults_change_nothing(
     assert "SCL.tif: not there (404)" in result.stderr
     server.faults.clear()
     done("dataset", "resume", tmp_path)
-    for name in ("index.csv", "units.csv", "split.csv"):
+    for name in ("index.csv", "pairs.csv", "split.csv"):
         assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
     ours, theirs = PatchSet(tmp_path), PatchSet(undisturbed)
     assert len(ours) == len(theirs)

@@ -14,7 +14,7 @@ from odc.geo.geobox import GeoBox
 
 from l8s2.arrays import dilate
 from l8s2.optics import resample
-from l8s2.pairs.as_oli import Raster
+from l8s2.pairs.as_oli import BandImage
 from l8s2.simulate import Conditions, observe, sentinel2_stack
 
 Float = NDArray[np.float32]
@@ -31,7 +31,7 @@ class Planted(NamedTuple):
     ms: Float
     """(6, h, w) reflectance, NaN under known clouds."""
     box: GeoBox
-    sentinel2: list[Raster]
+    sentinel2: list[BandImage]
     truth: Float
     """(6, 3h, 3w) what Landsat saw, at 10 m on its block grid."""
 
@@ -56,11 +56,11 @@ def filled(bands: Float) -> Float:
     return np.where(np.isfinite(bands), bands, np.nanmean(bands, axis=(1, 2), keepdims=True)).astype(np.float32)
 
 
-def rasters(fine: Float, coarse: Float) -> list[Raster]:
+def rasters(fine: Float, coarse: Float) -> list[BandImage]:
     """With their grids, which share the upper left corner."""
     gsd = 20 if coarse.shape[1] < fine.shape[1] else 10
     boxes = (GeoBox(x.shape[1:], Affine(g, 0, LEFT, 0, -g, TOP), "EPSG:32633") for x, g in ((fine, 10), (coarse, gsd)))
-    return [Raster(band, box) for x, box in zip((fine, coarse), boxes, strict=True) for band in x]
+    return [BandImage(band, box) for x, box in zip((fine, coarse), boxes, strict=True) for band in x]
 
 
 def plant(

@@ -41,9 +41,9 @@ def landsat_item(box: GeoBox, day: datetime = DAY, level: str = "L2SP", path_row
     return SceneItem(
         id=f"{product}_SR" if level2 else product, kind="landsat-l2" if level2 else "landsat-l1", catalog="made",
         collection="made", product=product, scene=f"landsat-9 {path_row} {day:%Y-%m-%d}", acquired=day,
-        platform="landsat-9", place=path_row, zone=grid.epsg(box.crs) % 100, footprint=_footprint(box),
+        platform="landsat-9", location=path_row, zone=grid.epsg(box.crs) % 100, footprint=_footprint(box),
         cloud_cover=1.0, sun_elevation=52.5, sun_azimuth=150.0, view_zenith=0.0, view_azimuth=None, tier="T1",
-        correction=level, baseline=None, processed="2023-06-30", strip=None, scale=2.75e-5 if level2 else None,
+        correction=level, baseline=None, processed="2023-06-30", datastrip=None, scale=2.75e-5 if level2 else None,
         offset=-0.2 if level2 else None, offset_removed=False, assets={"red": Asset(href="https://example.org/red")},
     )  # fmt: skip
 
@@ -53,9 +53,9 @@ def sentinel2_item(box: GeoBox, day: datetime = DAY, tile: str = "33UVS", baseli
     return SceneItem(
         id=f"S2A_{tile}_{day:%Y%m%d}_0_L2A", kind="sentinel-2-l2a", catalog="made", collection="made",
         product=product, scene=f"sentinel-2a {tile} {day:%Y%m%d}T101031", acquired=day + timedelta(minutes=8),
-        platform="sentinel-2a", place=tile, zone=grid.epsg(box.crs) % 100, footprint=_footprint(box), cloud_cover=2.0,
+        platform="sentinel-2a", location=tile, zone=grid.epsg(box.crs) % 100, footprint=_footprint(box), cloud_cover=2.0,
         sun_elevation=53.0, sun_azimuth=152.0, view_zenith=4.5, view_azimuth=105.0, tier=None, correction=None,
-        baseline=baseline, processed=None, strip=None, scale=1e-4, offset=S2_OFFSET if baseline >= "04.00" else 0.0,
+        baseline=baseline, processed=None, datastrip=None, scale=1e-4, offset=S2_OFFSET if baseline >= "04.00" else 0.0,
         offset_removed=False, assets={"red": Asset(href="https://example.org/red")},
     )  # fmt: skip
 

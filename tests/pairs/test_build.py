@@ -30,8 +30,8 @@ from l8s2.datasets.set_pairs import ShardPairs
 from l8s2.errors import InputError
 from l8s2.landsat.scene import open_scene
 from l8s2.pairs import build
-from l8s2.pairs import measure as unit
-from l8s2.pairs.build import area_of, create_build, resume_build, unit_id
+from l8s2.pairs import measure as measuring
+from l8s2.pairs.build import common_area, create_build, pair_id, resume_build
 from l8s2.pairs.coregistration import WindowShift, decide
 from l8s2.pairs.regression import BandFit
 from l8s2.pairs.sentinel2 import open_sentinel2
@@ -100,24 +100,24 @@ def content(folder: Path) -> dict[str, Any]:
     """All that a build leaves behind: CSV files byte for byte, and the arrays and facts of every patch."""
     import h5py
 
-    found: dict[str, Any] = {name: (folder / name).read_bytes() for name in ("index.csv", "units.csv", "split.csv")}
+    found: dict[str, Any] = {name: (folder / name).read_bytes() for name in ("index.csv", "pairs.csv", "split.csv")}
     for path in sorted((folder / "shards").iterdir()):
         with h5py.File(path) as file:
             found[path.name] = {name: file[name][()].tobytes() for name in sorted(file) if name != "facts"}
-            found[path.name]["unit"] = file.attrs["unit"]
+            found[path.name]["pair"] = file.attrs["pair"]
     found["files"] = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     return found
 
 
-def units(folder: Path) -> dict[str, dict[str, str]]:
-    with (folder / "units.csv").open(newline="") as file:
-        return {line["unit"]: line for line in csv.DictReader(file)}
+def recorded_pairs(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "pairs.csv").open(newline="") as file:
+        return {line["pair"]: line for line in csv.DictReader(file)}
 
 
 def test_every_decision_is_recorded_with_its_reason(world: Any) -> None:
     _, pairs, _, whole = world
-    lines = units(whole)
-    of = {name: lines[unit_id(pair)] for name, pair in pairs.items()}
+    lines = recorded_pairs(whole)
+    of = {name: lines[pair_id(pair)] for name, pair in pairs.items()}
     assert len(lines) == len(NAMES)
     assert list(lines) == sorted(lines)
     for name, decision, reason in (
@@ -199,13 +199,13 @@ def test_every_pixel_is_where_it_says(tmp_path: Path, monkeypatch: pytest.Monkey
             with rasterio.open(folder / "B02.tif") as file:
                 assert file.crs.to_epsg() == epsg
 
-        def level(*_: object) -> unit.Measured:
+        def level(*_: object) -> measuring.Measured:
             shift = Shift(down=0.0, right=0.0, down_error=0.01, right_error=0.01, correlation=1.0, pixels=999)
             found = decide([WindowShift(1000.0 * k, 0.0, shift) for k in range(9)])
             line = BandFit(slope=1.0, intercept=0.0, n=999, r=1.0, rmse=0.0)
-            return unit.Measured(found=found, offset=-0.1, offset_why="told", lines=(line,) * 6)
+            return measuring.Measured(found=found, offset=-0.1, offset_why="told", lines=(line,) * 6)
 
-        monkeypatch.setattr(unit, "measure", level)
+        monkeypatch.setattr(measuring, "measure", level)
         create_build(recipe_of([pair], [box]), tmp_path / f"set{axis}", size=8)
         resume_build(tmp_path / f"set{axis}", lambda item, *_, **__: store / item.product)  # noqa: B023
         patches = PatchSet(tmp_path / f"set{axis}")
@@ -218,7 +218,7 @@ def test_every_pixel_is_where_it_says(tmp_path: Path, monkeypatch: pytest.Monkey
             ):  # fmt: skip
                 image = getattr(patch, name).reshape(-1, *at.shape)
                 there = image > 0
-                assert there.mean() >= unit.LEAST
+                assert there.mean() >= measuring.LEAST
                 off = np.abs(image.astype(float) - coded(far, at, axis)) * STEP / 10
                 assert off[there].max() < 0.02, name
             if axis == 0:
@@ -275,9 +275,9 @@ def test_what_cannot_be_fetched_is_listed_and_tried_again(world: Any, tmp_path: 
     create_build(recipe, tmp_path, size=SIZE)
     broken = pairs["clean"].sentinel2.product
     found = resume_build(tmp_path, Copying(store, failing={broken}))
-    assert found.failed == {unit_id(pairs["clean"]): ("red: no route to host; try again", "scl: 403; sign in")}
+    assert found.failed == {pair_id(pairs["clean"]): ("red: no route to host; try again", "scl: 403; sign in")}
     assert (found.pairs, found.accepted, found.corrected, len(found.rejected), found.patches) == (6, 0, 1, 4, 9)
-    assert len(units(tmp_path)) == 5
+    assert len(recorded_pairs(tmp_path)) == 5
     assert not (tmp_path / "split.csv").exists()  # sides are dealt to the whole
     again = Copying(store)
     found = resume_build(tmp_path, again)
@@ -395,7 +395,7 @@ def test_clouds_beyond_a_window_reach_into_it(world: Any, tmp_path: Path) -> Non
 
     rewrite(part(landsat, "QA_PIXEL"), clouded)
     with open_scene(landsat) as scene, open_sentinel2(sentinel2) as opened:
-        view = unit._view(scene, opened, slice(0, 40), slice(64, 104))
+        view = measuring._view(scene, opened, slice(0, 40), slice(64, 104))
     assert np.isnan(view.ms[:, :, :5]).all()
     assert np.isfinite(view.ms[:, :, 5:]).all()
 
@@ -434,7 +434,7 @@ def test_only_what_was_searched_is_cut(world: Any, tmp_path: Path) -> None:
     query = replace(recipe.query, bbox=None, intersects=point)
     create_build(replace(recipe, query=query, pairs=(pair,)), tmp_path / "point", size=SIZE)
     resume_build(tmp_path / "point", fetch)
-    (line,) = units(tmp_path / "point").values()
+    (line,) = recorded_pairs(tmp_path / "point").values()
     assert (line["patches"], line["decision"]) == ("1", "accept")  # measured in what lies around it, too
     (bounds,) = PatchSet(tmp_path / "point").facts["bounds"]
     assert bounds[0] < point["coordinates"][0] < bounds[2]
@@ -452,7 +452,7 @@ def test_only_what_was_searched_is_cut(world: Any, tmp_path: Path) -> None:
 def test_areas_across_the_antimeridian() -> None:
     box = box_at(-187_001, 23_401, 130, 32660)
     pair = pair_of(box)
-    west, _, east, _ = bbox_of(area_of(recipe_of([pair], [box]).query, pair))
+    west, _, east, _ = bbox_of(common_area(recipe_of([pair], [box]).query, pair))
     assert 178 < west < 180
     assert (-180 < east < -178) or east > west
 
@@ -552,7 +552,7 @@ def test_a_wrong_offset_is_seen_whatever_the_gain(data: Path, tmp_path: Path, na
         write_pair(tmp_path / "store", pair, box, stack, added=added, gain=gain)
     create_build(recipe_of(pairs, [box]), tmp_path / "set", size=SIZE, products=tmp_path / "store")
     found = resume_build(tmp_path / "set", Copying(tmp_path / "none"))
-    assert found.rejected.keys() == {unit_id(pairs[1]), unit_id(pairs[3])}
+    assert found.rejected.keys() == {pair_id(pairs[1]), pair_id(pairs[3])}
     assert all("offset" in reason for reason in found.rejected.values())
 
 
@@ -576,4 +576,6 @@ def test_the_offset_is_claimed_by_what_is_read(world: Any, tmp_path: Path) -> No
     wrong = replace(pair, sentinel2=replace(pair.sentinel2, offset=0.0, offset_removed=True))  # of another archive
     create_build(recipe_of([wrong], [box_at(ROW, 15_001, 130)]), tmp_path, size=SIZE)
     assert resume_build(tmp_path, Copying(store)).accepted == 1
-    assert units(tmp_path)[unit_id(wrong)]["offset"] == units(whole)[unit_id(pair)]["offset"] == "-0.1"
+    assert (
+        recorded_pairs(tmp_path)[pair_id(wrong)]["offset"] == recorded_pairs(whole)[pair_id(pair)]["offset"] == "-0.1"
+    )

@@ -15,7 +15,7 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
 from l8s2.errors import InputError
-from l8s2.pairs.as_oli import Raster, as_landsat, sample
+from l8s2.pairs.as_oli import BandImage, as_landsat, sample
 from l8s2.pairs.coregistration import (
     AFFINE_WINDOWS,
     LARGEST,
@@ -49,14 +49,14 @@ def drawn(shift: tuple[float, float], seed: int = 1, **how: float) -> Planted:
     return plant(truth[:3], truth[3:], shift, seed, side=90, first=(8, 8), **how)  # type: ignore[arg-type]
 
 
-def measured_in(landsat: np.ndarray, box: GeoBox, sentinel2: list[Raster]) -> list[WindowShift]:
+def measured_in(landsat: np.ndarray, box: GeoBox, sentinel2: list[BandImage]) -> list[WindowShift]:
     return [
         measure_window(landsat[:, rows, columns], box[rows, columns], sentinel2)
         for rows, columns in spread_windows(box)
     ]
 
 
-def coregister(landsat: np.ndarray, box: GeoBox, sentinel2: list[Raster]) -> Coregistration:
+def coregister(landsat: np.ndarray, box: GeoBox, sentinel2: list[BandImage]) -> Coregistration:
     return decide(measured_in(landsat, box, sentinel2))
 
 
@@ -82,12 +82,12 @@ def windows(count: int, model: object, scatter: float = 0.0, error: float = 0.2,
     return result
 
 
-def ramp(box: GeoBox, axis: int) -> Raster:
+def ramp(box: GeoBox, axis: int) -> BandImage:
     """Every pixel tells how far right (1) or down (0) of the corner its centre lies, in km."""
     rows, columns = np.indices(box.shape) + 0.5
     a = box.affine
     values = (a.c + a.a * columns - LEFT) if axis else (TOP - a.f - a.e * rows)
-    return Raster((values / 1000).astype(np.float32), box)
+    return BandImage((values / 1000).astype(np.float32), box)
 
 
 def of(gsd: int, margin: int = 40) -> GeoBox:
@@ -110,7 +110,7 @@ def test_coordinates_stay_coordinates(gsd: int, metres: tuple[float, float], sig
 
 def test_both_names_of_a_southern_zone_are_one() -> None:
     south = GeoBox((12, 14), Affine(30, 0, LEFT - 5, 0, -30, 5 - 2_000_010), "EPSG:32633")
-    band = Raster(np.arange(42 * 36, dtype=np.float32).reshape(36, 42), grid.output_geobox(south))
+    band = BandImage(np.arange(42 * 36, dtype=np.float32).reshape(36, 42), grid.output_geobox(south))
     assert "EPSG:32733" in str(band.box.crs)
     np.testing.assert_array_equal(
         sample(band, GeoBox((36, 42), Affine(10, 0, LEFT, 0, -10, -2_000_010), "EPSG:32633")), band.values
@@ -118,7 +118,7 @@ def test_both_names_of_a_southern_zone_are_one() -> None:
 
 
 def test_another_zone_is_refused_in_one_line() -> None:
-    other = Raster(np.zeros((20, 20), np.float32), GeoBox((20, 20), of(10).affine, "EPSG:32634"))
+    other = BandImage(np.zeros((20, 20), np.float32), GeoBox((20, 20), of(10).affine, "EPSG:32634"))
     with pytest.raises(InputError, match=r"EPSG:32634, Landsat in EPSG:32633; choose a tile") as caught:
         sample(other, BOX)
     assert "\n" not in str(caught.value)
@@ -130,7 +130,7 @@ def test_pixels_that_fall_on_pixels_are_copied(row: int, column: int, seed: int)
     """Holes and all; nothing is known outside."""
     values = np.random.default_rng(seed).random((40, 50), np.float32)
     values[values < 0.1] = np.nan
-    band = Raster(values, GeoBox(values.shape, Affine(10, 0, LEFT, 0, -10, TOP), "EPSG:32633"))
+    band = BandImage(values, GeoBox(values.shape, Affine(10, 0, LEFT, 0, -10, TOP), "EPSG:32633"))
     found = sample(band, GeoBox((30, 30), Affine(10, 0, LEFT + 10 * column, 0, -10, TOP - 10 * row), "EPSG:32633"))
     expected = np.full((160, 170), np.nan, np.float32)
     expected[60:100, 60:110] = values

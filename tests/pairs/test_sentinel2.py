@@ -11,7 +11,7 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import masks
 from l8s2.errors import InputError
-from l8s2.pairs.sentinel2 import covering, finer, open_sentinel2
+from l8s2.pairs.sentinel2 import covering_20m, grid_10m, open_sentinel2
 from making.patches import box_at, s2_grids
 from making.products import sentinel2_item, write_sentinel2
 from making.scenes import move, rewrite
@@ -31,8 +31,8 @@ def folder(tmp_path: Path) -> Path:
 def test_any_window_is_whole_20_m_pixels(folder: Path, rows: slice, columns: slice) -> None:
     with open_sentinel2(folder) as scene:
         whole, part = scene.read(BOX), scene.read(BOX[rows, columns], margin=3)
-    assert part.fine.shape[1:] == finer(part.box).shape
-    assert part.box.shape == tuple(n + 6 for n in covering(BOX[rows, columns]).shape)
+    assert part.fine.shape[1:] == grid_10m(part.box).shape
+    assert part.box.shape == tuple(n + 6 for n in covering_20m(BOX[rows, columns]).shape)
     column, row = (round(v) for v in ~whole.box.affine * (part.box.affine.c, part.box.affine.f))
     for name, factor in (("fine", 2), ("coarse", 1), ("bits", 1)):
         ours, theirs = getattr(part, name), getattr(whole, name)

@@ -14,7 +14,7 @@ import pytest
 import making.patches
 from l8s2.datasets.set_pairs import ShardPairs
 from l8s2.errors import InputError
-from l8s2.files import lock_file
+from l8s2.files import lock
 from l8s2.patches.patch_set import PatchSet
 from making.patches import build, of_unit
 
@@ -40,7 +40,7 @@ def test_a_shard_gets_its_name_last(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def refused(*_: object) -> None:
         raise OSError("no")
 
-    monkeypatch.setattr(Path, "rename", refused)
+    monkeypatch.setattr(Path, "replace", refused)
     with pytest.raises(OSError, match="no"):
         PatchSet(tmp_path).add("u00", of_unit(0))
     assert not any((tmp_path / "shards").iterdir())
@@ -57,7 +57,7 @@ def test_a_lock_on_a_file_that_is_gone_is_none(tmp_path: Path, monkeypatch: pyte
         real(handle, how)
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with lock_file(path, wait=False) as mine:
+    with lock(path, make=True, without_locks=None) as mine:
         assert mine
         assert path.exists()
 

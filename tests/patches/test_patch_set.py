@@ -15,7 +15,7 @@ from l8s2 import grid
 from l8s2.datasets.set_pairs import ShardPairs
 from l8s2.errors import InputError
 from l8s2.patches.patch import Patch, cells, check_lattice, outline, position
-from l8s2.patches.patch_set import PUBLISHED, PatchSet
+from l8s2.patches.patch_set import DEEP_HARMONIZATION_COLUMNS, PatchSet
 from making.patches import START, STEP, box_at, build, coded, coordinates, made_facts, of_unit, s2_grids
 
 pytest.importorskip("h5py")
@@ -33,7 +33,7 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     build(tmp_path, [3, 1])
     patches = PatchSet(tmp_path)
     assert len(patches) == 6
-    assert patches.units() == ["u01", "u03"]
+    assert patches.pair_ids() == ["u01", "u03"]
     found = [patches.read(i) for i in range(6)]
     assert [p.id for p in found] == sorted(wanted)
     for patch in found:
@@ -52,7 +52,7 @@ def test_without_pan_in_int16_and_without_patches(tmp_path: Path) -> None:
     assert patches.read(0).pan is None
     assert patches.read(0).ms.dtype == np.int16
     assert len(patches) == 1
-    assert patches.units() == ["a", "b"]
+    assert patches.pair_ids() == ["a", "b"]
 
 
 @pytest.mark.parametrize("epsg", [32601, 32633, 32660])
@@ -135,7 +135,7 @@ def test_the_index_does_not_depend_on_the_order(tmp_path: Path) -> None:
     assert build(tmp_path / "b", [3, 1, 0, 2]) == first
     with (tmp_path / "a/index.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0])[: len(PUBLISHED)] == PUBLISHED
+    assert tuple(rows[0])[: len(DEEP_HARMONIZATION_COLUMNS)] == DEEP_HARMONIZATION_COLUMNS
     assert [row["patch_id"] for row in rows] == sorted(row["patch_id"] for row in rows)
     assert {row["date"] for row in rows} == {"2023-05-20"}
     assert rows[0]["psnr"] == "inf"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from l8s2 import grid
 from l8s2.errors import InputError
 from l8s2.patches.patch import outline
-from l8s2.patches.split import EXCLUDED, SHARES, Place, Side, assign
+from l8s2.patches.split import EXCLUDED, SHARES, PatchExtent, Side, assign
 from l8s2.patches.split_strips import assign_strips, in_strips
 
 TILES = ("33UUP", "33UVP", "33UUQ", "32UQU", "43PHQ", "19HCD", "60KYF", "01KAB", "31UFT", "10TET", "")
@@ -28,7 +28,7 @@ def ground(tile: str) -> tuple[float, ...]:
 
 
 @st.composite
-def places(draw: st.DrawFn, largest: int = 25) -> list[Place]:
+def places(draw: st.DrawFn, largest: int = 25) -> list[PatchExtent]:
     """Patches of 2 km or so anywhere in their tiles, some of them on the same spot."""
     found = []
     for number in range(draw(st.integers(1, largest))):
@@ -36,16 +36,16 @@ def places(draw: st.DrawFn, largest: int = 25) -> list[Place]:
         west, south, east, north = ground(tile)
         x = west + draw(st.integers(0, 40)) / 40 * (east - west - 0.03)
         y = south + draw(st.integers(0, 40)) / 40 * (north - south - 0.02)
-        found.append(Place(f"p{number}", tile, draw(st.sampled_from(PATH_ROWS)), (x, y, x + 0.03, y + 0.02)))
+        found.append(PatchExtent(f"p{number}", tile, draw(st.sampled_from(PATH_ROWS)), (x, y, x + 0.03, y + 0.02)))
     return found
 
 
-def overlap(a: Place, b: Place) -> bool:
+def overlap(a: PatchExtent, b: PatchExtent) -> bool:
     (west, south, east, north), (left, bottom, right, top) = a.bounds, b.bounds
     return south <= top and bottom <= north and any(west <= right + t and left + t <= east for t in (-360, 0, 360))
 
 
-def check_no_leak(found: list[Place], sides: dict[str, Side]) -> None:
+def check_no_leak(found: list[PatchExtent], sides: dict[str, Side]) -> None:
     for i, a in enumerate(found):
         for b in found[:i]:
             on = {sides[a.patch_id].pair_type, sides[b.patch_id].pair_type} - {EXCLUDED}
@@ -56,7 +56,7 @@ def check_no_leak(found: list[Place], sides: dict[str, Side]) -> None:
 
 
 @given(places(), st.randoms(use_true_random=False))
-def test_nothing_leaks_and_order_is_nothing(found: list[Place], rng: random.Random) -> None:
+def test_nothing_leaks_and_order_is_nothing(found: list[PatchExtent], rng: random.Random) -> None:
     sides = assign(found, {}, SHARES)
     assert {s.pair_type for s in sides.values()} <= set(SHARES)
     check_no_leak(found, sides)
@@ -66,7 +66,7 @@ def test_nothing_leaks_and_order_is_nothing(found: list[Place], rng: random.Rand
 
 
 @given(places(40), st.lists(st.integers(0, 40), max_size=4))
-def test_growth_moves_nothing_and_leaks_nothing(found: list[Place], cuts: list[int]) -> None:
+def test_growth_moves_nothing_and_leaks_nothing(found: list[PatchExtent], cuts: list[int]) -> None:
     frozen: dict[str, Side] = {}
     for cut in [*sorted(cuts), len(found)]:
         grown = assign(found[:cut], frozen, SHARES)
@@ -76,9 +76,9 @@ def test_growth_moves_nothing_and_leaks_nothing(found: list[Place], cuts: list[i
     assert set(frozen) == {place.patch_id for place in found}
 
 
-def at(name: str, tile: str, path_row: str, dx: float = 0.3, dy: float = 0.3) -> Place:
+def at(name: str, tile: str, path_row: str, dx: float = 0.3, dy: float = 0.3) -> PatchExtent:
     west, south, *_ = ground(tile)
-    return Place(name, tile, path_row, (west + dx, south + dy, west + dx + 0.03, south + dy + 0.02))
+    return PatchExtent(name, tile, path_row, (west + dx, south + dy, west + dx + 0.03, south + dy + 0.02))
 
 
 def test_overlapping_tiles_are_one_place_even_across_zones() -> None:
@@ -110,8 +110,8 @@ def test_a_patch_between_two_sides_is_on_neither_and_its_neighbours_follow() -> 
 
 def test_ground_counts_without_tiles_too_and_across_the_antimeridian() -> None:
     spots = [(10.0, 10.02), (10.01, 10.03), (179.96, 180.03), (-180.01, -179.99), (179.995, 180.0), (50.0, 50.02)]
-    found = [Place(f"p{i}", "", "", (west, 4.01, east, 4.02)) for i, (west, east) in enumerate(spots)]
-    wrong = Place("p6", "43PHQ", "", (10.01, 4.0, 10.02, 4.01))  # not in its tile
+    found = [PatchExtent(f"p{i}", "", "", (west, 4.01, east, 4.02)) for i, (west, east) in enumerate(spots)]
+    wrong = PatchExtent("p6", "43PHQ", "", (10.01, 4.0, 10.02, 4.01))  # not in its tile
     sides = assign([*found, wrong], {}, dict.fromkeys("ABCDEFG", 1.0))  # every group on a side of its own
     assert sides["p0"] == sides["p1"] == sides["p6"]
     assert sides["p2"] == sides["p3"] == sides["p4"]
@@ -127,9 +127,9 @@ def test_a_bridge_does_not_take_its_neighbours_along() -> None:
 
 
 def test_shares_are_approached_and_no_side_stays_empty() -> None:
-    def alone(number: int) -> Place:
+    def alone(number: int) -> PatchExtent:
         x, y = 3.0 * (number % 100), 3.0 * (number // 100) - 30
-        return Place(f"p{number}", f"place {number}", "", (x, y, x + 0.02, y + 0.02))
+        return PatchExtent(f"p{number}", f"place {number}", "", (x, y, x + 0.02, y + 0.02))
 
     counts = Counter(s.pair_type for s in assign(map(alone, range(1000)), {}, SHARES).values())
     assert counts == {"Train": 800, "Validation": 100, "Test": 100}
@@ -161,17 +161,17 @@ def test_shares_that_are_none(shares: dict[str, float]) -> None:
 
 
 @st.composite
-def region(draw: st.DrawFn) -> list[Place]:
+def region(draw: st.DrawFn) -> list[PatchExtent]:
     """Patches of one tile on a grid that is a little askew, several dates of some of them."""
     found, tilt = [], draw(st.floats(-0.004, 0.004))
     for number in range(draw(st.integers(1, 60))):
         row, column = draw(st.integers(0, 30)), draw(st.integers(0, 30))
         x, y = 15.0 + 0.036 * column, 50.0 + 0.023 * row + tilt * column
-        found.append(Place(f"p{number}", "33UVR", "192025", (x, y, x + 0.036, y + 0.023)))
+        found.append(PatchExtent(f"p{number}", "33UVR", "192025", (x, y, x + 0.036, y + 0.023)))
     return found
 
 
-def check_strips(found: list[Place], sides: dict[str, Side]) -> None:
+def check_strips(found: list[PatchExtent], sides: dict[str, Side]) -> None:
     on = [(place, sides[place.patch_id].pair_type) for place in found]
     for a, side in on:
         for b, other in on:
@@ -180,7 +180,7 @@ def check_strips(found: list[Place], sides: dict[str, Side]) -> None:
 
 
 @given(region(), st.randoms(use_true_random=False))
-def test_strips_share_no_ground_whatever_the_order(found: list[Place], rng: random.Random) -> None:
+def test_strips_share_no_ground_whatever_the_order(found: list[PatchExtent], rng: random.Random) -> None:
     sides = assign_strips(found, {}, SHARES)
     assert "Train" in {side.pair_type for side in sides.values()} <= {*SHARES, EXCLUDED}
     assert all(side.reason for side in sides.values() if side.pair_type == EXCLUDED)
@@ -190,7 +190,7 @@ def test_strips_share_no_ground_whatever_the_order(found: list[Place], rng: rand
 
 
 @given(region(), st.integers(1, 60))
-def test_strips_stay_where_they_are(found: list[Place], first: int) -> None:
+def test_strips_stay_where_they_are(found: list[PatchExtent], first: int) -> None:
     before = assign_strips(found[:first], {}, SHARES)
     if not in_strips(found, before):
         return
@@ -201,7 +201,9 @@ def test_strips_stay_where_they_are(found: list[Place], first: int) -> None:
 
 def test_strips_are_as_large_as_wanted_and_a_patch_apart() -> None:
     found = [
-        Place(f"p{row} {column}", "33UVR", "192025", (15 + column, 50 + 0.02 * row, 16 + column, 50.02 + 0.02 * row))
+        PatchExtent(
+            f"p{row} {column}", "33UVR", "192025", (15 + column, 50 + 0.02 * row, 16 + column, 50.02 + 0.02 * row)
+        )
         for row in range(100)
         for column in range(5)
     ]

@@ -107,8 +107,8 @@ class Access:
         if way in _LOGINS:
             raise InputError(_LOGINS[way])
         if way in (_PAID, "cdse-s3-keys"):
-            places = (asset.href, *asset.alternate.values())
-            where = next((match for place in places if (match := _S3.fullmatch(place))), None)
+            urls = (asset.href, *asset.alternate.values())
+            where = next((match for url in urls if (match := _S3.fullmatch(url))), None)
             if where is None:
                 return None
             if way == _PAID and where["bucket"] not in _REGIONS and (item.catalog, item.collection) not in self._paid:
@@ -192,9 +192,9 @@ class _Signer:
         from botocore.awsrequest import AWSRequest
         from botocore.exceptions import BotoCoreError, ClientError
 
-        place = f"{self._endpoint}/{self._bucket}/{quote(key, safe='/~')}"
+        url = f"{self._endpoint}/{self._bucket}/{quote(key, safe='/~')}"
         params = {"x-amz-request-payer": "requester"} if self._requester_pays else {}
-        request = AWSRequest("GET", place, params=params)
+        request = AWSRequest("GET", url, params=params)
         try:
             S3SigV4QueryAuth(self._credentials, "s3", self._region, expires=SIGNED_FOR).add_auth(request)
         except (BotoCoreError, ClientError) as error:  # credentials that are fetched, and cannot be

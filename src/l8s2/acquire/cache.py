@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -12,30 +11,34 @@ from pathlib import Path
 
 from l8s2.acquire.access import Access
 from l8s2.acquire.fetch import MARGIN, fetch_scene
-from l8s2.acquire.fetch_request import Wanted, gather, with_pans
+from l8s2.acquire.fetch_request import FetchRequest, find_missing_pans, parse_request
 from l8s2.acquire.windows import BBox
 from l8s2.catalogs.endpoints import known_catalogs
 from l8s2.errors import FetchError, InputError, OutsideError
-from l8s2.files import lock_folder
+from l8s2.files import cache_dir, lock, make_folder
 from l8s2.progress import Progress
 
 
 def scene_cache() -> Path:
     """Where scenes lie while they are worked on: $XDG_CACHE_HOME/l8s2/scenes, by default below ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "l8s2" / "scenes"
+    return cache_dir() / "scenes"
 
 
-def landsat_of(what: str) -> Wanted:
-    """The one Landsat Level-2 scene of an item (address or file). Raises InputError where it is none, or several."""
-    wanted = gather(what, known_catalogs())
-    if len(wanted.landsat) != 1:
-        raise InputError(f"{what}: holds {len(wanted.landsat)} Landsat Level-2 items; give one")
-    return wanted
+def single_landsat_item(what: str) -> FetchRequest:
+    """Read the one Landsat Level-2 scene of an item (address, file or product id).
+
+    Raises:
+        InputError: There is no such scene, or there are several.
+    """
+    request = parse_request(what, known_catalogs())
+    if len(request.landsat) != 1:
+        raise InputError(f"{what}: holds {len(request.landsat)} Landsat Level-2 items; give one")
+    return request
 
 
 @contextlib.contextmanager
-def fetched(
-    wanted: Wanted,
+def cached_product(
+    request: FetchRequest,
     *,
     bbox: BBox | None = None,
     margin: float = MARGIN,
@@ -43,35 +46,39 @@ def fetched(
     bar: Callable[[], AbstractContextManager[Progress | None]] = nullcontext,
     warn: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Path]:
-    """The folder of the scene of ``landsat_of``, with pan beside it, for the time of a ``with`` block.
+    """Fetch a Landsat scene into the cache and yield its folder, with the folder of its pan band beside it.
 
-    When the block ends well the files are removed. When anything fails they stay, and the next time what is there is not
-    fetched again.
+    The files are removed where the ``with`` block ends without an error. After an error they stay, and the same request
+    fetches only what is missing.
 
     Args:
-        bbox: only the window that covers this area, and ``margin`` metres around. None: the whole scene.
-        pan: False leaves the Level-1 item alone.
+        request: from ``single_landsat_item``.
+        bbox: only the window that covers this area, WGS 84 degrees. None: the whole scene.
+        margin: metres around ``bbox``.
+        pan: False leaves the pan band out.
         bar: gives a context manager that shows progress while files are fetched.
-        warn: told that there is no pan, and of all failures but the first, which is in the error.
+        warn: gets a line where there is no pan band, and one for each failure but the first, which is in the error.
 
-    Raises InputError as ``fetch`` does, where pan cannot be looked for, and where another process has the same files.
+    Raises:
+        InputError: As ``fetch_scene``; pan cannot be searched for; another process uses the same files of the cache.
     """
-    (item,) = wanted.landsat
+    (item,) = request.landsat
     part = "whole" if bbox is None else "_".join(map(str, (*bbox, margin)))
     folder = scene_cache() / item.product / part
     if pan:
-        wanted, without, unknown = with_pans(wanted)
-        if unknown:
+        searched = find_missing_pans(request)
+        if searched.failures:
             raise InputError(
-                f"{unknown[0]}; try again, or give its Level-1 product with `pan`, or `model` compact-nopan"
+                f"{searched.failures[0]}; try again, or give its Level-1 product with `pan`, or `model` compact-nopan"
             )
-        for line in without:
+        for line in searched.without_pan:
             warn(line)
-    level1 = wanted.pans.get(item.scene) if pan else None
-    access = Access(wanted.catalogs.values())
+        request = searched.request
+    level1 = request.pans.get(item.scene) if pan else None
+    access = Access(request.catalogs.values())
     stays = f"what was fetched stays in {folder}"
     goes_on = f"{stays}; the same command goes on from there"
-    with _alone(folder):
+    with _exclusive(folder):
         try:
             with bar() as progress:
                 get = partial(fetch_scene, directory=folder, access=access, bbox=bbox, margin=margin, progress=progress)
@@ -94,28 +101,23 @@ def fetched(
 
 
 def _remove(folder: Path) -> None:
-    """What lies in the cache, and the folder of its scene where that is all."""
+    """Remove a folder of the cache, and the folder of its scene where that is empty then."""
     shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         folder.parent.rmdir()
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """A folder of the cache that no other process has meanwhile. Raises InputError where one has, or where it cannot be made."""
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Make and lock a folder of the cache. Raises InputError where another process holds the lock, or it cannot be made."""
     with contextlib.ExitStack() as stack:
+        make_folder(folder, "set XDG_CACHE_HOME to another folder")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{folder}: cannot be made ({error.strerror}); set XDG_CACHE_HOME to another folder"
-            ) from None
-        try:
-            mine = stack.enter_context(lock_folder(folder)) and folder.exists()
+            mine = stack.enter_context(lock(folder))
         except FileNotFoundError:  # another process has just removed it
             mine = False
         if not mine:
             raise InputError(
-                f"{folder}: another process works on it; wait for that, or set XDG_CACHE_HOME to another folder"
+                f"{folder}: another process uses it; wait until that ends, or set XDG_CACHE_HOME to another folder"
             )
         yield

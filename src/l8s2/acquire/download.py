@@ -10,20 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from l8s2._version import __version__
+from l8s2.catalogs import http_policy
 from l8s2.errors import InputError
-from l8s2.files import fsync
+from l8s2.files import publish_file
 from l8s2.progress import Progress
 
-ATTEMPTS = 6
-"""Without any progress."""
-BACKOFF, LONGEST_WAIT = 1.0, 60.0
-"""Seconds after the first failure, doubled each time; no longer than this, whatever a server asks for."""
-TIMEOUT = (10.0, 60.0)
-"""Seconds to connect, seconds between two bytes."""
 CHUNK = 1 << 16
 """Bytes; as many may be lost when a connection ends."""
-AGENT = {"User-Agent": f"l8s2/{__version__}"}
 
 Address = Callable[[bool], str]
 """Gives where something can be read now; True: signed anew."""
@@ -39,7 +32,7 @@ class Stopped(Exception):
     """Whoever wants the files has given up."""
 
 
-class Watch:
+class FetchProgress:
     """Tells somebody how far files are that several threads fetch, and can be stopped by them."""
 
     def __init__(self, progress: Progress | None = None) -> None:
@@ -69,7 +62,13 @@ class Transient(Exception):
     """May go well another time."""
 
     def __init__(
-        self, why: str, *, wait: float | None = None, refused: bool = False, moved_on: bool = False, once: bool = False
+        self,
+        why: str,
+        *,
+        wait: float | None = None,
+        refused: bool = False,
+        made_progress: bool = False,
+        once: bool = False,
     ) -> None:
         """Describe a failure.
 
@@ -77,14 +76,14 @@ class Transient(Exception):
             why: in a few words.
             wait: seconds that the server asks for.
             refused: the address is no longer good.
-            moved_on: more is there than before, so all counts anew.
+            made_progress: more is there than before, so all counts anew.
             once: another attempt, but no more.
         """
         super().__init__(why)
-        self.wait, self.refused, self.moved_on, self.once = wait, refused, moved_on, once
+        self.wait, self.refused, self.made_progress, self.once = wait, refused, made_progress, once
 
 
-def persistently(name: str, attempt: Callable[[bool], T], watch: Watch) -> T:
+def retry(name: str, attempt: Callable[[bool], T], watch: FetchProgress) -> T:
     """Attempt until it goes well.
 
     Args:
@@ -92,23 +91,23 @@ def persistently(name: str, attempt: Callable[[bool], T], watch: Watch) -> T:
         attempt: given whether the address is to be signed anew; raises ``Transient`` for what may go well another time.
         watch: may stop it.
 
-    Raises InputError when it does not in ATTEMPTS, or is refused twice in a row.
+    Raises InputError when it does not in ``http_policy.ATTEMPTS``, or is refused twice in a row.
     """
     failed, refused, once = 0, False, False
     while True:
         try:
             return attempt(refused)
         except Transient as error:
-            if error.moved_on:
+            if error.made_progress:
                 failed, refused, once = 0, False, False
             failed += 1
-            if failed >= ATTEMPTS or (error.refused and refused) or (error.once and once):
+            if failed >= http_policy.ATTEMPTS or (error.refused and refused) or (error.once and once):
                 tried = f" after {failed} attempts" if failed > 1 else ""
                 remedy = _REFUSED if error.refused else "try again later, what is there is kept"
                 raise InputError(f"{name}: {error}{tried}; {remedy}") from None
-            wait = 0.0 if error.refused else error.wait or BACKOFF * 2 ** (failed - 1)
+            wait = 0.0 if error.refused else error.wait or http_policy.BACKOFF * 2 ** (failed - 1)
             refused, once = error.refused, once or error.once
-            watch.pause(min(wait, LONGEST_WAIT))
+            watch.pause(min(wait, http_policy.LONGEST_WAIT))
 
 
 def download(
@@ -117,7 +116,7 @@ def download(
     *,
     checksum: str | None = None,
     check: Callable[[Path], None] | None = None,
-    watch: Watch | None = None,
+    watch: FetchProgress | None = None,
 ) -> None:
     """Fetch a file, unless it is there. While it grows it is ``.<name>.part``, from which the next attempt, or run, goes on.
 
@@ -132,20 +131,19 @@ def download(
     """
     if path.exists():
         return
-    watch = watch or Watch()
+    watch = watch or FetchProgress()
     part, tag = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.etag")
 
     def attempt(fresh: bool) -> None:
-        place = address(fresh)
+        url = address(fresh)
         try:
-            if "://" in place:
-                _get(place, part, tag, path.name, watch)
+            if "://" in url:
+                _get(url, part, tag, path.name, watch)
             else:
-                shutil.copyfile(place, part)
+                shutil.copyfile(url, part)
             damage = _damage(part, path.name, checksum, check)
             if not damage:
-                fsync(part)
-                part.replace(path)
+                publish_file(part, path)
         except OSError as error:
             raise InputError(
                 f"{path.name}: {error.strerror or error} ({path.parent}); mend that, then run it again"
@@ -154,9 +152,8 @@ def download(
             part.unlink()
             raise Transient(damage, once=True)
 
-    persistently(path.name, attempt, watch)
+    retry(path.name, attempt, watch)
     tag.unlink(missing_ok=True)
-    fsync(path.parent)
 
 
 def load_client() -> None:
@@ -167,25 +164,25 @@ def load_client() -> None:
         raise InputError("fetching needs requests; install it with: pip install 'l8s2[stac]'") from None
 
 
-def probe(place: str, name: str) -> None:
+def probe(url: str, name: str) -> None:
     """Ask for one byte, to learn what is the matter with an address; raises as ``answer_of`` does, or returns."""
-    with answer_of(place, name, {"Range": "bytes=0-0"}):
+    with answer_of(url, name, {"Range": "bytes=0-0"}):
         pass
 
 
-def read(place: str, headers: dict[str, str]) -> bytes:
+def read(url: str, headers: dict[str, str]) -> bytes:
     """A small answer; raises as ``answer_of`` does."""
     import requests
 
     try:
-        with answer_of(place, place, headers) as answer:
+        with answer_of(url, url, headers) as answer:
             content: bytes = answer.content
             return content
     except requests.RequestException as error:
-        raise Transient(_plain(error)) from None
+        raise Transient(http_policy.explain(error)) from None
 
 
-def answer_of(place: str, name: str, headers: dict[str, str]) -> Any:
+def answer_of(url: str, name: str, headers: dict[str, str]) -> Any:
     """A server's answer with a file, or a part of it (206; 416: there is no such part), still to be read.
 
     Raises Transient for what may go well another time, InputError for what will not.
@@ -194,10 +191,13 @@ def answer_of(place: str, name: str, headers: dict[str, str]) -> Any:
 
     try:
         answer = requests.get(
-            place, headers={"Accept-Encoding": "identity", **AGENT, **headers}, stream=True, timeout=TIMEOUT
+            url,
+            headers={"Accept-Encoding": "identity", "User-Agent": http_policy.USER_AGENT, **headers},
+            stream=True,
+            timeout=http_policy.TIMEOUT,
         )
     except requests.RequestException as error:
-        raise Transient(_plain(error)) from None
+        raise Transient(http_policy.explain(error)) from None
     status, page = answer.status_code, answer.headers.get("Content-Type", "").startswith("text/html")
     if status in (200, 206, 416) and not page:
         return answer
@@ -212,7 +212,7 @@ def answer_of(place: str, name: str, headers: dict[str, str]) -> Any:
     raise InputError(f"{name}: not there ({status}); search again, it may have been replaced")
 
 
-def _get(place: str, part: Path, tag: Path, name: str, watch: Watch) -> None:
+def _get(url: str, part: Path, tag: Path, name: str, watch: FetchProgress) -> None:
     """Append to a part what is missing; from the beginning where the file is another one by now."""
     import requests
 
@@ -220,7 +220,7 @@ def _get(place: str, part: Path, tag: Path, name: str, watch: Watch) -> None:
         max(part.stat().st_size - 1, 0) if part.exists() and tag.exists() else 0
     )  # a byte is left even of a whole one
     known = tag.read_text("ascii") if have else ""
-    with answer_of(place, name, {"Range": f"bytes={have}-", "If-Range": known} if have else {}) as answer:
+    with answer_of(url, name, {"Range": f"bytes={have}-", "If-Range": known} if have else {}) as answer:
         etag, encoded = answer.headers.get("ETag", ""), "Content-Encoding" in answer.headers
         if answer.status_code != 200:  # not every server knows If-Range
             start = answer.headers.get("Content-Range", "")
@@ -247,10 +247,10 @@ def _get(place: str, part: Path, tag: Path, name: str, watch: Watch) -> None:
                     watch.advance(len(chunk))
         except requests.RequestException as error:
             watch.advance(-done, -(total or have))
-            raise Transient(_plain(error), moved_on=done > have) from None
+            raise Transient(http_policy.explain(error), made_progress=done > have) from None
     if total is not None and done < total:
         watch.advance(-done, -total)
-        raise Transient("the connection was dropped", moved_on=done > have)
+        raise Transient("the connection was dropped", made_progress=done > have)
 
 
 def _damage(part: Path, name: str, checksum: str | None, check: Callable[[Path], None] | None) -> str | None:
@@ -277,14 +277,3 @@ def _matches(path: Path, checksum: str) -> bool:
             with path.open("rb") as file:
                 return hashlib.file_digest(file, kind).hexdigest() == digits[2:]
     return True
-
-
-def _plain(error: Exception) -> str:
-    """What went wrong with a connection."""
-    text = str(error)
-    words = {
-        "timed out": "no answer in time",
-        "refused": "connection refused",
-        "resolve": "no such host, or no network",
-    }
-    return next((plain for word, plain in words.items() if word in text), "the connection was dropped")

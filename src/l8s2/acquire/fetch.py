@@ -13,13 +13,13 @@ from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
 from l8s2.acquire.access import Access
-from l8s2.acquire.download import Watch, download, load_client
-from l8s2.acquire.windows import BBox, Window, check_decodes, download_window
+from l8s2.acquire.download import FetchProgress, download, load_client
+from l8s2.acquire.windows import BBox, CatalogWindow, check_decodes, download_window
 from l8s2.catalogs.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2
 from l8s2.catalogs.footprints import common, rectangle
 from l8s2.catalogs.items import SceneItem, item_text
 from l8s2.errors import FetchError, InputError, OutsideError
-from l8s2.files import lock_folder, write_whole
+from l8s2.files import lock, make_folder, write_whole
 from l8s2.landsat.layout import products_in
 from l8s2.landsat.mtl import parse_mtl
 from l8s2.progress import Progress
@@ -64,16 +64,13 @@ def fetch_scene(
     Raises FetchError, whose ``failures`` say why each file is missing; OutsideError where the scene has no pixel in the area,
     and then no file of it is left; InputError where the folder holds another window or another process is fetching it.
     """
-    folder, window = directory / item.product, None if bbox is None else Window((*bbox,), margin)
+    folder, window = directory / item.product, None if bbox is None else CatalogWindow((*bbox,), margin)
     if item.kind != SENTINEL2 and (there := _delivered(item, directory)):
         return there
     if _is_whole(folder, item, window):
         return folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror}); give another folder") from None
-    with lock_folder(folder) as mine:
+    make_folder(folder)
+    with lock(folder) as mine:
         if not mine:
             raise InputError(f"{folder}: another process is fetching it; wait for that, or give another folder")
         if window and not (folder / WINDOW).exists() and any(folder.glob("[!.]*")):
@@ -122,7 +119,7 @@ def _source(item: SceneItem) -> dict[str, str]:
     return {"catalog": item.catalog, "collection": item.collection, "id": item.id}
 
 
-def _is_whole(folder: Path, item: SceneItem, window: Window | None) -> bool:
+def _is_whole(folder: Path, item: SceneItem, window: CatalogWindow | None) -> bool:
     """Whether a folder has as much of a scene as is wanted.
 
     Raises InputError where it has another window of it, or is from another catalogue.
@@ -130,7 +127,7 @@ def _is_whole(folder: Path, item: SceneItem, window: Window | None) -> bool:
     try:
         stored = json.loads((folder / WINDOW).read_text(encoding="utf-8"))
         source = {name: stored[name] for name in _source(item)}
-        has = stored["window"] and Window((*stored["window"]["bbox"],), stored["window"]["margin"])
+        has = stored["window"] and CatalogWindow((*stored["window"]["bbox"],), stored["window"]["margin"])
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (ValueError, KeyError, TypeError, OSError):
@@ -145,11 +142,11 @@ def _is_whole(folder: Path, item: SceneItem, window: Window | None) -> bool:
 
 
 def _files(
-    item: SceneItem, folder: Path, access: Access, window: Window | None, progress: Progress | None
+    item: SceneItem, folder: Path, access: Access, window: CatalogWindow | None, progress: Progress | None
 ) -> list[str]:
     """Fetch every file that is not there; a line for each that cannot be had."""
     load_client()
-    watch, names = Watch(progress), [name for name in item.assets if name != "metadata"]
+    watch, names = FetchProgress(progress), [name for name in item.assets if name != "metadata"]
     todo: SimpleQueue[str] = SimpleQueue()
     ended: SimpleQueue[str | BaseException | None] = SimpleQueue()
 
@@ -182,7 +179,9 @@ def _files(
     return sorted(line for line in lines if line)
 
 
-def _file(item: SceneItem, name: str, folder: Path, access: Access, window: Window | None, watch: Watch) -> str | None:
+def _file(
+    item: SceneItem, name: str, folder: Path, access: Access, window: CatalogWindow | None, watch: FetchProgress
+) -> str | None:
     """Fetch one file; returns a line where that fails."""
     path, asset = folder / file_name(item, name), item.assets[name]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import warnings
 from pathlib import Path
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
-from l8s2.acquire.download import AGENT, Address, Transient, Watch, persistently, probe
+from l8s2.acquire.download import Address, FetchProgress, Transient, probe, retry
+from l8s2.catalogs import http_policy
 from l8s2.errors import InputError, OutsideError
-from l8s2.files import fsync
+from l8s2.files import whole_file
 from l8s2.raster import open_raster
 
 BBox = tuple[float, float, float, float]
@@ -30,7 +32,7 @@ _GDAL = {
     "GDAL_HTTP_MAX_RETRY": "2",
     "GDAL_HTTP_RETRY_DELAY": "0.2",
     "GDAL_HTTP_NETRC": "NO",
-    "GDAL_HTTP_USERAGENT": AGENT["User-Agent"],
+    "GDAL_HTTP_USERAGENT": http_policy.USER_AGENT,
     "CPL_VSIL_CURL_USE_HEAD": "NO",  # an address is signed for GET alone
     "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/",  # what failed may go well another time
 }
@@ -38,7 +40,7 @@ _BLOCK = 256
 """Pixels to a side of a block of what is written."""
 
 
-class Window(NamedTuple):
+class CatalogWindow(NamedTuple):
     """What is wanted of a scene."""
 
     bbox: BBox
@@ -46,7 +48,9 @@ class Window(NamedTuple):
     """Metres around it."""
 
 
-def download_window(address: Address, path: Path, window: Window | None, watch: Watch | None = None) -> None:
+def download_window(
+    address: Address, path: Path, window: CatalogWindow | None, watch: FetchProgress | None = None
+) -> None:
     """Write what a window covers of a raster as a GeoTIFF on the raster's own grid, unless the file is there.
 
     Args:
@@ -61,40 +65,37 @@ def download_window(address: Address, path: Path, window: Window | None, watch: 
         return
     from rasterio.errors import RasterioError
 
-    watch = watch or Watch()
-    part, reader = path.with_name(f".{path.name}.part"), _Reader(path.name, window, watch)
+    watch = watch or FetchProgress()
+    reader = _Reader(path.name, window, watch)
 
     def attempt(fresh: bool) -> None:
-        place, before = address(fresh), reader.done
+        url, before = address(fresh), reader.done
         try:
-            reader.go_on(place)
+            reader.go_on(url)
         except RasterioError:
-            why = Transient("no raster, or damaged where it is from", once="://" not in place)
+            why = Transient("no raster, or damaged where it is from", once="://" not in url)
             try:
-                if "://" in place:
-                    probe(place, path.name)
+                if "://" in url:
+                    probe(url, path.name)
             except Transient as error:
                 why = error
-            why.moved_on = reader.done > before
+            why.made_progress = reader.done > before
             raise why from None
 
-    persistently(path.name, attempt, watch)
+    retry(path.name, attempt, watch)
     try:
-        _write(part, reader.values, reader.profile)
-        part.replace(path)
-        fsync(path.parent)
+        with whole_file(path) as draft:
+            _write(draft, reader.values, reader.profile)
     except OSError as error:
         raise InputError(
             f"{path.name}: {error.strerror or error} ({path.parent}); mend that, then run it again"
         ) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 class _Reader:
     """Reads a window, row of blocks by row of blocks, and goes on there after a failure."""
 
-    def __init__(self, name: str, window: Window | None, watch: Watch) -> None:
+    def __init__(self, name: str, window: CatalogWindow | None, watch: FetchProgress) -> None:
         self._name, self._window, self._watch = name, window, watch
         self.values: Pixels = np.empty((0, 0))
         self.profile: dict[str, Any] = {}
@@ -102,20 +103,20 @@ class _Reader:
         self.done = 0
         """Rows."""
 
-    def go_on(self, place: str) -> None:
+    def go_on(self, url: str) -> None:
         """Read what is not there yet. Raises RasterioError."""
         import rasterio
         from rasterio.errors import NotGeoreferencedWarning
 
         # no driver that leads to other files
-        driver = "JP2OpenJPEG" if urlsplit(place).path.lower().endswith(".jp2") else "GTiff"
+        driver = "JP2OpenJPEG" if urlsplit(url).path.lower().endswith(".jp2") else "GTiff"
         with warnings.catch_warnings(), rasterio.Env(**_GDAL):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(f"/vsicurl/{place}" if "://" in place else place, driver=driver) as source:
+            with rasterio.open(f"/vsicurl/{url}" if "://" in url else url, driver=driver) as source:
                 self._read(source)
 
     def _read(self, source: Any) -> None:
-        from rasterio.windows import Window as Part
+        from rasterio.windows import Window
 
         if source.count != 1 or source.crs is None or source.transform.is_identity:
             raise InputError(
@@ -124,7 +125,7 @@ class _Reader:
         whole = (0, 0, *source.shape)
         top, left, bottom, right = whole if self._window is None else _covered(source, self._name, self._window)
         shape = bottom - top, right - left
-        transform = source.window_transform(Part(left, top, *shape[::-1]))
+        transform = source.window_transform(Window(left, top, *shape[::-1]))
         if (self.profile.get("transform"), self.values.shape) != (transform, shape):  # or it is another file by now
             self.done, self.profile = 0, {"crs": source.crs, "transform": transform, "nodata": source.nodata}
             self.values = np.empty(shape, source.dtypes[0])
@@ -133,7 +134,7 @@ class _Reader:
         while (first := top + self.done) < bottom:
             end = min(first - first % high + high, bottom)
             part = self.values[self.done : end - top]
-            source.read(1, window=Part(left, first, right - left, end - first), out=part)
+            source.read(1, window=Window(left, first, right - left, end - first), out=part)
             self.done = end - top
             self._watch.advance(part.nbytes)
 
@@ -152,8 +153,7 @@ def _write(path: Path, values: Pixels, profile: dict[str, Any]) -> None:
             target.write(values, 1)
         check_decodes(path, path.name)  # GDAL does not tell of all that fails
     except (RasterioError, InputError):
-        raise OSError("cannot be written (disk full?)") from None
-    fsync(path)
+        raise OSError(errno.EIO, "cannot be written (disk full?)") from None
 
 
 def check_decodes(path: Path, name: str) -> None:
@@ -165,7 +165,7 @@ def check_decodes(path: Path, name: str) -> None:
         raster.dataset.close()
 
 
-def _covered(source: Any, name: str, window: Window) -> tuple[int, int, int, int]:
+def _covered(source: Any, name: str, window: CatalogWindow) -> tuple[int, int, int, int]:
     """First row and column, end row and column, of the pixels that a window touches."""
     from rasterio.warp import transform_bounds
 

@@ -94,9 +94,9 @@ def known_catalogs(file: Path | None = None) -> dict[str, Catalog]:
         found |= _read(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         if file is not None:
-            raise InputError(f"{file}: no such file; it lists catalogues, docs/data.md shows how") from None
+            raise InputError(f"{file}: no such file; it lists catalogues, docs/search.md shows how") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); it lists catalogues, docs/data.md shows how") from None
+        raise InputError(f"{path}: cannot be read ({error}); it lists catalogues, docs/search.md shows how") from None
     return found
 
 
@@ -129,7 +129,7 @@ def _read(text: str, source: str) -> dict[str, Catalog]:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{source}: not valid TOML ({error}); docs/data.md shows the form") from None
+        raise InputError(f"{source}: not valid TOML ({error}); docs/search.md shows the form") from None
     return {name: _catalog(name, table, source) for name, table in tables.items()}
 
 
@@ -165,7 +165,7 @@ def _collection(name: str, table: Any, where: str) -> Collection:
 def _fields(table: Any, types: dict[str, type], where: str) -> dict[str, Any]:
     """A table whose keys and types are as they should be."""
     if not isinstance(table, dict):
-        raise InputError(f"{where}: not a table; docs/data.md shows the form")
+        raise InputError(f"{where}: not a table; docs/search.md shows the form")
     for key, value in table.items():
         if key not in types:
             raise InputError(f"{where}: {key} is not known; give some of {', '.join(types)}")

@@ -26,7 +26,7 @@ _SENTINEL2 = re.compile(
     r"_(?P<processed>\d{8}T\d{6})"
 )
 _PRODUCT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-_STRIP = re.compile(r"_DS_.*_S(\d{8}T\d{6})_|/L2A_T\w{5}_A\d{6}_(\d{8}T\d{6})/")
+_DATASTRIP = re.compile(r"_DS_.*_S(\d{8}T\d{6})_|/L2A_T\w{5}_A\d{6}_(\d{8}T\d{6})/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class SceneItem:
     """UTC. With some catalogues of Sentinel-2 the start of the datatake, up to half an hour early."""
     platform: str
     """``landsat-8``, ``landsat-9``, ``sentinel-2a`` .. ``sentinel-2c``."""
-    place: str
+    location: str
     """Path and row, ``047027``, or MGRS tile, ``06VVN``."""
     zone: int | None
     """UTM zone of the images. North or south does not matter: Landsat writes the south with negative northings."""
@@ -88,7 +88,7 @@ class SceneItem:
     """Sentinel-2: processing baseline, ``05.09``."""
     processed: str | None
     """When this version was made: date or UTC time in ISO form."""
-    strip: str | None
+    datastrip: str | None
     """Sentinel-2: start of the datastrip. A tile cut in two has two of them; they are no versions of each other."""
     scale: float | None
     offset: float | None
@@ -176,7 +176,7 @@ def _landsat(raw: Mapping[str, Any], collection: Collection, common: dict[str, A
         "product": product.id,
         "scene": f"{platform} {path_row} {product.acquired.isoformat()}",
         "platform": platform,
-        "place": path_row,
+        "location": path_row,
         "zone": _zone(properties),
         "view_zenith": _number(properties, "view:off_nadir", "eo:off_nadir"),
         "view_azimuth": None,
@@ -184,7 +184,7 @@ def _landsat(raw: Mapping[str, Any], collection: Collection, common: dict[str, A
         "correction": product.level,
         "baseline": None,
         "processed": product.processed.isoformat() if product.processed else None,
-        "strip": None,
+        "datastrip": None,
         "scale": OLI.sr_scale if level2 else None,
         "offset": OLI.sr_offset if level2 else None,
         "offset_removed": False,
@@ -209,8 +209,8 @@ def _sentinel2(raw: Mapping[str, Any], collection: Collection, common: dict[str,
     made = properties.get("s2:generation_time") or properties.get("processing:datetime")
     if made is None and match:
         made = datetime.strptime(match["processed"], "%Y%m%dT%H%M%S").isoformat()
-    strip = _STRIP.search(str(properties.get("s2:datastrip_id") or properties.get("eopf:datastrip_id")))
-    strip = strip or _STRIP.search(common["assets"]["blue"].href if "blue" in common["assets"] else "")
+    datastrip = _DATASTRIP.search(str(properties.get("s2:datastrip_id") or properties.get("eopf:datastrip_id")))
+    datastrip = datastrip or _DATASTRIP.search(common["assets"]["blue"].href if "blue" in common["assets"] else "")
     flagged = any(properties.get(f"{prefix}:boa_offset_applied") for prefix in ("earthsearch", "sentinel"))
     removed = collection.offset_removed or flagged
     baseline = _baseline(match, properties)
@@ -219,7 +219,7 @@ def _sentinel2(raw: Mapping[str, Any], collection: Collection, common: dict[str,
         "product": match[0] if match else raw["id"],
         "scene": f"{platform} {tile} {datatake}",
         "platform": platform,
-        "place": tile,
+        "location": tile,
         "zone": int(tile[:2]),
         "view_zenith": _number(properties, "view:incidence_angle"),
         "view_azimuth": _number(properties, "view:azimuth"),
@@ -227,7 +227,7 @@ def _sentinel2(raw: Mapping[str, Any], collection: Collection, common: dict[str,
         "correction": None,
         "baseline": baseline,
         "processed": None if made is None else _time(made).isoformat(),
-        "strip": (strip[1] or strip[2]) if strip else None,
+        "datastrip": (datastrip[1] or datastrip[2]) if datastrip else None,
         "scale": S2_SCALE,
         "offset": 0.0 if removed else known,
         "offset_removed": removed,

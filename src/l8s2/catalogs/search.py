@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from l8s2._version import __version__
+from l8s2.catalogs import http_policy
 from l8s2.catalogs.endpoints import LANDSAT_L1, LANDSAT_L2, SENTINEL2, Catalog, Collection, choose, known_catalogs
 from l8s2.catalogs.items import SceneItem, from_afar, scene_item
 from l8s2.catalogs.pairing import PairRules, find_pairs
@@ -19,10 +20,6 @@ from l8s2.errors import InputError
 
 PAGE = 100
 """Items asked for at a time; with more, some servers fail on the size of their own answer."""
-RETRIES, BACKOFF, LONGEST_WAIT = 4, 1.0, 60.0
-"""After 429 and 5xx: so many times; seconds, doubled each time; no longer than this, whatever the server asks for."""
-TIMEOUT = (10.0, 60.0)
-"""Seconds to connect, seconds between two bytes."""
 _KINDS = {"landsat": (LANDSAT_L2,), "sentinel-2": (SENTINEL2,), "both": (LANDSAT_L2, SENTINEL2)}
 
 
@@ -119,9 +116,9 @@ def find_pan(item: SceneItem, known: Mapping[str, Catalog]) -> SceneItem | None:
     from shapely.geometry import mapping, shape  # type: ignore[import-untyped]
 
     day = item.acquired.date().isoformat()
-    place = dict(mapping(shape(item.footprint).representative_point()))
+    point = dict(mapping(shape(item.footprint).representative_point()))
     api = _Api(known[item.catalog])
-    return _source_of_pan(api, [api], known).pans([item], Query(datetime=day, intersects=place)).get(item.scene)
+    return _source_of_pan(api, [api], known).pans([item], Query(datetime=day, intersects=point)).get(item.scene)
 
 
 def read_address(url: str) -> Any:
@@ -130,11 +127,11 @@ def read_address(url: str) -> Any:
         return _io().read_json(url)
 
 
-def what_hinders(url: str, timeout: float) -> str | None:
+def catalog_problem(url: str, timeout: float) -> str | None:
     """None where a catalogue answers within so many seconds; otherwise what is wrong."""
     try:
         with _explained(url):
-            _io(retries=0, timeout=timeout).read_json(url)
+            _io(attempts=1, timeout=timeout).read_json(url)
     except InputError as error:
         return str(error)
     return None
@@ -167,7 +164,7 @@ class _Api:
             if not kinds.keys() & set(ids):
                 raise InputError(
                     f"{self.catalog.url}: holds none of {', '.join(kinds)}; list the catalogue in a file,"
-                    " docs/data.md shows how"
+                    " docs/search.md shows how"
                 )
             rows = tuple(Collection(id=name, kind=kinds[name]) for name in kinds if name in ids)
             self.catalog = replace(self.catalog, collections=rows)
@@ -188,7 +185,7 @@ class _Api:
                     continue
                 if query.max_cloud is not None and (item.cloud_cover is None or item.cloud_cover > query.max_cloud):
                     continue
-                scenes.add((item.scene, item.strip))
+                scenes.add((item.scene, item.datastrip))
                 if query.limit and len(scenes) > query.limit:  # one more, for all versions of the last one to be there
                     break
                 found[item.collection, item.id] = item
@@ -228,24 +225,26 @@ class _Api:
         return self._client
 
 
-def _io(retries: int = RETRIES, timeout: Any = TIMEOUT) -> Any:
-    """pystac-client's way to a server, which asks again where it fails."""
+def _io(attempts: int = http_policy.ATTEMPTS, timeout: Any = http_policy.TIMEOUT) -> Any:
+    """Make pystac-client's connection to a server, which asks again where it fails."""
     try:
         from pystac_client import stac_api_io
         from urllib3.util.retry import Retry
     except ImportError:
         raise InputError("searching needs pystac-client; install it with: pip install 'l8s2[stac]'") from None
 
-    class Patient(Retry):
+    class CappedRetry(Retry):
         def get_retry_after(self, response: Any) -> float | None:
             seconds = super().get_retry_after(response)
-            return None if seconds is None else min(seconds, LONGEST_WAIT)
+            return None if seconds is None else min(seconds, http_policy.LONGEST_WAIT)
 
-    patience = Patient(
-        total=retries, connect=min(retries, 1), read=min(retries, 1), status=retries, backoff_factor=BACKOFF,
-        allowed_methods=None, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False,
+    again = attempts - 1
+    policy = CappedRetry(
+        total=again, connect=min(again, 1), read=min(again, 1), status=again, backoff_factor=http_policy.BACKOFF,
+        backoff_max=http_policy.LONGEST_WAIT, allowed_methods=None, status_forcelist=(429, 500, 502, 503, 504),
+        raise_on_status=False,
     )  # fmt: skip
-    return stac_api_io.StacApiIO(headers={"User-Agent": f"l8s2/{__version__}"}, max_retries=patience, timeout=timeout)
+    return stac_api_io.StacApiIO(headers={"User-Agent": http_policy.USER_AGENT}, max_retries=policy, timeout=timeout)
 
 
 @contextmanager
@@ -269,22 +268,14 @@ def _reason(error: Exception) -> str:
         )
     status = getattr(error, "status_code", None)
     if status is None:
-        cause = next((word for word in ("timed out", "refused", "resolve", "SSL", "proxy") if word in str(error)), "")
-        return f"cannot be reached ({_PLAIN.get(cause, 'connection failed')}); check the network and the address"
+        return f"cannot be reached ({http_policy.explain(error)}); check the network and the address"
     if status in (401, 403):
         return f"wants a login that l8s2 does not have ({status}); give another catalogue"
     if status == 404:
         return "not there (404); check the address, or search again"
     if status == 429 or status >= 500:
-        return f"still fails after {RETRIES + 1} attempts ({status}); try again later, or give another catalogue"
+        return (
+            f"still fails after {http_policy.ATTEMPTS} attempts ({status}); try again later, or give another catalogue"
+        )
     said = " ".join(str(error).split())
     return f"refuses the search ({status}{'' if said.startswith('<') else ': ' + said[:200]}); check place and time"
-
-
-_PLAIN = {
-    "timed out": "no answer in time",
-    "refused": "connection refused",
-    "resolve": "no such host, or no network",
-    "SSL": "its certificate is not accepted",
-    "proxy": "the proxy does not let it through",
-}

@@ -25,11 +25,11 @@ def newest(items: Iterable[SceneItem]) -> tuple[list[SceneItem], list[tuple[Scen
     replaced: list[tuple[SceneItem, SceneItem]] = []
     for versions in scenes.values():
         highest = max(item.baseline or "" for item in versions)
-        strips: dict[str | None, list[SceneItem]] = {}
+        datastrips: dict[str | None, list[SceneItem]] = {}
         for item in versions:
             if (item.baseline or "") == highest:
-                strips.setdefault(item.strip, []).append(item)
-        best = [max(same, key=_rank) for same in strips.values()]
+                datastrips.setdefault(item.datastrip, []).append(item)
+        best = [max(same, key=_rank) for same in datastrips.values()]
         kept += best
         replaced += [(item, max(best, key=_rank)) for item in versions if item not in best]
     return sorted(kept, key=_order), sorted(replaced, key=lambda pair: _order(pair[0]))
@@ -57,4 +57,4 @@ def _rank(item: SceneItem) -> tuple[object, ...]:
 
 
 def _order(item: SceneItem) -> tuple[object, ...]:
-    return item.acquired, item.place, item.id, item.collection, item.catalog, item.strip or ""
+    return item.acquired, item.location, item.id, item.collection, item.catalog, item.datastrip or ""

@@ -86,14 +86,14 @@ def _build(folder: Path, as_json: bool) -> None:
         )
         if found.sides:
             click.echo(", ".join(f"{name} {count}" for name, count in found.sides.items()))
-        for unit, reason in found.rejected.items():
-            click.echo(f"rejected {unit}: {reason}")
+        for pair, reason in found.rejected.items():
+            click.echo(f"rejected {pair}: {reason}")
     if found.sides and not found.failed:
         _warn_of_empty(SHARES, found.sides)
     if found.failed:
-        for unit, lines in found.failed.items():
+        for pair, lines in found.failed.items():
             for line in lines:
-                tell(f"failed {unit}: {line}")
+                tell(f"failed {pair}: {line}")
         raise InputError(
             f"{len(found.failed)} of {found.pairs} pairs failed; try again with l8s2 dataset resume {folder}"
         )

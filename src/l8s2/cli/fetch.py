@@ -14,7 +14,7 @@ from l8s2.cli.shell import JSON, ProgressBar, tell, warn
 from l8s2.errors import FetchError, InputError, L8S2Error, OutsideError
 
 if TYPE_CHECKING:
-    from l8s2.acquire.fetch_request import Wanted
+    from l8s2.acquire.fetch_request import FetchRequest
 
 GOES_ON = "what was fetched stays; the same command goes on where it stopped"
 
@@ -35,24 +35,24 @@ def fetch(
     """Fetch the scenes that WHAT names, a folder for each, Landsat's with their pan bands.
 
     WHAT is a file saved from l8s2 search --json, a recipe from l8s2 search --pairs -o, a STAC item as file or address
-    (https://...), the id of a Landsat Level-2 product (LC08_L2SP_...), or - for standard input. What is there already is
-    not fetched again.
+    (https://...), the id of a Landsat Level-2 product (LC08_L2SP_...), or - for standard input. Files that are
+    complete already are not fetched again.
     """
     from l8s2.acquire.access import Access
     from l8s2.acquire.fetch import fetch_scene
-    from l8s2.acquire.fetch_request import together, with_pans
+    from l8s2.acquire.fetch_request import find_missing_pans, merge
     from l8s2.catalogs.endpoints import known_catalogs
     from l8s2.target import Area
 
     Area(bbox=bbox or None)
     known = known_catalogs(catalog_file)
-    wanted, without_pan, unknown = with_pans(together(_gathered(each, known) for each in what))
-    for line in without_pan:
+    searched = find_missing_pans(merge(_parsed(each, known) for each in what))
+    for line in searched.without_pan:
         warn(line)
-    access = Access(wanted.catalogs.values(), known.values())
+    access = Access(searched.request.catalogs.values(), known.values())
     scenes: list[dict[str, Any]] = []
-    failures = [*unknown]
-    items = wanted.files()
+    failures = [*searched.failures]
+    items = searched.request.items()
     if not items:
         click.echo(f"{', '.join(what)}: names no scene; nothing was fetched", err=True)
     for i, item in enumerate(items, 1):
@@ -84,22 +84,25 @@ def fetch(
         tell(f"failed: {line}")
     if failures:
         bad = sum(scene["status"] == "failed" for scene in scenes)
-        lines = {"{} of {} scenes are not whole": bad, "pan of {} scenes could not be looked for": len(unknown)}
+        lines = {
+            "{} of {} scenes are not whole": bad,
+            "pan of {} scenes could not be looked for": len(searched.failures),
+        }
         said = ", ".join(line.format(n, len(scenes)) for line, n in lines.items() if n)
         raise InputError(f"{said}; {GOES_ON}")
     if outside and outside == len(scenes):
         raise InputError("nothing was fetched; give a --bbox that the scenes cover")
 
 
-def _gathered(what: str, known: dict[str, Any]) -> Wanted:
-    from l8s2.acquire.fetch_request import gather
+def _parsed(what: str, known: dict[str, Any]) -> FetchRequest:
+    from l8s2.acquire.fetch_request import parse_request
 
     if what != "-":
-        return gather(what, known)
+        return parse_request(what, known)
     with tempfile.NamedTemporaryFile(prefix="l8s2-", suffix=".json") as piped:
         piped.write(sys.stdin.buffer.read())
         piped.flush()
         try:
-            return gather(piped.name, known)
+            return parse_request(piped.name, known)
         except InputError as error:
             raise InputError(str(error).replace(piped.name, "standard input")) from None

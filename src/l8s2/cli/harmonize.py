@@ -135,7 +135,7 @@ def _fetched(
     stac: str, output: Path, overwrite: bool, area: Area, options: ModelOptions, pan: Path | None
 ) -> Iterator[Path]:
     """Fetch what is needed of an item as a product on disk, after every check that is possible without it."""
-    from l8s2.acquire.cache import fetched, landsat_of
+    from l8s2.acquire.cache import cached_product, single_landsat_item
     from l8s2.files import WholeFolder
     from l8s2.landsat.layout import pan_products
     from l8s2.predictors.load import load_predictor
@@ -144,12 +144,12 @@ def _fetched(
 
     if pan is not None:
         pan_products(pan)
-    wanted = landsat_of(stac)
+    wanted = single_landsat_item(stac)
     WholeFolder(output / f"{wanted.landsat[0].product}{SUFFIX}", overwrite=overwrite)
     model = load_predictor(options)
     margin, with_pan = MS_GSD * (model.margin + 20), pan is None and model.uses_pan
     bar = partial(ProgressBar, "fetching", unit="B")
-    with fetched(wanted, bbox=area.bounds, margin=margin, pan=with_pan, bar=bar, warn=warn) as product:
+    with cached_product(wanted, bbox=area.bounds, margin=margin, pan=with_pan, bar=bar, warn=warn) as product:
         yield product
 
 

@@ -65,7 +65,7 @@ def search(
     if not (pairs or rerun):
         query = _query(options)
         found = search.search_scenes(query, known_catalogs(options["catalog_file"]))
-        from l8s2.acquire.fetch_request import feature_collection
+        from l8s2.catalogs.saved_items import feature_collection
 
         click.echo(json.dumps(feature_collection(found), indent=2) if as_json else _scene_table(found))
         _remarks(found)
@@ -109,9 +109,9 @@ def _rules(options: dict[str, Any]) -> Any:
 
 
 def _scene_table(found: Found) -> str:
-    header = f"{'time (UTC)':16s}  {'satellite':11s}  {'place':6s}  cloud %  sun deg  version  pan  id"
+    header = f"{'time (UTC)':16s}  {'satellite':11s}  {'location':8s}  cloud %  sun deg  version  pan  id"
     lines = [
-        f"{item.acquired:%Y-%m-%d %H:%M}  {item.platform:11s}  {item.place:6s}  {_cell(item.cloud_cover):>7s}"
+        f"{item.acquired:%Y-%m-%d %H:%M}  {item.platform:11s}  {item.location:8s}  {_cell(item.cloud_cover):>7s}"
         f"  {_cell(item.sun_elevation):>7s}  {item.tier or item.baseline or '-':7s}  {_pan(item, found):3s}  {item.id}"
         for item in sorted((*found.landsat, *found.sentinel2), key=lambda item: item.acquired)
     ]

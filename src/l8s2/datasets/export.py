@@ -17,7 +17,7 @@ from l8s2.errors import InputError
 from l8s2.files import WholeFolder, fsync
 from l8s2.optics import resample
 from l8s2.patches.patch import Patch
-from l8s2.patches.shard import Forgiving, hdf5
+from l8s2.patches.shard import DeferredErrorFile, hdf5
 from l8s2.radiometry import NODATA, SCALE, encoded
 from l8s2.sensors import BAND_NAMES, OLI
 
@@ -44,7 +44,7 @@ def export_deep_harmonization(
             path = Path("patches", patch.facts.location, patch.facts.landsat_time[:10], f"{patch.id}.h5")
             line[header.index("pair_path")] = path.as_posix()
             (whole.workspace / path).parent.mkdir(parents=True, exist_ok=True)
-            with Forgiving(whole.workspace / path, "w+") as target, h5py.File(target, "w") as file:
+            with DeferredErrorFile(whole.workspace / path, "w+") as target, h5py.File(target, "w") as file:
                 for name, array in _deep_harmonization(patch).items():
                     file[name] = array
             fsync(whole.workspace / path)

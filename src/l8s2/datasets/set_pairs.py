@@ -68,7 +68,7 @@ class ShardPairs:
     def fingerprint(self) -> str:
         """Checksum of the ids in order, and of names and sizes of the files that hold them."""
         rows = self.patches.facts[self.indices]
-        files = {unit: (self.patches.shards / f"{unit}.h5").stat().st_size for unit in sorted(set(rows["unit"]))}
+        files = {pair: (self.patches.shards / f"{pair}.h5").stat().st_size for pair in sorted(set(rows["pair"]))}
         return hashlib.sha256(repr([list(rows["patch_id"]), files]).encode()).hexdigest()
 
     def __len__(self) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 from l8s2._version import __version__
 from l8s2.errors import InputError
+from l8s2.files import cache_dir
 from l8s2.models.folder import CARD, CONFIG, FOREIGN_WEIGHTS, MODELLING, WEIGHTS, convert_model, open_model_folder
 
 PUBLISHED = tuple(
@@ -95,7 +96,7 @@ def cached() -> dict[str, Path]:
 
 def own_cache() -> Path:
     """Where converted weights are kept: $XDG_CACHE_HOME/l8s2/models, by default below ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "l8s2" / "models"
+    return cache_dir() / "models"
 
 
 def _library() -> Any:

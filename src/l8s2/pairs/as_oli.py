@@ -20,7 +20,7 @@ _HOLE = 0.02
 """Share of missing ground from which a pixel is missing."""
 
 
-class Raster(NamedTuple):
+class BandImage(NamedTuple):
     """One band of Sentinel-2 on its own grid."""
 
     values: Float
@@ -30,7 +30,7 @@ class Raster(NamedTuple):
 
 
 def as_landsat(
-    sentinel2: Sequence[Raster],
+    sentinel2: Sequence[BandImage],
     box: GeoBox,
     *,
     bands: Sequence[int] = range(len(BANDS)),
@@ -48,7 +48,7 @@ def as_landsat(
     return np.stack([sample(sentinel2[b], box, down=down, right=right, sigma=blurs[b]) for b in bands])
 
 
-def sample(band: Raster, onto: GeoBox, *, down: float = 0.0, right: float = 0.0, sigma: float = 0.0) -> Float:
+def sample(band: BandImage, onto: GeoBox, *, down: float = 0.0, right: float = 0.0, sigma: float = 0.0) -> Float:
     """A band on another grid of its zone, blurred and resampled in one step, band-limited.
 
     Args:

@@ -1,8 +1,8 @@
 """From a recipe of pairs to a set of patches: fetched, measured and cut pair by pair, killed and resumed at will.
 
     build.json        the recipe and the settings; all that resuming needs
-    cache/<unit>/     files of a pair that is being fetched or cut; gone once the pair is recorded
-    units.csv         one line for each pair that is recorded, with the reason where it was rejected
+    cache/<pair>/     files of a pair that is being fetched or cut; gone once the pair is recorded
+    pairs.csv         one line for each pair that is recorded, with the reason where it was rejected
 
 and the files of ``data.patches``. A pair that is rejected is recorded without patches. One that cannot be fetched or read is not:
 it is tried again whenever the build is resumed.
@@ -31,7 +31,7 @@ from l8s2.catalogs.pairing import Pair
 from l8s2.catalogs.query import Query
 from l8s2.catalogs.recipe import Recipe
 from l8s2.errors import FetchError, InputError, L8S2Error, OutsideError
-from l8s2.files import write_whole
+from l8s2.files import make_folder, write_whole
 from l8s2.landsat.scene import open_scene
 from l8s2.pairs.measure import AROUND, Rejected, patches_of
 from l8s2.pairs.sentinel2 import open_sentinel2
@@ -50,7 +50,7 @@ COLUMNS = (
     "landsat_id", "sentinel2_id", "pan_id", "days", "decision", "reason", "offset", "offset_why", "down_m", "right_m",
     "ce90_m", "clear_landsat", "clear_sentinel2", "clear_both", "without_data",
 )  # fmt: skip
-"""Of units.csv, between the unit and the number of its patches."""
+"""Of pairs.csv, between the pair and the number of its patches."""
 _INTERPOLATED = 1000.0
 """Metres fetched beyond what is measured."""
 _POINT = 1e-5
@@ -71,7 +71,7 @@ class Fetch(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class BuildPlan:
     """All that a build needs to know."""
 
     size: int
@@ -82,7 +82,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary:
+class BuildSummary:
     """How far a set is."""
 
     pairs: int
@@ -120,7 +120,7 @@ def create_build(recipe: Recipe, folder: Path, *, size: int = SIDE, products: Pa
         raise InputError("no pairs in the recipe, so nothing to build; search a longer time or with more `max_days`")
     if products is not None and not products.is_dir():
         raise InputError(f"{products}: no such folder; give one with products, or leave `products` out")
-    plan = Plan(size=size, products=None if products is None else str(products.resolve()), recipe=recipe)
+    plan = BuildPlan(size=size, products=None if products is None else str(products.resolve()), recipe=recipe)
     path = folder / "build.json"
     if path.exists():
         before = _plan(folder, "give a new folder")
@@ -131,10 +131,7 @@ def create_build(recipe: Recipe, folder: Path, *, size: int = SIDE, products: Pa
             )
     elif (folder / "shards").exists():
         raise InputError(f"{folder}: holds a set that was not built from a recipe; give a new folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror}); give another folder") from None
+    make_folder(folder)
     write_whole(path, text_of(plan, SCHEMA))
 
 
@@ -143,7 +140,7 @@ def resume_build(
     fetch: Fetch | None = None,
     report: Callable[[int, int, str], None] | None = None,
     bar: Bar = lambda _: nullcontext(),
-) -> Summary:
+) -> BuildSummary:
     """Build what is not recorded yet, then write the CSV files; sides are dealt once every pair is recorded.
 
     Several processes may do so at a time; each ends when all is recorded or has failed.
@@ -158,11 +155,11 @@ def resume_build(
     """
     plan, patches = _plan(folder), PatchSet(folder)
     get = fetch or _from_catalogs(plan.recipe, bar)
-    pairs = {unit_id(pair): pair for pair in plan.recipe.pairs}
+    pairs = {pair_id(pair): pair for pair in plan.recipe.pairs}
     failed: dict[str, tuple[str, ...]] = {}
 
     def left() -> list[str]:
-        return [unit for unit in pairs if unit not in failed and not patches.recorded(unit)]
+        return [pair for pair in pairs if pair not in failed and not patches.recorded(pair)]
 
     def tell(line: str) -> None:
         if report is not None:
@@ -170,23 +167,23 @@ def resume_build(
 
     while waiting := left():
         alone = True
-        for unit in waiting:
+        for pair in waiting:
             record: dict[str, Any] = {}
             try:
-                if patches.add(unit, _drawn(pairs[unit], plan, folder / "cache" / unit, get, record), record):
+                if patches.add(pair, _drawn(pairs[pair], plan, folder / "cache" / pair, get, record), record):
                     alone = False
-                    shutil.rmtree(folder / "cache" / unit, ignore_errors=True)
-                    tell(f"{unit}: {record['decision']}, {record['reason']}")
+                    shutil.rmtree(folder / "cache" / pair, ignore_errors=True)
+                    tell(f"{pair}: {record['decision']}, {record['reason']}")
             except L8S2Error as error:
-                failed[unit] = error.failures if isinstance(error, FetchError) else (str(error),)
+                failed[pair] = error.failures if isinstance(error, FetchError) else (str(error),)
                 alone = False
-                tell(f"{unit}: failed, {'; '.join(failed[unit])}")
+                tell(f"{pair}: failed, {'; '.join(failed[pair])}")
         if alone:  # another process is at all of them
             time.sleep(_PAUSE)
-    for unit in (unit for unit in pairs if unit not in failed) if failed else [""]:  # all of it
-        shutil.rmtree(folder / "cache" / unit, ignore_errors=True)
-    if patches.units():
-        patches.write_units(COLUMNS)
+    for pair in (pair for pair in pairs if pair not in failed) if failed else [""]:  # all of it
+        shutil.rmtree(folder / "cache" / pair, ignore_errors=True)
+    if patches.pair_ids():
+        patches.write_pairs(COLUMNS)
         if failed:
             patches.write_index()
         else:
@@ -194,7 +191,7 @@ def resume_build(
     return _summary(patches, pairs, failed)
 
 
-def unit_id(pair: Pair) -> str:
+def pair_id(pair: Pair) -> str:
     """What stands for a pair: the ids of its scenes in their catalogues."""
     text = f"{pair.landsat.id}_{pair.sentinel2.id}"
     plain = re.sub(r"[^A-Za-z0-9._+-]", "-", text)
@@ -203,20 +200,20 @@ def unit_id(pair: Pair) -> str:
     return f"u{plain[:150]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def area_of(query: Query, pair: Pair) -> Any:
+def common_area(query: Query, pair: Pair) -> Any:
     """What both scenes and the searched area have in common, as ``Footprint.plane``, wider by a metre; perhaps empty."""
     searched = rectangle(query.bbox) if query.bbox is not None else on_plane(query.intersects or {})
     both = common(Footprint(pair.landsat.footprint).plane, Footprint(pair.sentinel2.footprint).plane)
     return both if both.is_empty else common(both, widened(searched, _POINT))
 
 
-def _drawn(pair: Pair, plan: Plan, cache: Path, fetch: Fetch, record: dict[str, Any]) -> Iterator[Patch]:
+def _drawn(pair: Pair, plan: BuildPlan, cache: Path, fetch: Fetch, record: dict[str, Any]) -> Iterator[Patch]:
     """The patches of a pair, fetched first; none where it is rejected. ``record`` gets what is known of it as a whole."""
     landsat, sentinel2 = pair.landsat, pair.sentinel2
     record |= {"landsat_id": landsat.product, "sentinel2_id": sentinel2.product, "days": pair.days}
     products = None if plan.products is None else Path(plan.products)
     try:
-        area = area_of(plan.recipe.query, pair)
+        area = common_area(plan.recipe.query, pair)
         if area.is_empty:
             raise Rejected("the searched area and the scenes have no ground in common")
         if pair.same_zone is False:
@@ -277,19 +274,19 @@ def _local(item: SceneItem, products: Path | None, bbox: BBox) -> Path | None:
     return next((path for path in found if holds(path, item, bbox)), None)
 
 
-def _plan(folder: Path, remedy: str = "begin with l8s2 dataset build RECIPE -o FOLDER") -> Plan:
-    plan: Plan = load(folder / "build.json", Plan, SCHEMA, "build", remedy)
+def _plan(folder: Path, remedy: str = "begin with l8s2 dataset build RECIPE -o FOLDER") -> BuildPlan:
+    plan: BuildPlan = load(folder / "build.json", BuildPlan, SCHEMA, "build", remedy)
     return plan
 
 
-def _summary(patches: PatchSet, pairs: dict[str, Pair], failed: dict[str, tuple[str, ...]]) -> Summary:
-    facts = {unit: patches.unit(unit) for unit in pairs if patches.recorded(unit)}
-    decisions = [unit["decision"] for unit, _ in facts.values()]
-    return Summary(
+def _summary(patches: PatchSet, pairs: dict[str, Pair], failed: dict[str, tuple[str, ...]]) -> BuildSummary:
+    facts = {pair: patches.pair(pair) for pair in pairs if patches.recorded(pair)}
+    decisions = [pair["decision"] for pair, _ in facts.values()]
+    return BuildSummary(
         pairs=len(pairs),
         accepted=decisions.count("accept"),
         corrected=decisions.count("correct"),
-        rejected={name: unit["reason"] for name, (unit, _) in facts.items() if unit["decision"] == "reject"},
+        rejected={name: pair["reason"] for name, (pair, _) in facts.items() if pair["decision"] == "reject"},
         failed=failed,
         patches=sum(count for _, count in facts.values()),
         sides=patches.counts() if facts else {},

@@ -17,7 +17,7 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
 from l8s2.arrays import Float, Values
-from l8s2.pairs.as_oli import Raster, as_landsat
+from l8s2.pairs.as_oli import BandImage, as_landsat
 from l8s2.registration import Shift, measure_shift
 from l8s2.sensors import BAND_NAMES, MS_GSD
 
@@ -105,7 +105,7 @@ def windows(box: GeoBox) -> list[tuple[slice, slice]]:
     return [(rows, columns) for rows in _spread(box.shape[0]) for columns in _spread(box.shape[1])]
 
 
-def measure_window(landsat: Float, box: GeoBox, sentinel2: Sequence[Raster]) -> WindowShift:
+def measure_window(landsat: Float, box: GeoBox, sentinel2: Sequence[BandImage]) -> WindowShift:
     """The shift in one window.
 
     Args:

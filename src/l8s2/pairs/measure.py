@@ -1,7 +1,7 @@
 """One pair of opened scenes, the unit of work: measured, and cut into patches.
 
 What is measured is recorded and never applied to the pixels. A pair is measured in up to 144 windows of 1.9 km, without anything
-within 150 m of clouds, and cut strip by strip; a whole Landsat scene with a whole tile takes 1.9 GB of memory.
+within 150 m of clouds, and cut row by row of patches; a whole Landsat scene with a whole tile takes 1.9 GB of memory.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from l8s2.landsat.scene import Scene
 from l8s2.metrics.scores import correlation, psnr
 from l8s2.metrics.similarity import ssim
 from l8s2.pairs import offset
-from l8s2.pairs.as_oli import Raster, as_landsat
+from l8s2.pairs.as_oli import BandImage, as_landsat
 from l8s2.pairs.clear_share import CLOUD_MARGIN, clear_share, seen
 from l8s2.pairs.coregistration import Coregistration, decide, measure_window, windows
 from l8s2.pairs.regression import BandFit, fit_bands
-from l8s2.pairs.sentinel2 import COARSE_GSD, Sentinel2Scene, Window
+from l8s2.pairs.sentinel2 import COARSE_GSD, Sentinel2Scene, Sentinel2Window
 from l8s2.patches.patch import Facts, Patch, cells, outline
 from l8s2.radiometry import reflectance
 from l8s2.sensors import BAND_NAMES, MS_GSD, N_BANDS, NATIVE_20M
@@ -45,11 +45,11 @@ LEAST = 0.5
 """Share of a patch that either sensor must know at least."""
 _INFRARED, _ALIKE, _INTERCEPT = range(N_BANDS)[NATIVE_20M], 0.75, 0.05
 """Bands with little haze; correlation from which they tell of an offset; reflectance that haze and changed ground do not reach."""
-_STRIP = 252
+_ROW_BLOCK = 252
 """MS rows read at a time."""
 _SAMPLE = 4_000_000
 """20 m pixels among which dark objects are looked for."""
-_Place = tuple[slice, slice]
+_Window = tuple[slice, slice]
 
 
 class Rejected(Exception):
@@ -62,7 +62,7 @@ class View(NamedTuple):
     box: GeoBox
     ms: Float
     """(6, h, w)."""
-    sentinel2: list[Raster]
+    sentinel2: list[BandImage]
     """Six bands, DN / 10000."""
 
 
@@ -94,29 +94,29 @@ def patches_of(
     reason = why_not_storable(scene)
     if reason:
         raise Rejected(reason)
-    places = places_in(scene.geobox, area, side)
-    if not places:
+    cuts = patch_windows(scene.geobox, area, side)
+    if not cuts:
         raise Rejected(f"no whole patch of {side} MS pixels in what both scenes and the searched area have in common")
-    rows, columns = (slice(min(s.start for s in way), max(s.stop for s in way)) for way in zip(*places, strict=True))
+    rows, columns = (slice(min(s.start for s in way), max(s.stop for s in way)) for way in zip(*cuts, strict=True))
     measured = measure(scene, sentinel2, rows, columns, record)
     facts = _facts(pair, scene, measured)
     record |= {"decision": measured.found.decision, "reason": measured.found.reason}
-    record |= {"cells": len(places), "without_data": 0}
-    for rows, row in groupby(places, key=lambda place: place[0]):
+    record |= {"cells": len(cuts), "without_data": 0}
+    for rows, row in groupby(cuts, key=lambda cut: cut[0]):
         starts = [columns.start for _, columns in row]
         columns = slice(min(starts), max(starts) + side)
         landsat = scene.read_digital_numbers(rows, columns)
-        strip = sentinel2.read(scene.geobox[rows, columns], MARGIN)
+        row_block = sentinel2.read(scene.geobox[rows, columns], MARGIN)
         for start in starts:
             part = slice(start - columns.start, start - columns.start + side)
-            patch = _patch(scene.geobox[rows, columns][:, part], landsat.part(part), strip, facts, measured)
+            patch = _patch(scene.geobox[rows, columns][:, part], landsat.part(part), row_block, facts, measured)
             if patch is None:
                 record["without_data"] += 1
             else:
                 yield patch
 
 
-def places_in(ms: GeoBox, area: Any, side: int) -> list[_Place]:
+def patch_windows(ms: GeoBox, area: Any, side: int) -> list[_Window]:
     """Rows and columns of the patches in an MS grid that touch ``area``, which is as ``Footprint.plane``."""
     try:
         target = choose_target(ms, Area(bbox=bbox_of(area)))
@@ -128,10 +128,10 @@ def places_in(ms: GeoBox, area: Any, side: int) -> list[_Place]:
     )
     found = []
     for rows, columns in cells(ms[top:bottom, left:right], side):
-        place = slice(rows.start + top, rows.stop + top), slice(columns.start + left, columns.stop + left)
-        ring = outline(ms[place]).tolist()
+        cut = slice(rows.start + top, rows.stop + top), slice(columns.start + left, columns.stop + left)
+        ring = outline(ms[cut]).tolist()
         if not common(area, on_plane({"type": "Polygon", "coordinates": [ring]})).is_empty:
-            found.append(place)
+            found.append(cut)
     return found
 
 
@@ -197,13 +197,13 @@ def applied(found: Coregistration, box: GeoBox) -> tuple[float, float]:
 def dark_sample(sentinel2: Sentinel2Scene, box: GeoBox) -> Float:
     """(6, h, w) digital numbers of evenly spread 20 m pixels, the 10 m bands averaged; 0 is fill."""
     step = math.ceil(math.sqrt(box.shape[0] * box.shape[1] * (MS_GSD / COARSE_GSD) ** 2 / _SAMPLE))
-    strips = []
-    for top in range(0, box.shape[0], _STRIP):
-        window = sentinel2.read(box[top : top + _STRIP, :])
+    row_blocks = []
+    for top in range(0, box.shape[0], _ROW_BLOCK):
+        window = sentinel2.read(box[top : top + _ROW_BLOCK, :])
         quarters = [window.fine[:, i :: 2 * step, j :: 2 * step] for i in (0, 1) for j in (0, 1)]
         fine = np.mean(quarters, axis=0, dtype=np.float32) * np.all(quarters, axis=0)
-        strips.append(np.concatenate([fine, window.coarse[:, ::step, ::step].astype(np.float32)]))
-    return np.concatenate(strips, axis=1)
+        row_blocks.append(np.concatenate([fine, window.coarse[:, ::step, ::step].astype(np.float32)]))
+    return np.concatenate(row_blocks, axis=1)
 
 
 def _view(scene: Scene, sentinel2: Sentinel2Scene, rows: slice, columns: slice) -> View:
@@ -236,16 +236,18 @@ def _facts(pair: Pair, scene: Scene, measured: Measured) -> Facts:
     return Facts(
         landsat_id=scene.product_id, sentinel2_id=sentinel2.product,
         landsat_time=landsat.acquired.isoformat(), sentinel2_time=sentinel2.acquired.isoformat(),
-        location=sentinel2.place, path_row=landsat.place,
+        location=sentinel2.location, path_row=landsat.location,
         ms_scale=scene.bands[0].scaling.mult, ms_offset=scene.bands[0].scaling.add,
         s2_scale=S2_SCALE, s2_offset=measured.offset, offset_decision=measured.offset_why,
         ce90_m=round(measured.found.ce90, 3), **lines, **pan, **angles,
     )  # fmt: skip
 
 
-def _patch(box: GeoBox, landsat: DigitalNumbers, strip: Window, facts: Facts, measured: Measured) -> Patch | None:
+def _patch(
+    box: GeoBox, landsat: DigitalNumbers, row_block: Sentinel2Window, facts: Facts, measured: Measured
+) -> Patch | None:
     """None where a sensor knows too little."""
-    window = strip.part(box)
+    window = row_block.part(box)
     known, fine, coarse = (np.asarray((dn > 0).all(axis=0)) for dn in (landsat.ms, window.fine, window.coarse))
     s2_known = fine & enlarge(coarse, 2)
     if min(known.mean(), s2_known.mean()) < LEAST:
@@ -261,7 +263,7 @@ def _patch(box: GeoBox, landsat: DigitalNumbers, strip: Window, facts: Facts, me
             facts,
             decision=measured.found.decision, shift_down_m=round(down, 3), shift_right_m=round(right, 3),
             landsat_cloud=_hidden(known, usable), sentinel2_cloud=_hidden(s2_known, s2_usable),
-            **_likeness(box, landsat, usable, strip, facts, measured),
+            **_likeness(box, landsat, usable, row_block, facts, measured),
         ),
     )  # fmt: skip
 
@@ -271,10 +273,10 @@ def _hidden(known: Mask, usable: Mask) -> float:
 
 
 def _likeness(
-    box: GeoBox, landsat: DigitalNumbers, usable: Mask, strip: Window, facts: Facts, measured: Measured
+    box: GeoBox, landsat: DigitalNumbers, usable: Mask, row_block: Sentinel2Window, facts: Facts, measured: Measured
 ) -> dict[str, Any]:
     """SSIM, PSNR and r at 30 m of Landsat and of Sentinel-2 as OLI would see it, moved by the shift and on the pair's lines."""
-    around = strip.part(box, MARGIN)
+    around = row_block.part(box, MARGIN)
     down, right = applied(measured.found, box)
     theirs = as_landsat(around.rasters(masks.usable(around.bits)), box, down=down, right=right)
     for band, slope, intercept in zip(theirs, facts.slope, facts.intercept, strict=True):

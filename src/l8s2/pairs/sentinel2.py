@@ -17,7 +17,7 @@ from l8s2 import grid, masks
 from l8s2.arrays import Mask, enlarge
 from l8s2.catalogs.items import S2_SCALE, SceneItem, read_item
 from l8s2.errors import InputError
-from l8s2.pairs.as_oli import Raster as Image
+from l8s2.pairs.as_oli import BandImage
 from l8s2.radiometry import reflectance
 from l8s2.raster import Raster, open_raster
 from l8s2.sensors import BANDS, OUTPUT_GSD
@@ -28,7 +28,7 @@ FINE_BANDS = 3
 """Bands of ``sensors.BANDS`` that Sentinel-2 takes at 10 m, the first ones."""
 
 
-class Window(NamedTuple):
+class Sentinel2Window(NamedTuple):
     """A window of a scene, whole 20 m pixels."""
 
     fine: NDArray[np.uint16]
@@ -40,19 +40,19 @@ class Window(NamedTuple):
     box: GeoBox
     """Grid of ``coarse``, Landsat's naming."""
 
-    def part(self, ms: GeoBox, margin: int = 0) -> Window:
+    def part(self, ms: GeoBox, margin: int = 0) -> Sentinel2Window:
         """The 20 m pixels that cover the 3 x 3 blocks of an MS grid, and ``margin`` more; they must lie within."""
-        wanted = covering(ms).pad(margin)
+        wanted = covering_20m(ms).pad(margin)
         (top, left), (height, width) = _first(self.box, wanted), wanted.shape
         rows, columns = slice(top, top + height), slice(left, left + width)
         fine = self.fine[:, 2 * rows.start : 2 * rows.stop, 2 * columns.start : 2 * columns.stop]
-        return Window(fine, self.coarse[:, rows, columns], self.bits[rows, columns], wanted)
+        return Sentinel2Window(fine, self.coarse[:, rows, columns], self.bits[rows, columns], wanted)
 
-    def rasters(self, seen: Mask) -> list[Image]:
+    def rasters(self, seen: Mask) -> list[BandImage]:
         """The six bands as DN / 10000, NaN where fill or where ``seen`` (h, w) is False."""
         return [
-            Image(np.where(mask, reflectance(band, S2_SCALE, 0.0), np.float32(np.nan)), box)
-            for image, mask, box in ((self.fine, enlarge(seen, 2), finer(self.box)), (self.coarse, seen, self.box))
+            BandImage(np.where(mask, reflectance(band, S2_SCALE, 0.0), np.float32(np.nan)), box)
+            for image, mask, box in ((self.fine, enlarge(seen, 2), grid_10m(self.box)), (self.coarse, seen, self.box))
             for band in image
         ]
 
@@ -68,23 +68,23 @@ class Sentinel2Scene:
         self.crs: CRS = grid.landsat_convention(scl.geobox).crs
         """Landsat's naming."""
 
-    def read(self, ms: GeoBox, margin: int = 0) -> Window:
+    def read(self, ms: GeoBox, margin: int = 0) -> Sentinel2Window:
         """The 20 m pixels that cover the 3 x 3 blocks of an MS grid, and ``margin`` more to each side; fill beyond the files.
 
         Raises InputError for a grid of another zone and for unreadable blocks.
         """
         if grid.landsat_convention(ms).crs != self.crs:
             raise InputError(f"{self.item.id}: in {self.crs}, Landsat in {ms.crs}; choose a tile of the same UTM zone")
-        box = covering(ms).pad(margin)
+        box = covering_20m(ms).pad(margin)
         fine, coarse = (
             np.stack([_read(band, at) for band in chosen])
-            for chosen, at in ((self.bands[:FINE_BANDS], finer(box)), (self.bands[FINE_BANDS:], box))
+            for chosen, at in ((self.bands[:FINE_BANDS], grid_10m(box)), (self.bands[FINE_BANDS:], box))
         )
-        return Window(fine, coarse, masks.scl_to_bits(_read(self.scl, box)), box)
+        return Sentinel2Window(fine, coarse, masks.scl_to_bits(_read(self.scl, box)), box)
 
     def classification(self, ms: GeoBox) -> tuple[NDArray[np.uint16], GeoBox]:
         """SCL as ``read`` reads it, as it is in the file, and its grid."""
-        box = covering(ms)
+        box = covering_20m(ms)
         return _read(self.scl, box), box
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ def open_sentinel2(folder: Path) -> Sentinel2Scene:
     return Sentinel2Scene(item, rasters, scl)
 
 
-def covering(ms: GeoBox) -> GeoBox:
+def covering_20m(ms: GeoBox) -> GeoBox:
     """The 20 m pixels that cover the 3 x 3 blocks of an MS grid, Landsat's naming."""
     onto = grid.landsat_convention(grid.output_geobox(ms))
     (height, width), a = onto.shape, onto.affine
@@ -125,7 +125,7 @@ def covering(ms: GeoBox) -> GeoBox:
     return GeoBox((bottom - top, right - left), transform, onto.crs)
 
 
-def finer(box: GeoBox) -> GeoBox:
+def grid_10m(box: GeoBox) -> GeoBox:
     """The 10 m pixels of a grid of 20 m pixels."""
     height, width = box.shape
     return GeoBox((2 * height, 2 * width), box.affine * Affine.scale(0.5), box.crs)

@@ -1,7 +1,7 @@
 """A set of patches in a folder, built by any number of processes, killed and resumed at will.
 
     shards/<unit>.h5    the patches of one unit of work, a pair of scenes; appears whole or not at all
-    units.csv           one line for each pair, those without patches too, made from the shards
+    pairs.csv           one line for each pair, those without patches too, made from the shards
     split.csv           which side each patch is on; only ever grows (see ``data.split``)
     index.csv           one line for each patch, made from the two above
 
@@ -23,20 +23,25 @@ from typing import Any
 import numpy as np
 
 from l8s2.errors import InputError
-from l8s2.files import fsync, lock_file, whole_file
+from l8s2.files import lock, whole_file
 from l8s2.patches.patch import Patch
-from l8s2.patches.shard import COLUMNS, Reader, Table, patch_of, read_table, read_unit, table_type, write_shard
-from l8s2.patches.split import Place, Side, assign
+from l8s2.patches.shard import COLUMNS, Reader, Table, patch_of, read_pair, read_table, table_type, write_shard
+from l8s2.patches.split import PatchExtent, Side, assign
 from l8s2.patches.split_strips import assign_strips, in_strips
 
-try:
-    import fcntl
-except ImportError:  # not on Windows: one process at a time there
-    fcntl = None  # type: ignore[assignment]
-
-PUBLISHED = ("patch_id", "pair_path", "location", "date", "geometry", "pair_type", "ssim", "psnr", "Field_counts")
-"""First columns of the index, those of the published patches."""
-_UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
+DEEP_HARMONIZATION_COLUMNS = (
+    "patch_id",
+    "pair_path",
+    "location",
+    "date",
+    "geometry",
+    "pair_type",
+    "ssim",
+    "psnr",
+    "Field_counts",
+)
+"""First columns of the index: those of the patches of the Deep-Harmonization paper."""
+_PAIR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 _SPLIT = ("patch_id", "pair_type", "reason")
 
 
@@ -49,50 +54,46 @@ class PatchSet:
         self._reader = Reader()
         self._table: Table | None = None
 
-    def add(self, unit_id: str, patches: Iterable[Patch], unit: Mapping[str, Any] | None = None) -> bool:
+    def add(self, pair_id: str, patches: Iterable[Patch], facts: Mapping[str, Any] | None = None) -> bool:
         """Record a unit, unless it is recorded already or another process is at it.
 
         Args:
-            unit_id: what stands for the pair: letters, digits and ``. _ + -``, always the same for the same pair.
+            pair_id: what stands for the pair: letters, digits and ``. _ + -``, always the same for the same pair.
             patches: of one shape, perhaps none; drawn one by one, and only where the unit is to be recorded.
             unit: what is known of the pair as a whole, plain values for JSON; looked at when all patches were drawn.
 
         Returns:
             Whether it was. Where drawing a patch fails, nothing is recorded.
         """
-        if not _UNIT.fullmatch(unit_id):
-            raise InputError(f"unit {unit_id!r}: must consist of up to 200 letters, digits and . _ + -; rename it")
-        if self.recorded(unit_id):
+        if not _PAIR_ID.fullmatch(pair_id):
+            raise InputError(f"pair {pair_id!r}: must consist of up to 200 letters, digits and . _ + -; rename it")
+        if self.recorded(pair_id):
             return False
         self.shards.mkdir(parents=True, exist_ok=True)
-        shard, part = self._shard(unit_id), self.shards / f".{unit_id}.part"
-        with lock_file(part, wait=False) as mine:
+        shard, part = self._shard(pair_id), self.shards / f".{pair_id}.part"
+        with lock(part, make=True, without_locks=None) as mine:
             if not mine:
                 return False
-            try:
-                if self.recorded(unit_id):  # by whoever had the lock before
-                    return False
-                write_shard(part, unit_id, patches, {} if unit is None else unit)
-                fsync(part)
-                part.rename(shard)
-                fsync(self.shards)
-            finally:
+            if self.recorded(pair_id):  # by the process that held the lock before
                 part.unlink(missing_ok=True)
+                return False
+            with whole_file(shard, part):
+                write_shard(part, pair_id, patches, {} if facts is None else facts)
         self._table = None
         return True
 
-    def recorded(self, unit_id: str) -> bool:
+    def recorded(self, pair_id: str) -> bool:
         """Whether a unit is done."""
-        return self._shard(unit_id).exists()
+        return self._shard(pair_id).exists()
 
-    def unit(self, unit_id: str) -> tuple[dict[str, Any], int]:
+    def pair(self, pair_id: str) -> tuple[dict[str, Any], int]:
         """What was recorded of a pair as a whole, and the number of its patches. Raises InputError for a damaged file."""
-        return read_unit(self._shard(unit_id))
+        return read_pair(self._shard(pair_id))
 
-    def _shard(self, unit_id: str) -> Path:
-        return self.shards / f"{unit_id}.h5"
+    def _shard(self, pair_id: str) -> Path:
+        return self.shards / f"{pair_id}.h5"
 
-    def units(self) -> list[str]:
+    def pair_ids(self) -> list[str]:
         """Every unit recorded, sorted; those without patches too."""
         return sorted(path.stem for path in self.shards.glob("*.h5"))
 
@@ -100,19 +101,19 @@ class PatchSet:
     def facts(self) -> Table:
         """One row for each patch: the columns of ``data.shard``, then ``unit``, and ``row`` in its file."""
         if self._table is None:
-            self._table = self._gather()
+            self._table = self._read_facts()
         return self._table
 
-    def _gather(self) -> Table:
+    def _read_facts(self) -> Table:
         self._check()
-        kind = np.dtype([*((name, table_type()[name]) for name in COLUMNS), ("unit", object), ("row", np.int64)])
+        kind = np.dtype([*((name, table_type()[name]) for name in COLUMNS), ("pair", object), ("row", np.int64)])
         parts = []
-        for unit in self.units():
-            rows = read_table(self._shard(unit))
+        for pair_id in self.pair_ids():
+            rows = read_table(self._shard(pair_id))
             part = np.empty(len(rows), kind)
             for name in COLUMNS:
                 part[name] = rows[name]
-            part["unit"], part["row"] = unit, np.arange(len(rows))
+            part["pair"], part["row"] = pair_id, np.arange(len(rows))
             parts.append(part)
         table = np.concatenate(parts) if parts else np.empty(0, kind)
         _, first = np.unique(table["patch_id"].astype(str), return_index=True)  # the same pair twice counts once
@@ -128,7 +129,7 @@ class PatchSet:
     def read(self, index: int) -> Patch:
         """Patch ``index`` in the order of the ids. Raises InputError where its file is damaged."""
         row = self.facts[index]
-        return patch_of(self._reader.read(self._shard(row["unit"]), int(row["row"])), row)
+        return patch_of(self._reader.read(self._shard(row["pair"]), int(row["row"])), row)
 
     def sides(self) -> dict[str, Side]:
         """Patch id -> side, of all patches that were split so far. Raises InputError where the file is none of ours."""
@@ -149,7 +150,7 @@ class PatchSet:
             strips: deal strips of ground, see ``strips``, not places; so it remains.
             anew: forget the sides dealt so far.
         """
-        with self._alone():
+        with self._exclusive():
             sides = {} if anew else self.sides()
             columns = (self.facts[name] for name in ("patch_id", "location", "path_row", "bounds"))
             if gone := sides.keys() - set(self.facts["patch_id"]):
@@ -157,7 +158,7 @@ class PatchSet:
                     f"{self.folder}: {len(gone)} patches of split.csv are not there, and their ground would be dealt again; resume the"
                     " build, or give `anew` to forget all sides"
                 )
-            places = [Place(a, b, c, tuple(d.tolist())) for a, b, c, d in zip(*columns, strict=True)]
+            places = [PatchExtent(a, b, c, tuple(d.tolist())) for a, b, c, d in zip(*columns, strict=True)]
             sides |= (assign_strips if strips or in_strips(places, sides) else assign)(places, sides, shares)
             lines = [(name, side.pair_type, side.reason) for name, side in sorted(sides.items())]
             _write_csv(self.folder / "split.csv", _SPLIT, lines)
@@ -171,25 +172,25 @@ class PatchSet:
 
     def write_index(self) -> Path:
         """Write ``index.csv`` anew from everything recorded by now; the bytes depend on that alone."""
-        with self._alone():
+        with self._exclusive():
             return _write_csv(self.folder / "index.csv", *self.index())
 
-    def write_units(self, columns: Iterable[str]) -> Path:
-        """Write ``units.csv``, a line for each unit: its id, these of its facts, and the number of its patches."""
-        header = ["unit", *columns, "patches"]
-        with self._alone():
+    def write_pairs(self, columns: Iterable[str]) -> Path:
+        """Write ``pairs.csv``, a line for each unit: its id, these of its facts, and the number of its patches."""
+        header = ["pair", *columns, "patches"]
+        with self._exclusive():
             lines = []
-            for unit_id in self.units():
-                facts, count = self.unit(unit_id)
-                known = {**facts, "unit": unit_id, "patches": count}
+            for pair_id in self.pair_ids():
+                facts, count = self.pair(pair_id)
+                known = {**facts, "pair": pair_id, "patches": count}
                 lines.append(["" if known.get(name) is None else str(known[name]) for name in header])
-            return _write_csv(self.folder / "units.csv", header, lines)
+            return _write_csv(self.folder / "pairs.csv", header, lines)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         """Nobody else writes a CSV file; everything recorded by now is seen."""
         self._check()
-        with lock_file(self.folder / ".lock", wait=True):
+        with lock(self.folder / ".lock", make=True, wait=True, without_locks=None):
             self._table = None
             yield
 
@@ -197,11 +198,11 @@ class PatchSet:
         """Header and lines of the index, a line for each patch in the order of the ids."""
         sides, facts = self.sides(), self.facts
         cells = {name: [_text(value) for value in facts[name]] for name in facts.dtype.names or ()}
-        cells["pair_path"] = [f"shards/{unit}.h5" for unit in cells["unit"]]
+        cells["pair_path"] = [f"shards/{pair}.h5" for pair in cells["pair"]]
         cells["date"] = [time[:10] for time in cells["landsat_time"]]
         cells["pair_type"] = [sides.get(name, Side("")).pair_type for name in cells["patch_id"]]
         cells["Field_counts"] = cells.pop("field_counts")
-        header = [*PUBLISHED, *(name for name in cells if name not in PUBLISHED)]
+        header = [*DEEP_HARMONIZATION_COLUMNS, *(name for name in cells if name not in DEEP_HARMONIZATION_COLUMNS)]
         return header, [list(line) for line in zip(*(cells[name] for name in header), strict=True)]
 
 
@@ -222,5 +223,4 @@ def _write_csv(path: Path, header: Iterable[str], lines: Iterable[Iterable[str]]
     writer.writerows(lines)
     with whole_file(path) as draft:
         draft.write_text(text.getvalue(), encoding="utf-8")
-    fsync(path.parent)
     return path

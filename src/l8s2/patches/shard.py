@@ -76,18 +76,18 @@ def row_of(patch: Patch) -> tuple[Any, ...]:
     return (*place, *(getattr(patch.facts, field.name) for field in fields(Facts)))
 
 
-def write_shard(path: Path, unit_id: str, patches: Iterable[Patch], unit: Mapping[str, Any]) -> None:
+def write_shard(path: Path, pair_id: str, patches: Iterable[Patch], facts: Mapping[str, Any]) -> None:
     """Write a file, one patch in memory at a time; ``unit`` is looked at when all were drawn.
 
     ValueError where patches differ in shape or one comes twice; OSError where the file cannot be written whole.
     """
     h5py = hdf5()
-    with Forgiving(path, "w+") as target, h5py.File(target, "w") as file:
-        file.attrs["schema"], file.attrs["unit_id"] = SCHEMA, unit_id
+    with DeferredErrorFile(path, "w+") as target, h5py.File(target, "w") as file:
+        file.attrs["schema"], file.attrs["pair_id"] = SCHEMA, pair_id
         rows: dict[str, tuple[Any, ...]] = {}
         for count, patch in enumerate(patches):
             if patch.id in rows:
-                raise ValueError(f"{patch.id} comes twice in {unit_id}; every patch of a unit has a place of its own")
+                raise ValueError(f"{patch.id} comes twice in {pair_id}; every patch of a unit has a place of its own")
             arrays = patch.arrays()
             if not rows:
                 for name, array in arrays.items():
@@ -98,7 +98,7 @@ def write_shard(path: Path, unit_id: str, patches: Iterable[Patch], unit: Mappin
                     )  # fmt: skip
             for name in file.keys() | arrays.keys():
                 if name not in arrays or name not in file or file[name].shape[1:] != arrays[name].shape:
-                    raise ValueError(f"{patch.id}: {name} differs from that of the first patch of {unit_id} in shape")
+                    raise ValueError(f"{patch.id}: {name} differs from that of the first patch of {pair_id} in shape")
                 if file[name].dtype != arrays[name].dtype:
                     raise ValueError(f"{patch.id}: {name} is {arrays[name].dtype}, {file[name].dtype} before")
                 file[name].resize(count + 1, axis=0)
@@ -106,10 +106,10 @@ def write_shard(path: Path, unit_id: str, patches: Iterable[Patch], unit: Mappin
             target.check()
             rows[patch.id] = row_of(patch)
         file["facts"] = np.array([*rows.values()], table_type(h5py.string_dtype()))
-        file.attrs["unit"] = json.dumps(unit, allow_nan=False)
+        file.attrs["pair"] = json.dumps(facts, allow_nan=False)
 
 
-class Forgiving(io.FileIO):
+class DeferredErrorFile(io.FileIO):
     """A file that tells of a full disk only when it is asked: HDF5 dies of a segmentation fault where closing a file fails."""
 
     _error: OSError | None = None
@@ -142,11 +142,11 @@ class Forgiving(io.FileIO):
         self.check()
 
 
-def read_unit(path: Path) -> tuple[dict[str, Any], int]:
+def read_pair(path: Path) -> tuple[dict[str, Any], int]:
     """What is known of the pair as a whole, and the number of its patches. Raises InputError."""
     with _opened(path) as file:
         try:
-            return json.loads(file.attrs.get("unit", "{}")), len(file["facts"])
+            return json.loads(file.attrs.get("pair", "{}")), len(file["facts"])
         except (OSError, KeyError, ValueError) as error:
             raise InputError(f"{path}: {_DAMAGED} ({error})") from None
 

@@ -30,7 +30,7 @@ _CELL = 0.1
 """Degrees."""
 
 
-class Place(NamedTuple):
+class PatchExtent(NamedTuple):
     """Where a patch is."""
 
     patch_id: str
@@ -50,11 +50,11 @@ class Side(NamedTuple):
     """Why it is excluded."""
 
 
-def assign(places: Iterable[Place], frozen: Mapping[str, Side], shares: Mapping[str, float]) -> dict[str, Side]:
-    """A side for every patch; the order of ``places`` does not matter.
+def assign(extents: Iterable[PatchExtent], frozen: Mapping[str, Side], shares: Mapping[str, float]) -> dict[str, Side]:
+    """A side for every patch; the order of ``extents`` does not matter.
 
     Args:
-        places: every patch, the frozen ones too.
+        extents: every patch, the frozen ones too.
         frozen: patch id -> side from earlier; comes back unchanged.
         shares: side -> share of all patches, in any unit.
 
@@ -65,13 +65,13 @@ def assign(places: Iterable[Place], frozen: Mapping[str, Side], shares: Mapping[
     result: dict[str, Side] = {}
     held: set[tuple[_Spot, str]] = set()
     new: dict[_Spot, list[str]] = defaultdict(list)
-    for place in places:
-        spot = place.location, place.path_row, tuple(_cells(*place.bounds))
-        side = frozen.get(place.patch_id)
+    for extent in extents:
+        spot = extent.location, extent.path_row, tuple(_cells(*extent.bounds))
+        side = frozen.get(extent.patch_id)
         if side is None:
-            new[spot].append(place.patch_id)
+            new[spot].append(extent.patch_id)
         else:
-            result[place.patch_id] = side
+            result[extent.patch_id] = side
             held.add((spot, side.pair_type))
     owned: dict[str, set[str]] = defaultdict(set)
     for spot, name in held:

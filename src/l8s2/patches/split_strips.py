@@ -12,27 +12,29 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from l8s2.errors import InputError
-from l8s2.patches.split import EXCLUDED, Place, Side, check_shares
+from l8s2.patches.split import EXCLUDED, PatchExtent, Side, check_shares
 
 _APART = 0.9
 """Heights of a patch that lie between two strips at least: not 1, so that rounding costs no row."""
 
 
-def in_strips(places: Iterable[Place], frozen: Mapping[str, Side]) -> bool:
+def in_strips(extents: Iterable[PatchExtent], frozen: Mapping[str, Side]) -> bool:
     """Whether sides were dealt in strips before: then one tile is on several."""
     sides = defaultdict(set)
-    for place in places:
-        side = frozen.get(place.patch_id, Side(EXCLUDED)).pair_type
-        if side != EXCLUDED and place.location:
-            sides[place.location].add(side)
+    for extent in extents:
+        side = frozen.get(extent.patch_id, Side(EXCLUDED)).pair_type
+        if side != EXCLUDED and extent.location:
+            sides[extent.location].add(side)
     return any(len(found) > 1 for found in sides.values())
 
 
-def assign_strips(places: Iterable[Place], frozen: Mapping[str, Side], shares: Mapping[str, float]) -> dict[str, Side]:
-    """A side for every patch by its latitude; the order of ``places`` does not matter.
+def assign_strips(
+    extents: Iterable[PatchExtent], frozen: Mapping[str, Side], shares: Mapping[str, float]
+) -> dict[str, Side]:
+    """A side for every patch by its latitude; the order of ``extents`` does not matter.
 
     Args:
-        places: every patch, the frozen ones too.
+        extents: every patch, the frozen ones too.
         frozen: patch id -> side, dealt in strips earlier; comes back unchanged, and new patches lie in the same strips.
         shares: side -> share of all patches, in any unit, from north to south; without meaning where something is frozen.
 
@@ -40,41 +42,41 @@ def assign_strips(places: Iterable[Place], frozen: Mapping[str, Side], shares: M
     Raises InputError for shares that are none, and where the frozen sides are no strips.
     """
     check_shares(shares)
-    known = list(places)
-    height = max((place.bounds[3] - place.bounds[1] for place in known), default=0.0)
+    known = list(extents)
+    height = max((extent.bounds[3] - extent.bounds[1] for extent in known), default=0.0)
     names, borders = _frozen(known, frozen) if frozen else _new(known, shares, height)
     half = _APART / 2 * height
 
-    def side(place: Place) -> Side:
-        south, north = place.bounds[1], place.bounds[3]
+    def side(extent: PatchExtent) -> Side:
+        south, north = extent.bounds[1], extent.bounds[3]
         above = next((k for k, border in enumerate(borders) if north > border - half), len(borders))
         below = next((k for k, border in enumerate(borders) if south >= border + half), len(borders))
         if above == below:
             return Side(names[above])
         return Side(EXCLUDED, f"between {names[above]} and {names[below]}")
 
-    return {place.patch_id: frozen.get(place.patch_id) or side(place) for place in known}
+    return {extent.patch_id: frozen.get(extent.patch_id) or side(extent) for extent in known}
 
 
-def _new(places: list[Place], shares: Mapping[str, float], height: float) -> tuple[list[str], list[float]]:
+def _new(extents: list[PatchExtent], shares: Mapping[str, float], height: float) -> tuple[list[str], list[float]]:
     """Sides from north to south, and the latitudes between them. From the south each gets its share; the first gets the rest."""
     first, *others = [name for name, share in shares.items() if share > 0]
-    left, names, borders = places, [first], list[float]()
+    left, names, borders = extents, [first], list[float]()
     for name in reversed(others):
-        count = min(math.ceil(shares[name] / sum(shares.values()) * len(places)), len(left))
-        edge = sorted(place.bounds[3] for place in left)[count - 1] if left else 0.0
-        beyond = [place for place in left if place.bounds[1] >= edge + (1 + _APART) / 2 * height]
+        count = min(math.ceil(shares[name] / sum(shares.values()) * len(extents)), len(left))
+        edge = sorted(extent.bounds[3] for extent in left)[count - 1] if left else 0.0
+        beyond = [extent for extent in left if extent.bounds[1] >= edge + (1 + _APART) / 2 * height]
         if beyond:
             left, names, borders = beyond, [first, name, *names[1:]], [edge + height / 2, *borders]
     return names, borders
 
 
-def _frozen(places: list[Place], frozen: Mapping[str, Side]) -> tuple[list[str], list[float]]:
+def _frozen(extents: list[PatchExtent], frozen: Mapping[str, Side]) -> tuple[list[str], list[float]]:
     """The same, from what is on a side already."""
     reach: dict[str, list[float]] = defaultdict(list)
-    for place in places:
-        if (side := frozen.get(place.patch_id)) is not None and side.pair_type != EXCLUDED:
-            reach[side.pair_type] += [place.bounds[1], place.bounds[3]]
+    for extent in extents:
+        if (side := frozen.get(extent.patch_id)) is not None and side.pair_type != EXCLUDED:
+            reach[side.pair_type] += [extent.bounds[1], extent.bounds[3]]
     names = sorted(reach, key=lambda name: -max(reach[name]))
     edges = [(min(reach[upper]), max(reach[lower])) for upper, lower in pairwise(names)]
     if len(names) < 2 or any(north < south for north, south in edges):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from l8s2.files import flush_or_raise
+
 BLOCK = 512
 """Tile of the file, pixels to a side."""
 _CHUNK = 1 << 18
 """Samples whose squares still sum exactly in float64, and fit into a processor's cache."""
-_ROOM = 4 << 20
-"""More than GDAL writes in one go: the tile of six int16 bands is 3 MiB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +151,7 @@ class CogFile:
             if self.encoding.scale is not None:
                 self._dataset.update_tags(index, **statistics.tags(pixels))
         self.close()
-        _settle(self._draft)
+        flush_or_raise(self._draft)
         if self.encoding.nodata is None:
             with rasterio.open(self._draft, "r+") as draft:
                 draft.nodata = None
@@ -165,7 +164,7 @@ class CogFile:
                 rasterio.open(self._draft, "r+") as draft,
             ):
                 draft.build_overviews(factors, Resampling[self.encoding.overviews])
-            _settle(self._draft)
+            flush_or_raise(self._draft)
         report(0.2)
         try:
             copy(
@@ -174,7 +173,7 @@ class CogFile:
             )  # fmt: skip
         except SystemError as error:  # rasterio's, where GDAL fails without saying why
             raise OSError(errno.EIO, "GDAL could not write") from error
-        _settle(self.path)
+        flush_or_raise(self.path)
         for path in (self._draft, self._draft.with_name(f"{self._draft.name}.aux.xml")):
             path.unlink(missing_ok=True)
         report(0.8)
@@ -214,16 +213,3 @@ def _strips(dataset: Any) -> Iterator[NDArray[Any]]:
         for left in range(0, dataset.width, 8 * BLOCK):
             size = min(8 * BLOCK, dataset.width - left), min(BLOCK, dataset.height - top)
             yield dataset.read(window=Window(left, top, *size))
-
-
-def _settle(path: Path) -> None:
-    """OSError where the disk, or a quota, may have cut GDAL's last writes short.
-
-    GDAL only prints what goes wrong when it flushes its cache on closing. A full disk is still full afterwards, so
-    the file is asked to grow by more than one write, and shrunk again.
-    """
-    with path.open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.write(bytes(_ROOM))
-        file.flush()
-        file.truncate(size)

@@ -17,6 +17,7 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import masks
 from l8s2.arrays import Float, windows
+from l8s2.files import flush_or_raise
 from l8s2.product.sink import disk_errors_explained
 from l8s2.radiometry import NODATA, decoded, encoded
 from l8s2.sensors import N_BANDS
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 _TILE = 1024
 _TOLERANCE = 0.01
 """Output pixels by which GDAL may place a pixel wrongly to save time."""
-_ROOM = 4 << 20
-"""More than GDAL writes in one go."""
 
 
 def buffer_bytes(native: GeoBox, sigma: bool) -> int:
@@ -114,7 +113,7 @@ class WarpBuffer:
         with self._disk():
             for name, file in self._files.items():
                 file.close()
-                _check_room(Path(file.name))
+                flush_or_raise(Path(file.name), sync=True)
                 self._files[name] = rasterio.open(file.name)
                 views[name] = WarpedVRT(
                     self._files[name], crs=str(target.crs), transform=target.affine, height=target.shape[0],
@@ -150,11 +149,3 @@ class WarpBuffer:
             f"{self._parent.parent}: no room for the warp ({reason}; {free / 1e6:.0f} MB free, up to {need / 1e6:.0f}"
             " MB needed); free some space or give another output folder"
         )
-
-
-def _check_room(path: Path) -> None:
-    """Raise OSError where the disk is full: then it may have been so when GDAL wrote last, of which it says nothing."""
-    with path.open("ab") as file:
-        file.write(bytes(_ROOM))
-        file.flush()
-        os.fsync(file.fileno())
