@@ -12,7 +12,7 @@ from l8s2.optics import blurred, resample
 from l8s2.simulate import Conditions, Observation, RawGrid, observe
 from l8s2.simulate.ground import RESPONSE, response, unlike
 from l8s2.simulate.level1 import cubic_convolution, level1
-from l8s2.simulate.sensor import extra_blur
+from l8s2.sensors import extra_blur
 
 BANDS = sensors.BANDS
 EDGE = 5

@@ -13,7 +13,7 @@ from l8s2.errors import InputError
 
 CATALOG, PAN = "l8s2:catalog", "l8s2:pan"
 """Properties that a search adds to items: the catalogue of the item, and the Level-1 item with its pan band."""
-NO_ITEM = "no STAC item; give one, a FeatureCollection from l8s2 search --json, or a recipe from l8s2 search --pairs -o"
+NO_ITEM = "no STAC item; give one, or a FeatureCollection or a recipe that l8s2 search wrote"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,4 +135,4 @@ def _pan(raw: dict[str, Any], catalogs: dict[str, Catalog]) -> SceneItem | None:
         collection = Collection(id=about["collection"], kind=LANDSAT_L1, assets=names)
         return replace(scene_item(level1, catalog.name, collection), assets=assets)
     except (KeyError, TypeError, AttributeError):
-        raise InputError(f"{raw.get('id')}: {PAN} is not as l8s2 search --json writes it; search again") from None
+        raise InputError(f"{raw.get('id')}: {PAN} is not as l8s2 search writes it; search again") from None

@@ -6,15 +6,19 @@ convolution, so that blur, sampling phase and correlation of the noise vary from
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from l8s2.arrays import Float
+from l8s2.optics import blurred, resample
+from l8s2.sensors import OUTPUT_GSD, extra_blur
 
 Positions = NDArray[np.float64]
+_SHARPEST = -0.4
+"""Lowest variance of a blur, square pixels: twice the contrast of MSI's 20 m bands at their Nyquist frequency, and not more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,3 +122,37 @@ def level1(
     raw = np.zeros((len(blurred), *needed.shape), dtype=np.float32)
     raw[:, needed] = disturb(cubic_convolution(blurred, places[:, needed, None]))[..., 0]
     return cubic_convolution(raw, wanted - first[:, None, None])
+
+
+def bands_on_map(
+    ground: Float,
+    sigmas: Sequence[tuple[float, float]],
+    shifts: Sequence[tuple[float, float]],
+    grid: RawGrid | None,
+    rows: NDArray[np.floating],
+    columns: NDArray[np.floating],
+    spacing: float,
+    disturb: Callable[[Float], Float] = lambda raw: raw,
+) -> Float:
+    """Return bands (bands, h, w) as OLI sees them on the map.
+
+    Args:
+        ground: as Sentinel-2 saw it.
+        sigmas: point spread functions of OLI and MSI, metres, for each band.
+        shifts: of each band, metres.
+        grid: of the raw samples; None: there are none.
+        rows, columns: of the map's pixels in pixels of ``ground``; ``spacing``: their distance.
+        disturb: what happens to the raw samples.
+    """
+    moves = [(down / OUTPUT_GSD, right / OUTPUT_GSD) for down, right in shifts]
+    bands = zip(ground, sigmas, moves, strict=True)
+    if grid is None:
+        return np.stack(
+            [
+                resample(band, rows + down, columns + right, extra_blur(oli, msi))
+                for band, (oli, msi), (down, right) in bands
+            ]
+        )
+    # raw samples may be sharper than a 20 m band of MSI
+    whole = [blurred(band, max((oli**2 - msi**2) / OUTPUT_GSD**2, _SHARPEST), move) for band, (oli, msi), move in bands]
+    return level1(np.stack(whole), grid, rows, columns, spacing, disturb)

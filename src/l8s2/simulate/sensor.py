@@ -9,7 +9,6 @@ image interpolated band-limited, so it holds no detail finer than 20 m.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -20,15 +19,12 @@ from numpy.typing import NDArray
 from l8s2 import sensors
 from l8s2.arrays import Float
 from l8s2.grid import ms_centres_at_10m, pan_centres_at_10m
-from l8s2.optics import blurred, resample
-from l8s2.sensors import extra_blur
+from l8s2.optics import resample
 from l8s2.simulate.ground import response, unlike
-from l8s2.simulate.level1 import RawGrid, level1
+from l8s2.simulate.level1 import RawGrid, bands_on_map
 
 _GSD = sensors.OUTPUT_GSD
 _TYPICAL = np.array([band.typical_reflectance for band in sensors.BANDS])[:, None, None]
-_SHARPEST = -0.4
-"""Lowest variance of a blur, square pixels: twice the contrast of MSI's 20 m bands at their Nyquist frequency, and not more."""
 _SNR = np.array([band.snr for band in sensors.BANDS])[:, None, None]
 
 
@@ -212,9 +208,11 @@ def observe(
         (oli_sigma, band.msi_psf_sigma) for oli_sigma, band in zip(conditions.psf_sigma, sensors.BANDS, strict=True)
     ]
     noisy = partial(_with_noise, factor=conditions.noise, typical=_TYPICAL, snr=_SNR, rng=rng)
-    ms = _seen(oli, sigmas, conditions.band_shift, grid, rows, columns, 3.0, noisy)
+    ms = bands_on_map(oli, sigmas, conditions.band_shift, grid, rows, columns, 3.0, noisy)
     if not known.all():
-        ms[_seen(known.astype(np.float32), sigmas, conditions.band_shift, grid, rows, columns, 3.0) < 0.98] = np.nan
+        ms[bands_on_map(known.astype(np.float32), sigmas, conditions.band_shift, grid, rows, columns, 3.0) < 0.98] = (
+            np.nan
+        )
     tilt = 1 + sum(
         t * np.linspace(-1, 1, n).reshape(shape)
         for t, n, shape in zip(conditions.tilt, ms.shape[1:], ((1, -1, 1), (1, 1, -1)), strict=True)
@@ -237,44 +235,10 @@ def observe(
         snr=sensors.OLI.pan_snr,
         rng=rng,
     )
-    pan = _seen(panchromatic[None], pan_sigmas, ((0.0, 0.0),), grid, rows, columns, 1.5, noisy_pan)[0]
+    pan = bands_on_map(panchromatic[None], pan_sigmas, ((0.0, 0.0),), grid, rows, columns, 1.5, noisy_pan)[0]
     if grid is None:
         ms, pan = noisy(ms), noisy_pan(pan)
     return Observation(ms=ms.astype(np.float32), pan=pan.astype(np.float32), conditions=conditions)
-
-
-def _seen(
-    ground: Float,
-    sigmas: Sequence[tuple[float, float]],
-    shifts: Sequence[tuple[float, float]],
-    grid: RawGrid | None,
-    rows: NDArray[np.floating],
-    columns: NDArray[np.floating],
-    spacing: float,
-    disturb: Callable[[Float], Float] = lambda raw: raw,
-) -> Float:
-    """Bands (bands, H, W) as OLI sees them on the map.
-
-    Args:
-        ground: as Sentinel-2 saw it.
-        sigmas: point spread functions of OLI and MSI, metres, for each band.
-        shifts: of each band, metres.
-        grid: of the raw samples; None: there are none.
-        rows, columns: of the map's pixels in pixels of ``ground``; ``spacing``: their distance.
-        disturb: what happens to the raw samples.
-    """
-    moves = [(down / _GSD, right / _GSD) for down, right in shifts]
-    bands = zip(ground, sigmas, moves, strict=True)
-    if grid is None:
-        return np.stack(
-            [
-                resample(band, rows + down, columns + right, extra_blur(oli, msi))
-                for band, (oli, msi), (down, right) in bands
-            ]
-        )
-    # raw samples may be sharper than a 20 m band of MSI
-    whole = [blurred(band, max((oli**2 - msi**2) / _GSD**2, _SHARPEST), move) for band, (oli, msi), move in bands]
-    return level1(np.stack(whole), grid, rows, columns, spacing, disturb)
 
 
 def _with_noise(
