@@ -194,7 +194,7 @@ def test_differences_of_the_ground_show_in_pan_as_in_the_bands() -> None:
     truth = landscape()
     plain, other = look(truth), look(truth, unevenness=(0.3,) * 6)
     rise = (other.ms - plain.ms)[:3, EDGE:-EDGE, EDGE:-EDGE]
-    mixed = np.tensordot(sensors.PAN_WEIGHTS, rise, axes=1)
+    mixed = np.tensordot(sensors.OLI.pan_weights, rise, axes=1)
     seen = (other.pan - plain.pan)[::2, ::2][EDGE:-EDGE, EDGE:-EDGE]
     assert np.corrcoef(mixed.ravel(), seen.ravel())[0, 1] > 0.95
 
