@@ -15,12 +15,12 @@ from l8s2.errors import InputError
 
 
 def text_of(value: Any, schema: str) -> str:
-    """A dataclass of plain values, tuples, times and such dataclasses as JSON; ``load`` is the inverse."""
+    """Return a dataclass of plain values, tuples, times and such dataclasses as JSON; ``load`` is the inverse."""
     return json.dumps({"schema": schema, **_plain(value)}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def load(path: Path, kind: Any, schema: str, what: str, remedy: str) -> Any:
-    """The dataclass ``kind`` in a file written from ``text_of``; ``what`` it is and the ``remedy`` are for messages.
+    """Read the dataclass ``kind`` from a file of ``text_of``; messages name ``what`` it is and the ``remedy``.
 
     Raises InputError for anything else, and for another schema.
     """
@@ -48,7 +48,7 @@ def _finite(text: str) -> float:
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses, tuples and times as JSON has them."""
+    """Convert dataclasses, tuples and times to what JSON has."""
     if dataclasses.is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.name != "raw"}
     if isinstance(value, (list, tuple)):
@@ -59,7 +59,7 @@ def _plain(value: Any) -> Any:
 
 
 def _built(kind: Any, value: Any) -> Any:
-    """The inverse, guided by type annotations; TypeError where something does not fit."""
+    """Rebuild a value by its type annotation. Raises TypeError where something does not fit."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value

@@ -318,5 +318,8 @@ def test_which_ways_are_open(keys: None, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_import_loads_no_client() -> None:
-    code = "import sys, l8s2.acquire.access, l8s2.acquire.fetch; print({'boto3', 'botocore', 'requests', 'rasterio'} & set(sys.modules))"
+    code = (
+        "import sys, l8s2.acquire.access, l8s2.acquire.fetch;"
+        " print({'boto3', 'botocore', 'requests', 'rasterio'} & set(sys.modules))"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

@@ -98,8 +98,8 @@ def test_and_given_up_after_a_while(server: AssetServer, path: Path) -> None:
     server.fault(NAME, *[Fault(500)] * http_policy.ATTEMPTS)
     line = failed(at(server), path)
     assert (
-        line
-        == f"{NAME}: the server fails (500) after {http_policy.ATTEMPTS} attempts; try again later, what is there is kept"
+        line == f"{NAME}: the server fails (500) after {http_policy.ATTEMPTS} attempts;"
+        " try again later, what is there is kept"
     )
     download(at(server), path)
     assert_got(path)

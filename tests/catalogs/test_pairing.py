@@ -110,7 +110,8 @@ def test_a_pair_and_its_measures() -> None:
     assert pair.overlap_km2 == pytest.approx(Footprint(box(79.2, 8.6, 1, 1)).km2, abs=0.1)
     assert pair.view_angle == 4.2
     spherical = np.degrees(np.arccos(
-        np.sin(np.radians(62.1)) * np.sin(np.radians(66)) + np.cos(np.radians(62.1)) * np.cos(np.radians(66)) * np.cos(np.radians(4.7))
+        np.sin(np.radians(62.1)) * np.sin(np.radians(66))
+        + np.cos(np.radians(62.1)) * np.cos(np.radians(66)) * np.cos(np.radians(4.7))
     ))  # fmt: skip
     assert pair.sun_angle == pytest.approx(spherical, abs=1e-3)
 

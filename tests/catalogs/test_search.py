@@ -325,7 +325,10 @@ def test_a_catalogue_of_ones_own(tmp_path: Path) -> None:
     mine.write_text("""
         [mine]
         url = "https://stac.example.org"
-        collections.s2 = { kind = "sentinel-2-l2a", offset_removed = true, assets = { nir08 = "band8a", scl = ["a", "b"] } }
+        [mine.collections.s2]
+        kind = "sentinel-2-l2a"
+        offset_removed = true
+        assets = { nir08 = "band8a", scl = ["a", "b"] }
     """)
     (catalog_of_mine,) = choose(["mine"], known_catalogs())
     row = catalog_of_mine.collections[0]
@@ -397,7 +400,8 @@ def test_dates_that_are_understood(text: str) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", '{"type": "Feature"}', '{"type": "Point", "coordinates": [1]}', '{"type": "FeatureCollection", "features": []}',
+    ["", "[]", '{"type": "Feature"}',
+     '{"type": "Point", "coordinates": [1]}', '{"type": "FeatureCollection", "features": []}',
      '{"type": "Point", "coordinates": [500000, 4649776]}'],
 )  # fmt: skip
 def test_a_file_without_a_place(tmp_path: Path, content: str) -> None:

@@ -39,7 +39,8 @@ def folder(tmp_path: Path) -> Path:
     patches = PatchSet(tmp_path / "set")
     patches.add("a", of_unit(0))
     far = coordinates(
-        box_at(-91_001, 15_001, side=16, epsg=32643), location="43PHQ", path_row="143054", ms_scale=OLI.sr_scale, ms_offset=OLI.sr_offset,
+        box_at(-91_001, 15_001, side=16, epsg=32643), location="43PHQ", path_row="143054",
+        ms_scale=OLI.sr_scale, ms_offset=OLI.sr_offset,
         s2_scale=1e-4, s2_offset=-0.1, pan_scale=2e-5, pan_offset=-0.1, landsat_sun_elevation=30.0, ssim=0.2,
     )  # fmt: skip
     far.s2_usable[:10] = False

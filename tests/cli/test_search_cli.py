@@ -188,6 +188,7 @@ def test_an_output_in_the_way_is_told_before_anything_is_asked(server: str, tmp_
 
 
 def test_it_goes_online_only_when_it_searches() -> None:
-    code = "import sys, l8s2.catalogs.pairing, l8s2.catalogs.recipe, l8s2.catalogs.versions; print('requests' in sys.modules)"
+    modules = "l8s2.catalogs.pairing, l8s2.catalogs.recipe, l8s2.catalogs.versions"
+    code = f"import sys, {modules}; print('requests' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

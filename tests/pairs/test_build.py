@@ -1,4 +1,4 @@
-"""From files on disk to a set of patches: where every pixel goes, what is decided, and what interruptions leave behind."""
+"""From files on disk to a set of patches: where pixels go, what is decided, what interruptions leave behind."""
 
 from __future__ import annotations
 
@@ -326,7 +326,10 @@ def test_products_at_hand_are_not_fetched(world: Any, tmp_path: Path) -> None:
     [
         (lambda product: part(product, "QA_PIXEL").unlink(), "no QA_PIXEL, so clouds are not known"),
         (lambda product: move(pan_of(product), 4, 0), "not on the native Landsat lattice"),
-        (lambda product: rewrite(part(product, "SR_B4"), lambda x: x * np.float32(2.75e-5) - 0.2), "not digital numbers"),
+        (
+            lambda product: rewrite(part(product, "SR_B4"), lambda x: x * np.float32(2.75e-5) - 0.2),
+            "not digital numbers",
+        ),
         (lambda product: [path.unlink() for path in product.parent.glob("*/*MTL*")], "sun's elevation"),
     ],
 )  # fmt: skip
@@ -503,7 +506,7 @@ def test_the_command_line(world: Any, tmp_path: Path, monkeypatch: pytest.Monkey
     )
     assert len(found["rejected"]) == 4
     assert found["sides"] == {"Train": 18}  # one place
-    assert "nothing on side Validation, Test; add patches of another place" in done.stderr
+    assert "nothing on side Validation, Test; add patches of another region, far from the others" in done.stderr
     assert "[6/6, about 0:00:00 left]" in done.stderr
     done = CliRunner().invoke(main, ["dataset", "resume", str(tmp_path / "set")])
     assert done.exit_code == 0
@@ -543,7 +546,7 @@ def test_a_pair_of_real_imagery(data: Path, tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["aberystwyth_L2A", "dsen2_T33UUB_L1C", "dsen2_T49JGM_L1C"])
 @pytest.mark.parametrize("gain", [0.85, 1.1, 1.2])
 def test_a_wrong_offset_is_seen_whatever_the_gain(data: Path, tmp_path: Path, name: str, gain: float) -> None:
-    """Of what a catalogue claims, only the truth is accepted; sun and view make a sensor brighter, but not its dark objects."""
+    """Only a true claim of a catalogue is accepted; sun and view brighten a sensor, but not its dark objects."""
     fine, coarse = real_bands(data, name)
     stack = sentinel2_stack(filled(fine), filled(coarse))[:, :396, :396]
     box = box_at(ROW, 15_001, 132)

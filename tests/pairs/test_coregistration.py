@@ -1,4 +1,4 @@
-"""Windows, their model, the decision, and the one resampling, on drawn and real pairs that are apart by a known shift."""
+"""Windows, their model, the decision, and the resampling, on drawn and real pairs with a known shift."""
 
 from __future__ import annotations
 

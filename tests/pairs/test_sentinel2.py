@@ -36,9 +36,11 @@ def test_any_window_is_whole_20_m_pixels(folder: Path, rows: slice, columns: sli
     column, row = (round(v) for v in ~whole.box.affine * (part.box.affine.c, part.box.affine.f))
     for name, factor in (("fine", 2), ("coarse", 1), ("bits", 1)):
         ours, theirs = getattr(part, name), getattr(whole, name)
-        padded = np.full((*theirs.shape[:-2], *(n + 20 * factor for n in theirs.shape[-2:])), masks.flag("fill") if name == "bits" else 0)  # fmt: skip
+        shape = (*theirs.shape[:-2], *(n + 20 * factor for n in theirs.shape[-2:]))
+        padded = np.full(shape, masks.flag("fill") if name == "bits" else 0)
         padded[..., 10 * factor : -10 * factor, 10 * factor : -10 * factor] = theirs
-        at = [slice((first + 10) * factor, (first + 10) * factor + n) for first, n in zip((row, column), ours.shape[-2:], strict=True)]  # fmt: skip
+        firsts = ((first + 10) * factor for first in (row, column))
+        at = [slice(first, first + n) for first, n in zip(firsts, ours.shape[-2:], strict=True)]
         np.testing.assert_array_equal(ours, padded[..., at[0], at[1]])
     again = part.part(BOX[rows, columns])
     np.testing.assert_array_equal(again.coarse, part.coarse[:, 3:-3, 3:-3])

@@ -167,7 +167,8 @@ def test_a_patch_that_comes_twice_counts_once(tmp_path: Path) -> None:
 
 @given(
     row=st.integers(-200_000, 200_000), column=st.integers(5_000, 30_000), rows=st.integers(0, 70),
-    columns=st.integers(0, 70), side=st.sampled_from([2, 4, 10, 32]), moved=st.tuples(st.integers(0, 50), st.integers(0, 50)),
+    columns=st.integers(0, 70), side=st.sampled_from([2, 4, 10, 32]),
+    moved=st.tuples(st.integers(0, 50), st.integers(0, 50)),
 )  # fmt: skip
 def test_cells_hold_whole_20_m_pixels_and_have_fixed_places(
     row: int, column: int, rows: int, columns: int, side: int, moved: tuple[int, int]

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from l8s2 import sensors
 from l8s2.optics import blurred, resample
+from l8s2.sensors import extra_blur
 from l8s2.simulate import Conditions, Observation, RawGrid, observe
 from l8s2.simulate.ground import RESPONSE, response, unlike
 from l8s2.simulate.level1 import cubic_convolution, level1
-from l8s2.sensors import extra_blur
 
 BANDS = sensors.BANDS
 EDGE = 5

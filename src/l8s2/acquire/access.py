@@ -32,7 +32,8 @@ _AWS = "no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or A
 _UNUSABLE = "AWS credentials cannot be used ({}); log in again, mend the profile, or set AWS_PROFILE"
 _CDSE = "no keys; make some at the Copernicus Data Space and set CDSE_S3_ACCESS_KEY and CDSE_S3_SECRET_KEY"
 _LOGINS = {
-    "usgs-login": "files behind the USGS login cannot be fetched; order the .tar at EarthExplorer and put it in the folder",
+    "usgs-login": "files behind the USGS login cannot be fetched; order the .tar at EarthExplorer and put it in the"
+    " folder",
     "cdse-login": "files behind the CDSE login cannot be fetched; set CDSE_S3_ACCESS_KEY and CDSE_S3_SECRET_KEY",
 }
 
@@ -52,12 +53,12 @@ class Access:
     """Turns files of items into addresses that can be read now. Threads may share it."""
 
     def __init__(self, catalogs: Iterable[Catalog] = (), own: Iterable[Catalog] = ()) -> None:
-        """Settle what is known, and what of it is trusted.
+        """Collect the known catalogues, and which of them are trusted.
 
         Args:
             catalogs: those the items come from; by default all that are known.
-            own: those the user knows, by default all; not what came with an item or a recipe. Only their word makes a user
-                pay for what lies elsewhere than at USGS.
+            own: those the user lists, by default all; not those that came with an item or a recipe. Only these make
+                the user pay for files outside USGS.
         """
         trusted = tuple(own) or tuple(known_catalogs().values())
         self._catalogs = {catalog.name: catalog for catalog in (tuple(catalogs) or trusted)}
@@ -69,14 +70,16 @@ class Access:
         self._signers: dict[tuple[str, str], _Signer | InputError] = {}
 
     def address(self, item: SceneItem, name: str, *, fresh: bool = False) -> str:
-        """Where a file can be read now: an address, or the path of a local file.
+        """Return where a file can be read now: an address, or the path of a local file.
 
         Args:
             item: a scene.
             name: our name of one of its assets.
-            fresh: sign anew, the last address having been refused.
+            fresh: sign again, because the last address was refused.
 
-        Raises InputError, one line, where no way to it is open; ``download.Transient`` where a token may be had another time.
+        Raises:
+            InputError: No way to the file is open.
+            download.Transient: No token could be had now.
         """
         asset, shut = item.assets[name], []
         for way in self._collection(item).access:
@@ -93,7 +96,7 @@ class Access:
         raise InputError(f"{item.id} {name}: no way to it is open ({reasons})")
 
     def _collection(self, item: SceneItem) -> Collection:
-        """Where an item is from. Of an unknown catalogue: as the others reach a collection of that name; else open to all."""
+        """Return the collection of an item; of an unknown catalogue, with the ways by which others reach that name."""
         known = self._catalogs.get(item.catalog)
         if known and known.collections:
             rows = [row for row in known.collections if row.id == item.collection]
@@ -103,7 +106,7 @@ class Access:
         return Collection(id=item.collection, kind=item.kind, access=tuple(ways) or ("https",))
 
     def _by(self, way: str, asset: Asset, item: SceneItem, fresh: bool) -> str | None:
-        """The address by one way; None where the file has none of the kind."""
+        """Return the address by one way; None where the file has no address of its kind."""
         if way in _LOGINS:
             raise InputError(_LOGINS[way])
         if way in (_PAID, "cdse-s3-keys"):
@@ -123,7 +126,7 @@ class Access:
         return f"{asset.href}{'&' if urlsplit(asset.href).query else '?'}{self._token(item, fresh)}"
 
     def _signed(self, way: str, bucket: str, key: str, fresh: bool) -> str:
-        """An address of S3 with the user's signature in it."""
+        """Sign an address of S3 with the user's credentials."""
         with self._lock:
             if fresh or (way, bucket) not in self._signers:
                 try:
@@ -136,7 +139,7 @@ class Access:
         return signer.address(key)
 
     def _token(self, item: SceneItem, fresh: bool) -> str:
-        """The Planetary Computer's for a collection, kept until it ends."""
+        """Return the Planetary Computer's token for a collection, kept until it expires."""
         with self._lock:
             token, end = self._tokens.get(item.collection, ("", datetime.min.replace(tzinfo=UTC)))
             if fresh or end < datetime.now(UTC) + _EARLY:
@@ -146,7 +149,10 @@ class Access:
 
 
 def ways() -> list[Way]:
-    """Every way, open on this machine or not. No server is asked, but for the role of a machine of AWS; no secret is told."""
+    """List every way, open on this machine or not, without any secret.
+
+    No server is asked, except for the role of an AWS machine.
+    """
     found = [Way(name="https", open=True, about="open to all")]
     for name in (_PAID, "cdse-s3-keys"):
         try:
@@ -163,7 +169,7 @@ class _Signer:
     """Signs addresses of a bucket with the credentials that boto3 finds."""
 
     def __init__(self, way: str, bucket: str) -> None:
-        """Raises InputError where there are no credentials."""
+        """Find the credentials. Raises InputError where there are none."""
         try:
             import boto3
             from botocore.credentials import Credentials
@@ -187,7 +193,7 @@ class _Signer:
             raise InputError(missing)
 
     def address(self, key: str) -> str:
-        """Of an object. That the reader pays is said in the address, and signed, so that it needs no header."""
+        """Sign the address of an object; that the reader pays is part of the address, so no header is needed."""
         from botocore.auth import S3SigV4QueryAuth
         from botocore.awsrequest import AWSRequest
         from botocore.exceptions import BotoCoreError, ClientError
@@ -204,7 +210,7 @@ class _Signer:
 
 
 def _new_token(api: str, collection: str) -> tuple[str, datetime]:
-    """(what is to be appended to addresses, when it ends), from the Planetary Computer's own host."""
+    """Ask the Planetary Computer for a token; returns what to append to addresses, and when it expires."""
     address = f"{api.partition('/stac')[0]}/sas/v1/token/{collection}"
     key = os.environ.get("PC_SDK_SUBSCRIPTION_KEY") if address.startswith(f"{_KEY_HOST}/") else None
     try:

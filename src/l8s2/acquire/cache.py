@@ -109,7 +109,7 @@ def _remove(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
-    """Make and lock a folder of the cache. Raises InputError where another process holds the lock, or it cannot be made."""
+    """Make and lock a folder of the cache. Raises InputError where another process has the lock."""
     with contextlib.ExitStack() as stack:
         make_folder(folder, "set XDG_CACHE_HOME to another folder")
         try:

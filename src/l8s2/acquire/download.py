@@ -29,19 +29,19 @@ _HASHES = {"12": hashlib.sha256, "13": hashlib.sha512, "d501": hashlib.md5}
 
 
 class Stopped(Exception):
-    """Whoever wants the files has given up."""
+    """The caller has stopped the fetching."""
 
 
 class FetchProgress:
-    """Tells somebody how far files are that several threads fetch, and can be stopped by them."""
+    """Progress of files that several threads fetch; the caller can stop them by it."""
 
     def __init__(self, progress: Progress | None = None) -> None:
-        """``progress``: told of bytes."""
+        """``progress``: gets bytes done and wanted."""
         self._progress, self._lock, self._stopped = progress, threading.Lock(), threading.Event()
         self._done = self._wanted = 0
 
     def advance(self, more: int, wanted: int = 0) -> None:
-        """So many bytes more are there, so many more are wanted in all. Raises Stopped."""
+        """Count bytes that have come, and bytes that are wanted in all. Raises Stopped."""
         with self._lock:
             self._done, self._wanted = self._done + more, self._wanted + wanted
             if self._progress is not None and self._wanted > 0:
@@ -54,12 +54,12 @@ class FetchProgress:
             raise Stopped
 
     def stop(self) -> None:
-        """All that fetch end soon."""
+        """Have every thread that fetches raise Stopped soon."""
         self._stopped.set()
 
 
 class Transient(Exception):
-    """May go well another time."""
+    """A failure that may not happen again."""
 
     def __init__(
         self,
@@ -76,22 +76,23 @@ class Transient(Exception):
             why: in a few words.
             wait: seconds that the server asks for.
             refused: the address is no longer good.
-            made_progress: more is there than before, so all counts anew.
-            once: another attempt, but no more.
+            made_progress: more bytes are there than before, so the count of attempts begins again.
+            once: worth one more attempt only.
         """
         super().__init__(why)
         self.wait, self.refused, self.made_progress, self.once = wait, refused, made_progress, once
 
 
 def retry(name: str, attempt: Callable[[bool], T], watch: FetchProgress) -> T:
-    """Attempt until it goes well.
+    """Attempt something until it succeeds, and return the result.
 
     Args:
         name: for messages.
-        attempt: given whether the address is to be signed anew; raises ``Transient`` for what may go well another time.
+        attempt: gets whether to sign the address again; raises ``Transient`` for failures that may not happen again.
         watch: may stop it.
 
-    Raises InputError when it does not in ``http_policy.ATTEMPTS``, or is refused twice in a row.
+    Raises:
+        InputError: It failed ``http_policy.ATTEMPTS`` times without progress, or was refused twice in a row.
     """
     failed, refused, once = 0, False, False
     while True:
@@ -118,16 +119,20 @@ def download(
     check: Callable[[Path], None] | None = None,
     watch: FetchProgress | None = None,
 ) -> None:
-    """Fetch a file, unless it is there. While it grows it is ``.<name>.part``, from which the next attempt, or run, goes on.
+    """Fetch a file, unless it is there.
+
+    It grows as ``.<name>.part``. That is no draft of ``files.whole_file``, which is removed on failure: the part stays,
+    so that the next attempt, or the next run, continues it.
 
     Args:
         address: where it is.
-        path: that is to appear.
+        path: the final file.
         checksum: multihash in hexadecimal, as STAC's ``file:checksum``; sha2-256, sha2-512 or md5 are verified.
-        check: raises InputError for a file that is not what it should be.
-        watch: told of progress; may stop it.
+        check: raises InputError for a file of wrong content.
+        watch: gets the progress; may stop the download.
 
-    Raises InputError where the file cannot be had, is not what it should be, or cannot be written.
+    Raises:
+        InputError: The file cannot be had, has wrong content, or cannot be written.
     """
     if path.exists():
         return
@@ -157,7 +162,7 @@ def download(
 
 
 def load_client() -> None:
-    """Load what asks servers, before threads do: it settles warnings, which they keep each other from. Raises InputError."""
+    """Import requests before threads do, since its import changes the warning filters. Raises InputError."""
     try:
         import requests  # noqa: F401
     except ImportError:
@@ -165,13 +170,13 @@ def load_client() -> None:
 
 
 def probe(url: str, name: str) -> None:
-    """Ask for one byte, to learn what is the matter with an address; raises as ``answer_of`` does, or returns."""
+    """Ask for one byte, to learn what is wrong with an address; raises as ``answer_of`` does, or returns."""
     with answer_of(url, name, {"Range": "bytes=0-0"}):
         pass
 
 
 def read(url: str, headers: dict[str, str]) -> bytes:
-    """A small answer; raises as ``answer_of`` does."""
+    """Return a small answer; raises as ``answer_of`` does."""
     import requests
 
     try:
@@ -183,9 +188,11 @@ def read(url: str, headers: dict[str, str]) -> bytes:
 
 
 def answer_of(url: str, name: str, headers: dict[str, str]) -> Any:
-    """A server's answer with a file, or a part of it (206; 416: there is no such part), still to be read.
+    """Ask a server for a file, or a part of it (206; 416: there is no such part), and return the unread answer.
 
-    Raises Transient for what may go well another time, InputError for what will not.
+    Raises:
+        Transient: A failure that may not happen again.
+        InputError: A failure that will.
     """
     import requests
 
@@ -213,7 +220,7 @@ def answer_of(url: str, name: str, headers: dict[str, str]) -> Any:
 
 
 def _get(url: str, part: Path, tag: Path, name: str, watch: FetchProgress) -> None:
-    """Append to a part what is missing; from the beginning where the file is another one by now."""
+    """Append to a part what is missing; begin again where the server has another file by now."""
     import requests
 
     have = (
@@ -254,7 +261,7 @@ def _get(url: str, part: Path, tag: Path, name: str, watch: FetchProgress) -> No
 
 
 def _damage(part: Path, name: str, checksum: str | None, check: Callable[[Path], None] | None) -> str | None:
-    """What is wrong with a file that came whole, in a few words."""
+    """Say what is wrong with a complete file; None where it is as it should be."""
     with part.open("rb") as file:
         if file.read(64).lstrip().lower().startswith((b"<!doctype", b"<html")):
             return "a web page instead of the file (a login?)"

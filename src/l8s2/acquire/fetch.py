@@ -25,15 +25,16 @@ from l8s2.landsat.mtl import parse_mtl
 from l8s2.progress import Progress
 
 MARGIN = 2000.0
-"""Metres around a window: what networks and registration look at beyond it."""
+"""Metres around a window: the reach of networks and registration beyond it."""
 THREADS = 4
 """Files at a time."""
 PATIENCE = 1.0
-"""Seconds that these have to end once they are stopped; nothing that comes later is written."""
+"""Seconds for the threads to end once they are stopped; nothing that arrives later is written."""
 LARGEST_MTL = 16 << 20
-"""Bytes; no more of it is read."""
+"""Bytes of an MTL that are read at most."""
 SCENE, WINDOW = "scene.json", "window.json"
-"""Beside the files: the scene as its catalogue describes it, written last; and what is fetched of it, written first."""
+"""Files beside the imagery: the scene as its catalogue describes it, written last; the fetched window, written
+first."""
 _NAMES = {"qa_pixel": "QA_PIXEL", "qa_radsat": "QA_RADSAT", "pan": "B8"}
 
 
@@ -46,23 +47,25 @@ def fetch_scene(
     margin: float = MARGIN,
     progress: Progress | None = None,
 ) -> Path:
-    """Fetch a scene into ``directory/<product id>``, unless it is there; returns that folder.
+    """Fetch a scene into ``directory/<product id>``, unless it is there, and return that folder.
 
-    Landsat's files have their USGS names. Sentinel-2's are ``B02.tif`` .. ``B12.tif`` and ``SCL.tif``, digital numbers. A product
-    of USGS that lies in ``directory`` already, as a folder or archive by its id, is taken as it is. What is there of a scene that
-    was interrupted is not fetched again.
+    Landsat's files have their USGS names. Sentinel-2's are ``B02.tif`` .. ``B12.tif`` and ``SCL.tif``, digital numbers.
+    A USGS product that lies in ``directory`` already, as a folder or archive named by its id, is taken as it is.
+    Complete files of an interrupted fetch are not fetched again.
 
     Args:
         item: Landsat Level 2 or Level 1 (its pan band), or Sentinel-2.
-        directory: in which the folder lies.
+        directory: gets the folder.
         access: gives addresses.
         bbox: only the pixels that touch this area: west, south, east, north, WGS 84 degrees; west > east crosses the
-            antimeridian. They are those of the whole files, on the same grid.
+            antimeridian. Pixels and grid are those of the whole files.
         margin: metres around it.
-        progress: told of bytes.
+        progress: gets bytes done and wanted.
 
-    Raises FetchError, whose ``failures`` say why each file is missing; OutsideError where the scene has no pixel in the area,
-    and then no file of it is left; InputError where the folder holds another window or another process is fetching it.
+    Raises:
+        FetchError: Some files could not be fetched; ``failures`` has a line for each.
+        OutsideError: The scene has no pixel in the area; no file of it is left.
+        InputError: The folder holds another window, or another process holds the lock on it.
     """
     folder, window = directory / item.product, None if bbox is None else CatalogWindow((*bbox,), margin)
     if item.kind != SENTINEL2 and (there := _delivered(item, directory)):
@@ -75,7 +78,7 @@ def fetch_scene(
             raise InputError(f"{folder}: another process is fetching it; wait for that, or give another folder")
         if window and not (folder / WINDOW).exists() and any(folder.glob("[!.]*")):
             raise InputError(f"{folder}: holds files that are not of this window; give another folder")
-        if _is_whole(folder, item, window):  # another process was faster
+        if _is_whole(folder, item, window):  # fetched by another process meanwhile
             return folder
         write_whole(folder / WINDOW, json.dumps({**_source(item), "window": window and window._asdict()}) + "\n")
         try:
@@ -90,7 +93,7 @@ def fetch_scene(
 
 
 def holds(path: Path, item: SceneItem, bbox: BBox) -> bool:
-    """Whether a folder or archive has all that is needed of a scene in an area: as fetched, or of Landsat as USGS delivers it."""
+    """Tell whether a folder or archive has all files of a scene in an area, as fetched or as USGS delivers Landsat."""
     try:
         part = json.loads((path / WINDOW).read_text(encoding="utf-8"))["window"]
     except (FileNotFoundError, NotADirectoryError):
@@ -104,7 +107,7 @@ def holds(path: Path, item: SceneItem, bbox: BBox) -> bool:
 
 
 def _delivered(item: SceneItem, directory: Path) -> Path | None:
-    """A product as USGS delivers it, folder or archive, with all that is needed; None where there is none."""
+    """Find a complete product as USGS delivers it, folder or archive; None where there is none."""
     paths = [directory / f"{item.product}{ending}" for ending in ("", ".tar", ".tar.gz", ".tgz")]
     return next((path for path in paths if not (path / WINDOW).exists() and _is_delivered(path, item)), None)
 
@@ -115,14 +118,15 @@ def _is_delivered(path: Path, item: SceneItem) -> bool:
 
 
 def _source(item: SceneItem) -> dict[str, str]:
-    """Where files are from: the archives of two catalogues differ, such as in the offset of Sentinel-2."""
+    """Return where files come from: archives differ, for example in the offset of Sentinel-2."""
     return {"catalog": item.catalog, "collection": item.collection, "id": item.id}
 
 
 def _is_whole(folder: Path, item: SceneItem, window: CatalogWindow | None) -> bool:
-    """Whether a folder has as much of a scene as is wanted.
+    """Tell whether a folder has the requested part of a scene.
 
-    Raises InputError where it has another window of it, or is from another catalogue.
+    Raises:
+        InputError: It has another window of the scene, or files from another catalogue.
     """
     try:
         stored = json.loads((folder / WINDOW).read_text(encoding="utf-8"))
@@ -132,7 +136,7 @@ def _is_whole(folder: Path, item: SceneItem, window: CatalogWindow | None) -> bo
         return False
     except (ValueError, KeyError, TypeError, OSError):
         raise InputError(f"{folder / WINDOW}: damaged; delete the folder and fetch the scene again") from None
-    whole, remedy = (folder / SCENE).exists(), "or what is there of it; give another folder, or delete it"
+    whole, remedy = (folder / SCENE).exists(), "or a part of it; give another folder, or delete it"
     if item.kind == SENTINEL2 and source != _source(item):  # Landsat's files are the same everywhere
         raise InputError(f"{folder}: holds the scene as {source['catalog']} {source['collection']} has it, {remedy}")
     if has != window and not (has is None and whole):
@@ -144,7 +148,7 @@ def _is_whole(folder: Path, item: SceneItem, window: CatalogWindow | None) -> bo
 def _files(
     item: SceneItem, folder: Path, access: Access, window: CatalogWindow | None, progress: Progress | None
 ) -> list[str]:
-    """Fetch every file that is not there; a line for each that cannot be had."""
+    """Fetch every missing file; returns a line for each that cannot be had."""
     load_client()
     watch, names = FetchProgress(progress), [name for name in item.assets if name != "metadata"]
     todo: SimpleQueue[str] = SimpleQueue()
@@ -161,7 +165,7 @@ def _files(
 
     for name in names:
         todo.put(name)
-    # no pool: Python waits for its threads at the end, as long as a server that says nothing may take
+    # No pool: Python waits for its threads at exit, as long as a silent server takes.
     threads = [threading.Thread(target=work, daemon=True) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
@@ -195,7 +199,7 @@ def _file(
             download_window(address, path, window, watch)
         else:
             download(address, path, checksum=asset.checksum, check=partial(check_decodes, name=path.name), watch=watch)
-    except OutsideError:  # so are all the others
+    except OutsideError:  # all other files of the scene are outside too
         raise
     except InputError as error:
         return str(error)
@@ -203,13 +207,13 @@ def _file(
 
 
 def _check_mtl(path: Path, name: str) -> None:
-    """Raises InputError for a file that is no MTL."""
+    """Check that a file is an MTL. Raises InputError."""
     with path.open("rb") as file:
         parse_mtl(file.read(LARGEST_MTL), name)
 
 
 def file_name(item: SceneItem, name: str) -> str:
-    """What the file of an asset is called in the folder of its scene."""
+    """Return the name of an asset's file in the folder of its scene."""
     if item.kind == SENTINEL2:
         return "SCL.tif" if name == "scl" else f"{ASSETS[SENTINEL2][name][1]}.tif"
     ending = _suffix(item, name) if name == "mtl" else ".TIF"

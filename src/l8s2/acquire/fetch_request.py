@@ -24,7 +24,8 @@ class FetchRequest:
 
     scenes: tuple[SceneItem, ...]
     pans: dict[str, SceneItem | None]
-    """Landsat scene -> Level-1 item with its pan band; None where there is none; missing where none was searched for."""
+    """Landsat scene -> Level-1 item with its pan band; None where there is none; missing where none was searched
+    for."""
     catalogs: dict[str, Catalog]
     """Catalogues by name: those known before, and those the scenes come from."""
 
@@ -64,7 +65,8 @@ def parse_request(what: str, known: Mapping[str, Catalog]) -> FetchRequest:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
-            f"{what}: {error.strerror}; give a file, the address of an item (https://...), or the id of a Level-2 product"
+            f"{what}: {error.strerror}; give a file, the address of an item (https://...),"
+            " or the id of a Level-2 product"
         ) from None
     except (ValueError, RecursionError):
         raise InputError(f"{what}: {NO_ITEM}") from None

@@ -1,4 +1,4 @@
-"""Rasters far away, by window: on their own grid, pixel for pixel, with the same patience as whole files."""
+"""Windows of remote rasters, on their own grid, pixel for pixel, retried like whole files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _BLOCK = 256
 
 
 class CatalogWindow(NamedTuple):
-    """What is wanted of a scene."""
+    """The part of a scene to fetch."""
 
     bbox: BBox
     margin: float
@@ -54,12 +54,14 @@ def download_window(
     """Write what a window covers of a raster as a GeoTIFF on the raster's own grid, unless the file is there.
 
     Args:
-        address: of a GeoTIFF or JPEG 2000, of one band.
-        path: that is to appear, once it is whole.
-        window: None takes all of it.
-        watch: told of bytes of pixels; may stop it.
+        address: gives the address of a GeoTIFF or JPEG 2000 with one band.
+        path: the final file.
+        window: the window; None takes the whole raster.
+        watch: gets the bytes of pixels; may stop the download.
 
-    Raises OutsideError where it has no pixel in the window; InputError where it cannot be had, or is no raster with a position.
+    Raises:
+        OutsideError: The raster has no pixel in the window.
+        InputError: The raster cannot be had, or has no position on the ground.
     """
     if path.exists():
         return
@@ -93,18 +95,18 @@ def download_window(
 
 
 class _Reader:
-    """Reads a window, row of blocks by row of blocks, and goes on there after a failure."""
+    """Reads a window, one row of blocks after the other, and continues there after a failure."""
 
     def __init__(self, name: str, window: CatalogWindow | None, watch: FetchProgress) -> None:
         self._name, self._window, self._watch = name, window, watch
         self.values: Pixels = np.empty((0, 0))
         self.profile: dict[str, Any] = {}
-        """What rasterio is to be told of the file that gets them."""
+        """Arguments of rasterio for the file to write."""
         self.done = 0
-        """Rows."""
+        """Rows read so far."""
 
     def go_on(self, url: str) -> None:
-        """Read what is not there yet. Raises RasterioError."""
+        """Read the rows that are missing. Raises RasterioError."""
         import rasterio
         from rasterio.errors import NotGeoreferencedWarning
 
@@ -140,18 +142,19 @@ class _Reader:
 
 
 def _write(path: Path, values: Pixels, profile: dict[str, Any]) -> None:
-    """A tiled GeoTIFF. Raises OSError."""
+    """Write a tiled GeoTIFF. Raises OSError."""
     import rasterio
     from rasterio.errors import RasterioError
 
     height, width = values.shape
     try:
         with rasterio.open(
-            path, "w", driver="GTiff", count=1, height=height, width=width, dtype=values.dtype, tiled=True, blockxsize=_BLOCK,
-            blockysize=_BLOCK, compress="deflate", predictor=2 if values.dtype.kind in "iu" else 1, **profile,
+            path, "w", driver="GTiff", count=1, height=height, width=width, dtype=values.dtype, tiled=True,
+            blockxsize=_BLOCK, blockysize=_BLOCK, compress="deflate",
+            predictor=2 if values.dtype.kind in "iu" else 1, **profile,
         ) as target:  # fmt: skip
             target.write(values, 1)
-        check_decodes(path, path.name)  # GDAL does not tell of all that fails
+        check_decodes(path, path.name)  # GDAL does not report every failed write
     except (RasterioError, InputError):
         raise OSError(errno.EIO, "cannot be written (disk full?)") from None
 

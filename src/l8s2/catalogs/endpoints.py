@@ -1,4 +1,4 @@
-"""The catalogues of imagery that l8s2 knows or is told of: where they are, what they hold, how their files are named.
+"""Catalogues of imagery: where they are, what they hold, how their files are named.
 
 The table is catalogs.toml beside this file; a user's own has the same form. Pure: nothing here goes online.
 """
@@ -40,7 +40,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     LANDSAT_L1: ("pan",),
     SENTINEL2: (*BAND_NAMES, "scl"),
 }
-"""What an item must have to be of use."""
+"""Kind of collection -> our names of the files that an item must have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Collection:
     """Our name -> theirs, where they are not those of ASSETS."""
 
     def names(self, ours: str) -> tuple[str, ...]:
-        """What the asset may be called here."""
+        """Return the names that the asset may have here, in order of preference."""
         return self.assets.get(ours) or ASSETS[self.kind].get(ours, ())
 
 
@@ -75,12 +75,12 @@ class Catalog:
     """In order of preference. Empty: to be found out from the catalogue itself."""
 
     def of(self, kind: str) -> tuple[Collection, ...]:
-        """The collections of a kind."""
+        """Return the collections of a kind."""
         return tuple(c for c in self.collections if c.kind == kind)
 
 
 def known_catalogs(file: Path | None = None) -> dict[str, Catalog]:
-    """The built-in catalogues by name, and those of a user's file, which may replace them.
+    """Return the built-in catalogues by name, and those of a user's file, which may replace them.
 
     Args:
         file: where the user's are; by default ``user_file()``, which need not exist.
@@ -101,7 +101,7 @@ def known_catalogs(file: Path | None = None) -> dict[str, Catalog]:
 
 
 def user_file() -> Path:
-    """Where a user's catalogues are listed: $XDG_CONFIG_HOME/l8s2/catalogs.toml, by default below ~/.config."""
+    """Return where a user's catalogues are listed: $XDG_CONFIG_HOME/l8s2/catalogs.toml, by default below ~/.config."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "l8s2" / "catalogs.toml"
 
 
@@ -157,13 +157,14 @@ def _collection(name: str, table: Any, where: str) -> Collection:
         assets[ours] = (names,) if isinstance(names, str) else tuple(names) if isinstance(names, list) else ()
         if ours not in ASSETS[kind] or not assets[ours] or not all(isinstance(name, str) for name in assets[ours]):
             raise InputError(
-                f"{where}: assets: {ours} = {names!r}; give a name or a list of names for some of {', '.join(ASSETS[kind])}"
+                f"{where}: assets: {ours} = {names!r}; give a name or a list of names for some of"
+                f" {', '.join(ASSETS[kind])}"
             )
     return Collection(id=name, access=access, assets=assets, **fields)
 
 
 def _fields(table: Any, types: dict[str, type], where: str) -> dict[str, Any]:
-    """A table whose keys and types are as they should be."""
+    """Check the keys and types of a table, and return a copy."""
     if not isinstance(table, dict):
         raise InputError(f"{where}: not a table; docs/search.md shows the form")
     for key, value in table.items():

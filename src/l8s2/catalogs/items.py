@@ -40,7 +40,7 @@ class Asset:
     """Multihash in hexadecimal, STAC's ``file:checksum``."""
 
     def __post_init__(self) -> None:
-        """Raises TypeError for what is no text."""
+        """Check the values. Raises TypeError for what is no text."""
         for value in (self.href, *self.alternate.values(), self.checksum or ""):
             if not isinstance(value, str):
                 raise TypeError(f"{str(value)[:40]!r} is no address or checksum")
@@ -102,15 +102,16 @@ class SceneItem:
     """The item as it came; empty in what was read from a recipe."""
 
     def __post_init__(self) -> None:
-        """Raises InputError for a product that could not be the name of a folder: whatever a catalogue sends becomes one."""
+        """Check that the product can be the name of a folder, which it becomes. Raises InputError."""
         if not _PRODUCT.fullmatch(self.product):
             raise InputError(f"product {self.product[:80]!r}: an id consists of letters, digits and . _ -")
 
 
 def scene_item(raw: Mapping[str, Any], catalog: str, collection: Collection) -> SceneItem:
-    """An item of a catalogue in our form.
+    """Convert an item of a catalogue.
 
-    Raises InputError, one line that begins with the id, for one that is of no use: another satellite, bands missing.
+    Raises:
+        InputError: The item cannot be used (another satellite, bands missing); the line begins with its id.
     """
     name = " ".join(str(raw.get("id") or "an item without id").split())[:80]
     try:
@@ -128,7 +129,7 @@ def scene_item(raw: Mapping[str, Any], catalog: str, collection: Collection) -> 
 
 
 def from_afar(item: SceneItem) -> SceneItem:
-    """An item that a server has sent. Raises InputError for one that points at files of this machine."""
+    """Check an item sent by a server. Raises InputError where it points at files of this machine."""
     for name, asset in item.assets.items():
         if os.path.isabs(asset.href):
             raise InputError(f"{item.id}: {name} is {asset.href[:80]}, a file of this machine; it is left out")
@@ -235,7 +236,7 @@ def _sentinel2(raw: Mapping[str, Any], collection: Collection, common: dict[str,
 
 
 def _baseline(match: re.Match[str] | None, properties: Mapping[str, Any]) -> str | None:
-    """As ``05.09``; None for 99.99, images that somebody made at home."""
+    """Return the baseline as ``05.09``; None for 99.99, images not processed by ESA."""
     text = match["baseline"] if match else None
     if text is None:
         text = str(properties.get("s2:processing_baseline") or properties.get("processing:version")).replace(".", "")
@@ -276,11 +277,11 @@ SCENE_SCHEMA = "l8s2-scene/1"
 
 
 def item_text(item: SceneItem) -> str:
-    """A scene as JSON, in the form that recipes have, without the raw item: the ``scene.json`` beside its files."""
+    """Return a scene as JSON, as recipes hold it, without the raw item: the ``scene.json`` beside its files."""
     return text_of(item, SCENE_SCHEMA)
 
 
 def read_item(path: Path) -> SceneItem:
-    """The scene in a file written from ``item_text``. Raises InputError for anything else."""
+    """Read a scene from a file written with ``item_text``. Raises InputError for anything else."""
     item: SceneItem = load(path, SceneItem, SCENE_SCHEMA, "scene.json", "delete the folder and fetch the scene again")
     return item

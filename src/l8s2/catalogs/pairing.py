@@ -1,6 +1,7 @@
 """Landsat and Sentinel-2 scenes that saw the same ground on the same day or nearly so. Pure: nothing is fetched.
 
-What catalogues say is enough for candidates; how much of a pair is free of clouds, pixel by pixel, ``pairs.clear_share`` tells.
+What catalogues say is enough for candidates; how much of a pair is free of clouds, pixel by pixel,
+``pairs.clear_share`` tells.
 """
 
 from __future__ import annotations

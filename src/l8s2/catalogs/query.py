@@ -1,4 +1,4 @@
-"""What is searched for: place, time, sensor, clouds. Pure."""
+"""A search: area, time, sensor, clouds. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INSTANT = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d:\d\d([.]\d+)?(Z|[+-]\d\d:\d
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """A search. Raises InputError for what no catalogue can answer."""
+    """A search. Raises InputError for values that no catalogue can answer."""
 
     datetime: str
     """``2023-05-20``, ``2023-05``, ``2023-05-01/2023-05-31``, open with ``..``: ``2023-05-01/..``."""
@@ -54,7 +54,7 @@ class Query:
         _check_interval(self.datetime)
 
     def areas(self) -> list[dict[str, Any]]:
-        """The place as parameters of one search, or of two where it crosses the antimeridian."""
+        """Return the area as parameters of one search, or of two where it crosses the antimeridian."""
         if self.bbox is None:
             return [{"intersects": self.intersects}]
         west, south, east, north = self.bbox
@@ -65,7 +65,7 @@ class Query:
 
 
 def read_area(path: Path) -> dict[str, Any]:
-    """The geometry of a GeoJSON file: a geometry, a Feature, or the polygons of a FeatureCollection together.
+    """Read the geometry of a GeoJSON file: a geometry, a Feature, or the features of a FeatureCollection together.
 
     Raises InputError where there is none, or where it is not in longitude and latitude.
     """

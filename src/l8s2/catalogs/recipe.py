@@ -28,7 +28,7 @@ class Recipe:
 
 
 def recipe_text(recipe: Recipe) -> str:
-    """The recipe as JSON, without the raw items."""
+    """Return the recipe as JSON, without the raw items."""
     return text_of(recipe, SCHEMA)
 
 

@@ -32,14 +32,14 @@ class Found:
     pans: dict[str, SceneItem] = field(default_factory=dict)
     """Scene -> Level-1 item with its pan band."""
     pan_searched: bool = True
-    """Whether pan was looked for everywhere; if not, it may be there for those that are not in ``pans``."""
+    """Whether pan was searched for everywhere; if not, scenes that are not in ``pans`` may have a pan band too."""
     replaced: tuple[tuple[SceneItem, SceneItem], ...] = ()
     """Versions that gave way, each with the one that counts."""
     left_out: tuple[str, ...] = ()
-    """Items of no use: a line for each, which says why."""
+    """Items that cannot be used: a line for each, with the reason."""
     warnings: tuple[str, ...] = ()
     catalogs: tuple[Catalog, ...] = ()
-    """Those there were to search, with their collections."""
+    """Catalogues of the search, with their collections."""
 
 
 def search_scenes(query: Query, known: Mapping[str, Catalog] | None = None) -> Found:
@@ -86,7 +86,7 @@ def search_scenes(query: Query, known: Mapping[str, Catalog] | None = None) -> F
 
 
 def search_pairs(query: Query, rules: PairRules, known: Mapping[str, Catalog] | None = None) -> tuple[Recipe, Found]:
-    """Ask for scenes of both sensors and pair them; ``query.limit`` is one of pairs then, the last of them.
+    """Search for scenes of both sensors and pair them; ``query.limit`` keeps the last pairs.
 
     Raises InputError as ``search`` does.
     """
@@ -109,7 +109,7 @@ def rerun(recipe: Recipe) -> tuple[Recipe, Found]:
 
 
 def find_pan(item: SceneItem, known: Mapping[str, Catalog]) -> SceneItem | None:
-    """The Level-1 item with the pan band of one Landsat scene, looked for where ``search`` would; None where there is none.
+    """Search for the Level-1 item with the pan band of one Landsat scene; None where there is none.
 
     Raises InputError as ``search`` does.
     """
@@ -122,13 +122,13 @@ def find_pan(item: SceneItem, known: Mapping[str, Catalog]) -> SceneItem | None:
 
 
 def read_address(url: str) -> Any:
-    """The JSON at an address, such as an item. Raises InputError, one line."""
+    """Read the JSON at an address, such as an item. Raises InputError, one line."""
     with _explained(url):
         return _io().read_json(url)
 
 
 def catalog_problem(url: str, timeout: float) -> str | None:
-    """None where a catalogue answers within so many seconds; otherwise what is wrong."""
+    """Say why a catalogue does not answer within ``timeout`` seconds; None where it does."""
     try:
         with _explained(url):
             _io(attempts=1, timeout=timeout).read_json(url)
@@ -138,7 +138,7 @@ def catalog_problem(url: str, timeout: float) -> str | None:
 
 
 def _source_of_pan(api: _Api, apis: list[_Api], known: Mapping[str, Catalog]) -> _Api:
-    """The catalogue asked for the pan of those in ``api``: itself, or one of ``apis``, which it is put into."""
+    """Choose the catalogue to ask for the pan bands of ``api``: itself, or one of ``apis``, which it is put into."""
     source = next((each for each in (api, *apis) if each.holds(LANDSAT_L1)), None)
     if source is None and (other := known.get(api.catalog.pan_from or "")):
         source = _Api(other)
@@ -171,7 +171,7 @@ class _Api:
         return bool(self.catalog.of(kind))
 
     def items(self, kind: str, query: Query) -> tuple[list[SceneItem], list[str]]:
-        """The scenes of one kind, all versions; and a line for each item that is of no use."""
+        """Return the scenes of one kind, all versions, and a line for each item that cannot be used."""
         found: dict[tuple[str, str], SceneItem] = {}
         left_out: list[str] = []
         rows = {row.id: row for row in self.catalog.of(kind)}
@@ -249,7 +249,7 @@ def _io(attempts: int = http_policy.ATTEMPTS, timeout: Any = http_policy.TIMEOUT
 
 @contextmanager
 def _explained(url: str) -> Iterator[None]:
-    """Whatever goes wrong with a server, in one line."""
+    """Turn whatever goes wrong with a server into one line."""
     try:
         yield
     except InputError:

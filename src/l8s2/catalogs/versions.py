@@ -14,9 +14,10 @@ _CORRECTIONS = ("L1GS", "L1GT", "L1TP")
 def newest(items: Iterable[SceneItem]) -> tuple[list[SceneItem], list[tuple[SceneItem, SceneItem]]]:
     """One version of each scene, ordered by time; and those that gave way, each with one that counts instead.
 
-    Landsat: T1 before T2 before RT, then L1TP before other corrections, then the last processed. Sentinel-2: the highest
-    baseline, then images that still have their offset before those a copier took it off, then the last processed; of a tile
-    cut in two both halves. The order of ``items`` does not matter.
+    Landsat: T1 before T2 before RT, then L1TP before other corrections, then the last processed. Sentinel-2: the
+        highest
+    baseline, then images that still have their offset before those a copier took it off, then the last processed; of a
+    tile cut in two both halves. The order of ``items`` does not matter.
     """
     scenes: dict[tuple[str, str], list[SceneItem]] = {}
     for item in items:
@@ -38,7 +39,8 @@ def newest(items: Iterable[SceneItem]) -> tuple[list[SceneItem], list[tuple[Scen
 def join_pan(level2: Iterable[SceneItem], level1: Iterable[SceneItem]) -> dict[str, SceneItem]:
     """Scene -> the Level-1 item with its pan band, for the scenes of ``level2`` that have one.
 
-    Joined by satellite, path, row and day of acquisition; correction level and processing date may differ, order is nothing.
+    Joined by satellite, path, row and day of acquisition; correction level and processing date may differ, order is
+    nothing.
     """
     pans = {item.scene: item for item in newest(item for item in level1 if item.kind == LANDSAT_L1)[0]}
     return {item.scene: pans[item.scene] for item in level2 if item.scene in pans}

@@ -81,8 +81,9 @@ def _build(folder: Path, as_json: bool) -> None:
         click.echo(json.dumps({"folder": str(folder), **asdict(found)}, indent=2))
     else:
         click.echo(
-            f"{found.patches} patches of {found.accepted + found.corrected} pairs ({found.corrected} with a shift to undo)"
-            f" in {folder}; {len(found.rejected)} of {found.pairs} pairs rejected, {len(found.failed)} failed"
+            f"{found.patches} patches of {found.accepted + found.corrected} pairs"
+            f" ({found.corrected} with a shift to undo) in {folder};"
+            f" {len(found.rejected)} of {found.pairs} pairs rejected, {len(found.failed)} failed"
         )
         if found.sides:
             click.echo(", ".join(f"{name} {count}" for name, count in found.sides.items()))
@@ -119,24 +120,14 @@ def inspect(folder: Path, output: Path, count: int, lowest: str | None, side: st
     if isinstance(pairs, ShardPairs):
         header, lines = pairs.patches.index()
         lines = [lines[i] for i in pairs.indices]
-    chosen = evenly(len(pairs), count)
-    if lowest is not None:
-        values = [_number(line[header.index(lowest)]) for line in lines] if lowest in header else []
-        known = [i for i, value in enumerate(values) if value is not None]
-        if not known:
-            raise InputError(
-                f"--lowest {lowest}: no column of numbers in {folder}; give for example ssim, psnr or ce90_m"
-            )
-        chosen = sorted(known, key=lambda i: (values[i], i))[:count]
+    if lowest is None:
+        chosen = evenly(len(pairs), count)
+    elif isinstance(pairs, ShardPairs):
+        chosen = pairs.patches.lowest(lowest, count, pairs.indices.tolist())
+    else:
+        raise InputError(f"--lowest {lowest}: {folder} has no index; give a set built by l8s2, or leave --lowest out")
     columns = [dict(zip(header, lines[i], strict=True)) if lines else {} for i in chosen]
     click.echo(str(write_sheet(pairs, chosen, columns, output, overwrite=overwrite)))
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 @dataset.command()
@@ -221,7 +212,8 @@ def _warn_of_empty(shares: Mapping[str, float], counts: Mapping[str, int], strip
     remedy = ", or hold out strips of this one: l8s2 dataset split --strips --anew"
     if empty := [name for name, share in shares.items() if share > 0 and name not in counts]:
         warn(
-            f"nothing on side {', '.join(empty)}; add patches of another place, far from the others{'' if strips else remedy}"
+            f"nothing on side {', '.join(empty)}; add patches of another region, far from the others"
+            f"{'' if strips else remedy}"
         )
 
 
@@ -232,7 +224,10 @@ def _warn_of_empty(shares: Mapping[str, float], counts: Mapping[str, int], strip
 @SIDE
 @OVERWRITE
 def export(folder: Path, output: Path, layout: str, side: str | None, overwrite: bool) -> None:
-    """Write FOLDER as one HDF5 file a patch and a CSV (published), or as folders of GeoTIFFs with equal names (geotiff)."""
+    """Write FOLDER in another form.
+
+    published: one HDF5 file for each patch, and a CSV. geotiff: folders of GeoTIFFs with equal names.
+    """
     from l8s2.datasets import export as exports
     from l8s2.datasets.set_pairs import ShardPairs
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.option(
     "--catalog", "catalogs", multiple=True, metavar="NAME|URL",
-    help="usgs, earth-search, planetary-computer, cdse, one of yours, or the address of a STAC API; may be given several"
-    " times: each sensor is searched in the first that has it.  [default: usgs, earth-search]",
+    help="usgs, earth-search, planetary-computer, cdse, one of yours, or the address of a STAC API; may be given"
+    " several times: each sensor is searched in the first that has it.  [default: usgs, earth-search]",
 )  # fmt: skip
 @click.option("--catalog-file", type=click.Path(path_type=Path), help="TOML file with catalogues of yours.")
 @click.option("--bbox", nargs=4, type=float, metavar="W S E N", help="WGS 84 degrees; W > E crosses the antimeridian.")
@@ -144,7 +144,7 @@ def _cell(value: float | None) -> str:
 
 
 def _remarks(found: Found) -> None:
-    """What a person should know, on stderr."""
+    """Print remarks on stderr."""
     for line in found.warnings:
         warn(line)
     if found.left_out:

@@ -1,4 +1,4 @@
-"""Sentinel-2 bands on their own grids, and on any other of their zone, blurred and resampled in one step. Pure numpy."""
+"""Sentinel-2 bands resampled to any grid of their zone, blurred in the same step. Pure numpy."""
 
 from __future__ import annotations
 
@@ -37,28 +37,35 @@ def as_landsat(
     down: float = 0.0,
     right: float = 0.0,
 ) -> Float:
-    """What OLI would see on the MS grid ``box``, but for the band-pass: (bands, h, w), NaN is missing.
+    """Return what OLI would see on an MS grid, but for the band-pass: (bands, h, w), NaN is missing.
 
     Args:
-        sentinel2: the six bands.
-        bands: which of them.
-        down, right: as for ``sample``.
+        sentinel2: the six bands, in the order of ``sensors.BANDS``.
+        box: the MS grid.
+        bands: indices of the bands to return.
+        down: as for ``sample``.
+        right: as for ``sample``.
     """
     blurs = [extra_blur(band.oli_psf_sigma, band.msi_psf_sigma) * OUTPUT_GSD for band in BANDS]
     return np.stack([sample(sentinel2[b], box, down=down, right=right, sigma=blurs[b]) for b in bands])
 
 
 def sample(band: BandImage, onto: GeoBox, *, down: float = 0.0, right: float = 0.0, sigma: float = 0.0) -> Float:
-    """A band on another grid of its zone, blurred and resampled in one step, band-limited.
+    """Resample a band to another grid of its zone, band-limited, blurred in the same step.
 
     Args:
-        onto: north up, in the band's zone (either name of it).
-        down, right: metres by which the band's content lies too far down and right.
+        band: the band on its own grid.
+        onto: the grid to resample to, north up, in the band's zone (under either name).
+        down: metres by which the band's content lies too far down.
+        right: metres by which it lies too far right.
         sigma: standard deviation of the blur, metres.
 
     Returns:
-        (h, w) of ``onto``, NaN where more than 2 % of what is looked at is missing. Where pixels fall on pixels and nothing is
-        blurred they are copied. Raises InputError for another zone.
+        (h, w) of ``onto``, NaN where more than 2 % of the support is missing. Where pixels coincide and nothing is
+        blurred they are copied.
+
+    Raises:
+        InputError: The grids are in different zones.
     """
     ours, theirs = grid.landsat_convention(onto), grid.landsat_convention(band.box)
     if ours.crs != theirs.crs:
@@ -75,16 +82,16 @@ def sample(band: BandImage, onto: GeoBox, *, down: float = 0.0, right: float = 0
     cut, starts = _cut(band.values, *((int(w.min()) - reach, int(w.max()) + reach + 1) for w in whole))
     if copied:
         return cut[np.ix_(*(w - s for w, s in zip(whole, starts, strict=True)))]
-    places = (rows - starts[0], columns - starts[1])
-    result = resample(fill_missing(cut[None])[0], *places, blur)
+    positions = (rows - starts[0], columns - starts[1])
+    result = resample(fill_missing(cut[None])[0], *positions, blur)
     missing = ~np.isfinite(cut)
     if missing.any():
-        result[resample(missing.astype(np.float32), *places, max(blur, 0.9)) > _HOLE] = np.nan
+        result[resample(missing.astype(np.float32), *positions, max(blur, 0.9)) > _HOLE] = np.nan
     return result
 
 
 def _cut(values: Float, rows: tuple[int, int], columns: tuple[int, int]) -> tuple[Float, tuple[int, int]]:
-    """Rows and columns (first, end) of an image, NaN beyond it; and where they start."""
+    """Cut rows and columns (first, end) out of an image, NaN beyond it; returns also where they start."""
     result = np.full((rows[1] - rows[0], columns[1] - columns[0]), np.nan, np.float32)
     (top, bottom), (left, right) = (
         (min(max(first, 0), n), min(max(end, 0), n))

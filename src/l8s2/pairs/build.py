@@ -4,8 +4,8 @@
     cache/<pair>/     files of a pair that is being fetched or cut; gone once the pair is recorded
     pairs.csv         one line for each pair that is recorded, with the reason where it was rejected
 
-and the files of ``data.patches``. A pair that is rejected is recorded without patches. One that cannot be fetched or read is not:
-it is tried again whenever the build is resumed.
+and the files of ``patches.patch_set``. A rejected pair is recorded without patches. A pair that cannot be fetched or
+read is not recorded: it is tried again whenever the build is resumed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, Protocol
 from l8s2.acquire.fetch import holds
 from l8s2.acquire.windows import BBox
 from l8s2.catalogs.endpoints import SENTINEL2, known_catalogs
-from l8s2.catalogs.footprints import Footprint, bbox_of, common, on_plane, rectangle, widened
+from l8s2.catalogs.footprints import Footprint, PlaneGeometry, bbox_of, common, on_plane, rectangle, widened
 from l8s2.catalogs.items import SceneItem
 from l8s2.catalogs.pairing import Pair
 from l8s2.catalogs.query import Query
@@ -50,13 +50,13 @@ COLUMNS = (
     "landsat_id", "sentinel2_id", "pan_id", "days", "decision", "reason", "offset", "offset_why", "down_m", "right_m",
     "ce90_m", "clear_landsat", "clear_sentinel2", "clear_both", "without_data",
 )  # fmt: skip
-"""Of pairs.csv, between the pair and the number of its patches."""
+"""Columns of pairs.csv, between the pair and the number of its patches."""
 _INTERPOLATED = 1000.0
 """Metres fetched beyond what is measured."""
 _POINT = 1e-5
 """Degrees by which an area is widened, so that points and lines have one."""
 _PAUSE = 1.0
-"""Seconds before another look at pairs that another process is at."""
+"""Seconds to wait where other processes hold the locks on all pairs that are left."""
 Bar = Callable[[str], AbstractContextManager[Any]]
 
 
@@ -72,7 +72,7 @@ class Fetch(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class BuildPlan:
-    """All that a build needs to know."""
+    """The settings of a build."""
 
     size: int
     """MS pixels to a side of a patch."""
@@ -107,14 +107,17 @@ def create_build(recipe: Recipe, folder: Path, *, size: int = SIDE, products: Pa
         recipe: the pairs.
         folder: new, or of a build that was begun with the same recipe and size.
         size: MS pixels to a side of a patch, even.
-        products: folder with Landsat products (folders or archives by their ids) and Sentinel-2 folders as ``l8s2 fetch`` makes
-            them, which are used and not fetched.
+        products: folder with Landsat products (folders or archives named by their ids) and Sentinel-2 folders as
+            ``l8s2 fetch`` makes them, which are used and not fetched.
 
-    Raises InputError where something else was begun there or nothing can be, for a size that is none, and without pairs.
+    Raises:
+        InputError: Another build was begun there, the folder cannot be made, the size is not allowed, or the recipe has
+            no pairs.
     """
     if not 2 <= size <= LARGEST or size % 2:
         raise InputError(
-            f"size {size}: must be an even number of 30 m pixels up to {LARGEST}, so that patches hold whole 20 m pixels"
+            f"size {size}: must be an even number of 30 m pixels up to {LARGEST},"
+            " so that patches hold whole 20 m pixels"
         )
     if not recipe.pairs:
         raise InputError("no pairs in the recipe, so nothing to build; search a longer time or with more `max_days`")
@@ -166,19 +169,19 @@ def resume_build(
             report(len(pairs) - len(left()), len(pairs), line)
 
     while waiting := left():
-        alone = True
+        idle = True
         for pair in waiting:
             record: dict[str, Any] = {}
             try:
                 if patches.add(pair, _drawn(pairs[pair], plan, folder / "cache" / pair, get, record), record):
-                    alone = False
+                    idle = False
                     shutil.rmtree(folder / "cache" / pair, ignore_errors=True)
                     tell(f"{pair}: {record['decision']}, {record['reason']}")
             except L8S2Error as error:
                 failed[pair] = error.failures if isinstance(error, FetchError) else (str(error),)
-                alone = False
+                idle = False
                 tell(f"{pair}: failed, {'; '.join(failed[pair])}")
-        if alone:  # another process is at all of them
+        if idle:  # other processes hold the locks on all of them
             time.sleep(_PAUSE)
     for pair in (pair for pair in pairs if pair not in failed) if failed else [""]:  # all of it
         shutil.rmtree(folder / "cache" / pair, ignore_errors=True)
@@ -192,7 +195,7 @@ def resume_build(
 
 
 def pair_id(pair: Pair) -> str:
-    """What stands for a pair: the ids of its scenes in their catalogues."""
+    """Return the id of a pair: the ids of its scenes in their catalogues."""
     text = f"{pair.landsat.id}_{pair.sentinel2.id}"
     plain = re.sub(r"[^A-Za-z0-9._+-]", "-", text)
     if plain == text and len(text) <= 200 and text[0].isalnum():
@@ -200,15 +203,15 @@ def pair_id(pair: Pair) -> str:
     return f"u{plain[:150]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def common_area(query: Query, pair: Pair) -> Any:
-    """What both scenes and the searched area have in common, as ``Footprint.plane``, wider by a metre; perhaps empty."""
+def common_area(query: Query, pair: Pair) -> PlaneGeometry:
+    """Return what both scenes and the searched area have in common, a metre wider; it may be empty."""
     searched = rectangle(query.bbox) if query.bbox is not None else on_plane(query.intersects or {})
     both = common(Footprint(pair.landsat.footprint).plane, Footprint(pair.sentinel2.footprint).plane)
     return both if both.is_empty else common(both, widened(searched, _POINT))
 
 
 def _drawn(pair: Pair, plan: BuildPlan, cache: Path, fetch: Fetch, record: dict[str, Any]) -> Iterator[Patch]:
-    """The patches of a pair, fetched first; none where it is rejected. ``record`` gets what is known of it as a whole."""
+    """Fetch a pair and yield its patches, none where it is rejected; ``record`` gets the facts of the pair."""
     landsat, sentinel2 = pair.landsat, pair.sentinel2
     record |= {"landsat_id": landsat.product, "sentinel2_id": sentinel2.product, "days": pair.days}
     products = None if plan.products is None else Path(plan.products)
@@ -219,12 +222,12 @@ def _drawn(pair: Pair, plan: BuildPlan, cache: Path, fetch: Fetch, record: dict[
         if pair.same_zone is False:
             raise Rejected(f"Landsat is in UTM zone {landsat.zone}, Sentinel-2 in {sentinel2.zone}; patches need one")
 
-        def at_hand(item: SceneItem) -> Path:
+        def available(item: SceneItem) -> Path:
             margin, bbox = MS_GSD * (plan.size + AROUND) + _INTERPOLATED, bbox_of(area)
             return _local(item, products, bbox) or fetch(item, cache, bbox=bbox, margin=margin)
 
-        folders = [at_hand(item) for item in (landsat, sentinel2)]
-        pan = None if pair.pan is None else at_hand(pair.pan)
+        folders = [available(item) for item in (landsat, sentinel2)]
+        pan = None if pair.pan is None else available(pair.pan)
         with open_scene(folders[0], pan) as scene, open_sentinel2(folders[1]) as opened:
             record |= {"landsat_id": scene.product_id, "pan_id": scene.pan_id}
             yield from patches_of(pair, scene, opened, area, plan.size, record)
@@ -264,7 +267,7 @@ def _from_catalogs(recipe: Recipe, bar: Bar) -> Fetch:
 
 
 def _local(item: SceneItem, products: Path | None, bbox: BBox) -> Path | None:
-    """Where a scene lies among the products already, with all that an area needs: a folder, or an archive of Landsat."""
+    """Find a scene among the products, a folder or an archive of Landsat, with all that an area needs."""
     if products is None:
         return None
     parts, name = item.product.split("_"), item.product

@@ -19,7 +19,7 @@ CLOUD_MARGIN = 150.0
 
 @dataclass(frozen=True, kw_only=True)
 class ClearShare:
-    """Free of fill, clouds, cirrus and shadows, as shares of the MS pixels that both know; None where there are none."""
+    """Clear shares of the MS pixels that both scenes have data for, 0 to 1; None where there are no such pixels."""
 
     landsat: float | None
     sentinel2: float | None
@@ -38,8 +38,10 @@ def clear_share(
     """How much of the common ground both scenes see, counted in MS pixels.
 
     Args:
-        qa_pixel: (h, w) Landsat's QA_PIXEL on ``qa_grid``.
-        scl: (h, w) Sentinel-2's scene classification on ``scl_grid``, any pixel size; of the same UTM zone.
+        qa_pixel: (h, w) Landsat's QA_PIXEL.
+        qa_grid: its grid.
+        scl: (h, w) Sentinel-2's scene classification, any pixel size.
+        scl_grid: its grid, in the same UTM zone.
         margin: metres by which clouds and shadows are widened.
 
     Raises InputError for arrays that do not fit their grids, and for grids of two zones.
@@ -74,6 +76,7 @@ def seen(bits: masks.Bits, gsd: float, margin: float = CLOUD_MARGIN) -> tuple[Ma
     Args:
         bits: (h, w) of ``masks.QA_BITS``.
         gsd: metres to a pixel.
+        margin: metres by which clouds and shadows are widened.
     """
     known = (bits & masks.flag("fill")) == 0
     hidden = known & ~masks.usable(bits)

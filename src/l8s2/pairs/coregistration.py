@@ -1,8 +1,8 @@
 """Where Sentinel-2 lies against Landsat, and whether it is to be moved. Pure numpy.
 
-Landsat's lattice is kept. Sentinel-2 is looked at as Landsat would see it (blurred to OLI's sharpness, sampled at the 30 m
-centres) in windows spread over a patch or scene; each window is measured by ``registration.measure_shift``; a robust model of
-all windows says by how much, how surely, and whether at all, the bands are moved.
+Landsat's lattice is kept. Sentinel-2 is looked at as Landsat would see it (blurred to OLI's sharpness, sampled at the
+30 m centres) in windows spread over a patch or scene; each window is measured by ``registration.measure_shift``; a
+robust model of all windows says by how much, how surely, and whether at all, the bands are moved.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from l8s2.sensors import BAND_NAMES, MS_GSD
 WINDOW = 64
 """MS pixels to a side of a window at most: 1.9 km, over which errors of orthorectification hardly change."""
 SMALLEST_WINDOW = 40
-"""MS pixels to a side down to which a patch is cut into more windows: half clouded, one still holds twice what is needed."""
+"""MS pixels to a side down to which a patch is cut into more windows: half clouded, one still holds twice what is
+needed."""
 MOST = 12
 """Windows along an axis at most: 144 give a scene's shift to centimetres."""
 MEASURED = ("red", "nir08", "swir16")
@@ -35,13 +36,15 @@ FEWEST = 3
 NEGLIGIBLE = 1.0
 """Metres of shift that are left alone: a tenth of a 10 m pixel is not worth an interpolation."""
 LARGEST = 30.0
-"""Metres of shift beyond which nothing is believed: Landsat's Tier 1 promises 12 m (RMSE), Sentinel-2 20 m (2 sigma)."""
+"""Metres of shift beyond which nothing is believed: Landsat's Tier 1 promises 12 m (RMSE), Sentinel-2 20 m (2
+sigma)."""
 LARGEST_CE90 = 5.0
 """Metres within which 90 % of the windows must agree with the model: half a 10 m pixel."""
 LARGEST_ERROR = 1.0
 """Metres of standard error of the shift itself."""
 AFFINE_WINDOWS, AFFINE_SHARE = 12, 0.7
-"""Windows that an affine model needs, and the share of the translation's error on windows left out to which it must come."""
+"""Windows that an affine model needs, and the share of the translation's error on windows left out to which it must
+come."""
 
 _TAIL = 2.4
 """Residuals, in standard deviations, from which a window loses weight (Cauchy)."""
@@ -73,7 +76,8 @@ class Coregistration:
     tried: int
     """Windows looked at."""
     model: str
-    """``translation``, ``affine``, or ``none`` where too few windows could be measured; the numbers below are NaN then."""
+    """``translation``, ``affine``, or ``none`` where too few windows could be measured; the numbers below are NaN
+    then."""
     down: float
     """Metres southwards by which the content lies too far, at ``centre``."""
     right: float
@@ -87,10 +91,11 @@ class Coregistration:
     slopes: tuple[tuple[float, ...], tuple[float, ...]] = _LEVEL
     """Growth of (down, right) in metres per kilometre (east, north)."""
     reach: tuple[float, float] = (0.0, 0.0)
-    """Metres east or west, north or south of ``centre`` in which there were windows; beyond, the shift is as at the edge."""
+    """Metres east or west, north or south of ``centre`` in which there were windows; beyond, the shift is as at the
+    edge."""
 
     def at(self, box: GeoBox) -> tuple[float, float]:
-        """The shift (down, right) at the centre of a grid, metres, whatever the decision."""
+        """Return the shift (down, right) at the centre of a grid, metres, whatever the decision."""
         x, y = grid.landsat_convention(box).affine * (box.shape[1] / 2, box.shape[0] / 2)
         offset = [
             min(max(at - middle, -reach), reach) / 1000
@@ -106,7 +111,7 @@ def windows(box: GeoBox) -> list[tuple[slice, slice]]:
 
 
 def measure_window(landsat: Float, box: GeoBox, sentinel2: Sequence[BandImage]) -> WindowShift:
-    """The shift in one window.
+    """Measure the shift in one window.
 
     Args:
         landsat: (6, h, w) reflectance at 30 m, NaN where missing, clouded or shaded. Gains and offsets do not matter.
@@ -128,7 +133,7 @@ def _spread(size: int) -> list[slice]:
 
 
 def decide(measured: Sequence[WindowShift]) -> Coregistration:
-    """The model of all windows, and whether Sentinel-2 is to be moved by it."""
+    """Fit the model of all windows, and decide whether Sentinel-2 is shifted by it."""
     sure = [m for m in measured if not m.shift.reason]
     if len(sure) < FEWEST:
         reasons = Counter(m.shift.reason for m in measured if m.shift.reason).most_common(1)
@@ -207,7 +212,8 @@ def _fit(design: Values, shifts: Values, errors: Values) -> _Fit:
 
     Args:
         design: (n, k), first column 1.
-        shifts, errors: (n, 2) metres.
+        shifts: (n, 2) metres down and right.
+        errors: (n, 2) their standard errors, metres.
     """
     residual = shifts - np.median(shifts, axis=0)
     count = max(len(design) - design.shape[1], 1) / len(design)

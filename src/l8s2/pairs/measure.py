@@ -1,7 +1,7 @@
-"""One pair of opened scenes, the unit of work: measured, and cut into patches.
+"""Measure one pair of opened scenes, and cut it into patches.
 
-What is measured is recorded and never applied to the pixels. A pair is measured in up to 144 windows of 1.9 km, without anything
-within 150 m of clouds, and cut row by row of patches; a whole Landsat scene with a whole tile takes 1.9 GB of memory.
+What is measured is recorded and never applied to the pixels. A pair is measured in up to 144 windows of 1.9 km, without
+pixels within 150 m of clouds. A whole Landsat scene with a whole tile takes 1.9 GB of memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid, masks
 from l8s2.arrays import Float, Mask, enlarge, grow
-from l8s2.catalogs.footprints import bbox_of, common, on_plane
+from l8s2.catalogs.footprints import PlaneGeometry, bbox_of, common, on_plane
 from l8s2.catalogs.items import S2_SCALE
 from l8s2.catalogs.pairing import Pair
 from l8s2.errors import InputError
@@ -40,11 +40,11 @@ from l8s2.target import Area, choose_target
 MARGIN = 20
 """20 m pixels of Sentinel-2 around what is looked at: as far as interpolation reaches, moved by the largest shift."""
 AROUND = 128
-"""MS pixels beyond the patches that are measured too, so that a place of a single patch has windows enough."""
+"""MS pixels beyond the patches that are measured too, so that a single patch has windows enough."""
 LEAST = 0.5
 """Share of a patch that either sensor must know at least."""
 _INFRARED, _ALIKE, _INTERCEPT = range(N_BANDS)[NATIVE_20M], 0.75, 0.05
-"""Bands with little haze; correlation from which they tell of an offset; reflectance that haze and changed ground do not reach."""
+"""Bands with little haze; correlation from which they show an offset; reflectance beyond haze and changed ground."""
 _ROW_BLOCK = 252
 """MS rows read at a time."""
 _SAMPLE = 4_000_000
@@ -53,7 +53,7 @@ _Window = tuple[slice, slice]
 
 
 class Rejected(Exception):
-    """A pair of no use, and why. It is recorded, since trying again would not help."""
+    """A pair that cannot be used, and why. It is recorded, since trying again would not help."""
 
 
 class View(NamedTuple):
@@ -77,16 +77,21 @@ class Measured:
 
 
 def patches_of(
-    pair: Pair, scene: Scene, sentinel2: Sentinel2Scene, area: Any, side: int, record: dict[str, Any]
+    pair: Pair, scene: Scene, sentinel2: Sentinel2Scene, area: PlaneGeometry, side: int, record: dict[str, Any]
 ) -> Iterator[Patch]:
-    """The patches of a pair that touch ``area`` and of which each sensor knows at least half, row by row.
+    """Cut the patches of a pair that touch ``area`` and of which each sensor has data in at least half, row by row.
 
     Args:
-        area: as ``Footprint.plane``.
+        pair: the pair as the catalogues describe it.
+        scene: its Landsat scene.
+        sentinel2: its Sentinel-2 scene.
+        area: the area to cut.
         side: MS pixels to a side of a patch, even.
-        record: gets what is found out about the pair as a whole, plain values.
+        record: gets the facts of the pair, plain values.
 
-    Raises Rejected, before the first patch, for a pair of no use; InputError for files that cannot be read.
+    Raises:
+        Rejected: The pair cannot be used; raised before the first patch.
+        InputError: A file cannot be read.
     """
     zone = grid.landsat_convention(scene.geobox).crs
     if zone != sentinel2.crs:
@@ -116,7 +121,7 @@ def patches_of(
                 yield patch
 
 
-def patch_windows(ms: GeoBox, area: Any, side: int) -> list[_Window]:
+def patch_windows(ms: GeoBox, area: PlaneGeometry, side: int) -> list[_Window]:
     """Rows and columns of the patches in an MS grid that touch ``area``, which is as ``Footprint.plane``."""
     try:
         target = choose_target(ms, Area(bbox=bbox_of(area)))
@@ -146,7 +151,9 @@ def measure(scene: Scene, sentinel2: Sentinel2Scene, rows: slice, columns: slice
     )
     box = scene.geobox[rows, columns]
     views = [
-        _view(scene, sentinel2, *(slice(w.start + s.start, w.stop + s.start) for w, s in zip(at, (rows, columns), strict=True)))
+        _view(scene, sentinel2, *(
+            slice(w.start + s.start, w.stop + s.start) for w, s in zip(at, (rows, columns), strict=True)
+        ))
         for at in windows(box)
     ]  # fmt: skip
     found = decide([measure_window(view.ms, view.box, view.sentinel2) for view in views])
@@ -186,7 +193,10 @@ def _doubt(lines: tuple[BandFit, ...], offset: float) -> str | None:
     ]
     if len(odd) < 2:
         return None
-    return f"with Sentinel-2's offset {offset:+g} the line to Landsat misses the origin by {', '.join(odd)}; the offset is in doubt"
+    return (
+        f"with Sentinel-2's offset {offset:+g} the line to Landsat misses the origin by {', '.join(odd)};"
+        " the offset is in doubt"
+    )
 
 
 def applied(found: Coregistration, box: GeoBox) -> tuple[float, float]:
@@ -275,7 +285,7 @@ def _hidden(known: Mask, usable: Mask) -> float:
 def _likeness(
     box: GeoBox, landsat: DigitalNumbers, usable: Mask, row_block: Sentinel2Window, facts: Facts, measured: Measured
 ) -> dict[str, Any]:
-    """SSIM, PSNR and r at 30 m of Landsat and of Sentinel-2 as OLI would see it, moved by the shift and on the pair's lines."""
+    """Compute SSIM, PSNR and r at 30 m of Landsat and Sentinel-2 as OLI would see it, shifted, on the pair's lines."""
     around = row_block.part(box, MARGIN)
     down, right = applied(measured.found, box)
     theirs = as_landsat(around.rasters(masks.usable(around.bits)), box, down=down, right=right)

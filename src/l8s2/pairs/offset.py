@@ -1,9 +1,9 @@
-"""Whether Sentinel-2's -1000 is still to be taken off the digital numbers: decided from pixels, compared with what is claimed.
+"""Whether Sentinel-2's offset of -1000 is still to be applied: decided from pixels, compared with what is claimed.
 
-From processing baseline 04.00 (25 January 2022) reflectance is (DN - 1000) / 10000, before it was DN / 10000. Some archives
-have taken the 1000 off already (and write 0 below), and their flags are not always true. 0.1 of reflectance is more than most
-of the Earth reflects in red, so it is never guessed. Only nir08, swir16 and swir22 are asked: in them clean air reflects
-nothing, so it holds at the top of the atmosphere (L1C) as it does on the ground (L2A). Pure numpy.
+From processing baseline 04.00 (25 January 2022) reflectance is (DN - 1000) / 10000, before it was DN / 10000. Some
+archives have taken the 1000 off already (and write 0 below), and their flags are not always true. 0.1 of reflectance is
+more than most of the Earth reflects in red, so it is never guessed. Only nir08, swir16 and swir22 are asked: in them
+clean air reflects nothing, so it holds at the top of the atmosphere (L1C) as it does on the ground (L2A). Pure numpy.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _SMOOTH = 30
 _LAND = 0.1
 """Share of the image that is something else, and no darker: a sea of sun glint may well be smooth."""
 _GREEN = (50, 2200)
-"""Digital numbers by which water is at least brighter in green than in nir08, which soil, asphalt and ash are not; and what
-it reaches at most in green, which snow exceeds."""
+"""Digital numbers by which water is at least brighter in green than in nir08, which soil, asphalt and ash are not; and
+what it reaches at most in green, which snow exceeds."""
 _NONE, _ALL = (-0.04, 0.04), (0.06, 0.15)
 """Sentinel-2 minus Landsat, reflectance, without and with the 0.1."""
 _SLOPES = (0.75, 1.33)
@@ -55,14 +55,14 @@ class Evidence(NamedTuple):
 
 
 def claimed(item: SceneItem) -> Evidence:
-    """What the catalogue claims of a Sentinel-2 scene: by its processing baseline, and by flags that the 1000 are off already."""
+    """Return what the catalogue claims, by the processing baseline and by flags that the offset was removed."""
     if item.offset_removed:
         return Evidence(item.offset, "the catalogue (offset removed)")
     return Evidence(item.offset, f"the catalogue (processing baseline {item.baseline or 'not stated'})")
 
 
 def from_dark_objects(dn: NDArray[Any]) -> Evidence:
-    """What the darkest pixels say.
+    """Decide from the darkest pixels.
 
     Ground below _BELOW cannot be while the 1000 are in. That they are in is believed of water alone: black in both swir
     bands, smooth, brighter in green than in nir08, beside land, and nothing in the image darker.
@@ -89,10 +89,10 @@ def from_dark_objects(dn: NDArray[Any]) -> Evidence:
 
 
 def from_landsat(sentinel2: Array, landsat: Array) -> Evidence:
-    """What a Landsat image of about the same day says, by a robust line for each band.
+    """Decide from a Landsat image of about the same day, by a robust line for each band.
 
     Args:
-        sentinel2: (6, h, w) DN / 10000 as OLI would see it at 30 m (``bands.as_landsat``); NaN is not used.
+        sentinel2: (6, h, w) DN / 10000 as OLI would see it at 30 m (``as_oli.as_landsat``); NaN is not used.
         landsat: (6, h, w) surface reflectance, likewise.
     """
     steps, said = [], []
@@ -116,9 +116,10 @@ def from_landsat(sentinel2: Array, landsat: Array) -> Evidence:
 
 
 def settle(claim: Evidence, seen: Sequence[Evidence]) -> Evidence:
-    """The offset to work with, and why: what pixels say, and what is claimed where they cannot tell.
+    """Return the offset to work with, and why: what pixels say, else what is claimed.
 
-    Raises InputError, one line, where they contradict the claim or each other, and where nobody knows.
+    Raises:
+        InputError: They contradict the claim or each other, or the offset is unknown.
     """
     sure = [evidence for evidence in (*seen, claim) if evidence.offset is not None]
     if not sure:

@@ -1,8 +1,8 @@
 """The radiometric relation of a pair, band by band: robust, and with errors in both variables. Pure numpy.
 
-Least squares of Landsat on Sentinel-2 would take all disagreement for Landsat's error and find slopes that are too small. The
-geometric mean of the two regressions (reduced major axis, Ricker 1973, J. Fish. Res. Board Can. 30, 409-434) treats the
-sensors alike: exchanged, the slope becomes its inverse. It is what two instruments of like noise ask for.
+Least squares of Landsat on Sentinel-2 would take all disagreement for Landsat's error and find slopes that are too
+small. The geometric mean of the two regressions (reduced major axis, Ricker 1973, J. Fish. Res. Board Can. 30, 409-434)
+treats the sensors alike: exchanged, the slope becomes its inverse. It is what two instruments of like noise ask for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _TAIL = 3.0
 """Robust standard deviations from the line beyond which a pixel does not draw it: cloud edges, harvested fields."""
 _ROUNDS = 5
 LEAST_LIKENESS = 0.3
-"""Robust correlation from which there is a line. Independent numbers reach 0.16; lines with 30 % of clouds left in stay over 0.7."""
+"""Robust correlation from which there is a line. Independent numbers reach 0.16; lines with 30 % of clouds left in stay
+over 0.7."""
 _TENTHS = 2.563
 """Standard deviations between the first and the last tenth of normal numbers."""
 _FLAT = 1e-6
@@ -43,17 +44,18 @@ class BandFit:
 
 
 def fit_bands(sentinel2: Array, landsat: Array) -> tuple[BandFit, ...]:
-    """A line for every band.
+    """Fit a line for every band.
 
     Args:
-        sentinel2: (bands, h, w) reflectance as OLI would see it at 30 m (``bands.as_landsat``), aligned; NaN is not used.
+        sentinel2: (bands, h, w) reflectance as OLI would see it at 30 m (``as_oli.as_landsat``), aligned; NaN is not
+            used.
         landsat: (bands, h, w) reflectance, likewise.
     """
     return tuple(fit_band(s, t) for s, t in zip(sentinel2, landsat, strict=True))
 
 
 def fit_band(sentinel2: Array, landsat: Array) -> BandFit:
-    """The line of one band; arrays of one shape, NaN is not used."""
+    """Fit the line of one band; arrays of one shape, NaN is not used."""
     usable = np.isfinite(sentinel2) & np.isfinite(landsat)
     both = np.stack([sentinel2[usable], landsat[usable]]).astype(np.float64)  # (2, n)
     n, nan = both.shape[1], float("nan")

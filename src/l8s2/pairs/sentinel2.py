@@ -41,7 +41,7 @@ class Sentinel2Window(NamedTuple):
     """Grid of ``coarse``, Landsat's naming."""
 
     def part(self, ms: GeoBox, margin: int = 0) -> Sentinel2Window:
-        """The 20 m pixels that cover the 3 x 3 blocks of an MS grid, and ``margin`` more; they must lie within."""
+        """Cut the 20 m pixels that cover the 3 x 3 blocks of an MS grid, and ``margin`` more; they must lie within."""
         wanted = covering_20m(ms).pad(margin)
         (top, left), (height, width) = _first(self.box, wanted), wanted.shape
         rows, columns = slice(top, top + height), slice(left, left + width)
@@ -49,7 +49,7 @@ class Sentinel2Window(NamedTuple):
         return Sentinel2Window(fine, self.coarse[:, rows, columns], self.bits[rows, columns], wanted)
 
     def rasters(self, seen: Mask) -> list[BandImage]:
-        """The six bands as DN / 10000, NaN where fill or where ``seen`` (h, w) is False."""
+        """Return the six bands as DN / 10000, NaN where fill or where ``seen`` (h, w) is False."""
         return [
             BandImage(np.where(mask, reflectance(band, S2_SCALE, 0.0), np.float32(np.nan)), box)
             for image, mask, box in ((self.fine, enlarge(seen, 2), grid_10m(self.box)), (self.coarse, seen, self.box))
@@ -64,12 +64,13 @@ class Sentinel2Scene:
         self.item = item
         """The scene as its catalogue describes it."""
         self.bands, self.scl = bands, scl
-        """The six in the order of ``sensors.BANDS``, and the scene classification; digital numbers on their own grids."""
+        """The six in the order of ``sensors.BANDS``, and the scene classification; digital numbers on their own
+        grids."""
         self.crs: CRS = grid.landsat_convention(scl.geobox).crs
         """Landsat's naming."""
 
     def read(self, ms: GeoBox, margin: int = 0) -> Sentinel2Window:
-        """The 20 m pixels that cover the 3 x 3 blocks of an MS grid, and ``margin`` more to each side; fill beyond the files.
+        """Read the 20 m pixels that cover the 3 x 3 blocks of an MS grid, and ``margin`` more; fill beyond the files.
 
         Raises InputError for a grid of another zone and for unreadable blocks.
         """
@@ -102,9 +103,10 @@ class Sentinel2Scene:
 
 
 def open_sentinel2(folder: Path) -> Sentinel2Scene:
-    """Open a scene as ``l8s2 fetch`` makes it: ``B02.tif`` .. ``B12.tif`` and ``SCL.tif`` (or ``.jp2``), and ``scene.json``.
+    """Open a scene as ``l8s2 fetch`` makes it: bands, ``SCL.tif`` (or ``.jp2``), and ``scene.json``.
 
-    Raises InputError for anything that cannot be used: files missing, of another pixel size, or off Sentinel-2's lattice.
+    Raises:
+        InputError: A file is missing, has another pixel size, or is off Sentinel-2's lattice.
     """
     item = read_item(folder / "scene.json")
     rasters = [_open(folder, band.sentinel2, band.sentinel2_gsd) for band in BANDS]
@@ -116,7 +118,7 @@ def open_sentinel2(folder: Path) -> Sentinel2Scene:
 
 
 def covering_20m(ms: GeoBox) -> GeoBox:
-    """The 20 m pixels that cover the 3 x 3 blocks of an MS grid, Landsat's naming."""
+    """Return the grid of 20 m pixels that covers the 3 x 3 blocks of an MS grid, Landsat's naming."""
     onto = grid.landsat_convention(grid.output_geobox(ms))
     (height, width), a = onto.shape, onto.affine
     left, top = math.floor(a.c / COARSE_GSD), math.floor(-a.f / COARSE_GSD)
@@ -126,7 +128,7 @@ def covering_20m(ms: GeoBox) -> GeoBox:
 
 
 def grid_10m(box: GeoBox) -> GeoBox:
-    """The 10 m pixels of a grid of 20 m pixels."""
+    """Return the grid of 10 m pixels that divides a grid of 20 m pixels."""
     height, width = box.shape
     return GeoBox((2 * height, 2 * width), box.affine * Affine.scale(0.5), box.crs)
 

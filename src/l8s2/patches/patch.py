@@ -1,10 +1,10 @@
 """One real pair of the training set: native pixels of both sensors, and everything that is known of them. Pure.
 
-The lattice rule. The MS pixel centred at (X, Y) owns the 10 m pixels centred at X + {-5, 5, 15}, Y - {-5, 5, 15}, so its block
-begins at (X - 10, Y + 10). Sentinel-2's 20 m pixels have their edges at multiples of 20 m. A patch therefore consists of whole
-20 m pixels exactly if its first MS pixel is centred on *odd* multiples of 30 m (Landsat's naming, negative in the south) and
-both its sides are even. ``cells`` cuts every scene of a zone along one fixed grid of such patches, so patches of two dates
-coincide or have no pixel in common.
+The lattice rule. The MS pixel centred at (X, Y) owns the 10 m pixels centred at X + {-5, 5, 15}, Y - {-5, 5, 15}, so
+its block begins at (X - 10, Y + 10). Sentinel-2's 20 m pixels have their edges at multiples of 20 m. A patch therefore
+consists of whole 20 m pixels exactly if its first MS pixel is centred on *odd* multiples of 30 m (Landsat's naming,
+negative in the south) and both its sides are even. ``cells`` cuts every scene of a zone along one fixed grid of such
+patches, so patches of two dates coincide or have no pixel in common.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NAN = float("nan")
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is known of a patch beside its pixels; NaN and '' are what nobody said. Nothing of it has been applied to them."""
+    """Facts of a patch beside its pixels, which are as delivered; NaN and '' stand for unknown."""
 
     landsat_id: str
     """Product id of the Level-2 scene."""

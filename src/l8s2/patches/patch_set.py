@@ -1,12 +1,12 @@
 """A set of patches in a folder, built by any number of processes, killed and resumed at will.
 
-    shards/<unit>.h5    the patches of one unit of work, a pair of scenes; appears whole or not at all
+    shards/<pair>.h5    the patches of one pair of scenes; appears whole or not at all
     pairs.csv           one line for each pair, those without patches too, made from the shards
-    split.csv           which side each patch is on; only ever grows (see ``data.split``)
+    split.csv           the side of each patch; only ever grows (see ``patches.split``)
     index.csv           one line for each patch, made from the two above
 
-A unit is claimed by a lock on the hidden file it grows in. The system lets go of the lock when the process ends, however it
-ends, and whoever comes next begins the unit anew. The folder must lie on a file system with locks.
+A process claims a pair by the lock on the hidden file it writes. The system releases the lock when the process ends,
+however it ends, and the next process begins the pair again. The folder must lie on a file system with locks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ _SPLIT = ("patch_id", "pair_type", "reason")
 
 
 class PatchSet:
-    """The patches in a folder, in the order of their ids. What is recorded after the first look is not seen: open it anew."""
+    """The patches in a folder, in the order of their ids, as recorded when they were first read."""
 
     def __init__(self, folder: Path) -> None:
         """``folder`` need not exist yet for ``add``."""
@@ -55,15 +55,15 @@ class PatchSet:
         self._table: Table | None = None
 
     def add(self, pair_id: str, patches: Iterable[Patch], facts: Mapping[str, Any] | None = None) -> bool:
-        """Record a unit, unless it is recorded already or another process is at it.
+        """Record a pair, unless it is recorded already or another process holds the lock on it.
 
         Args:
-            pair_id: what stands for the pair: letters, digits and ``. _ + -``, always the same for the same pair.
-            patches: of one shape, perhaps none; drawn one by one, and only where the unit is to be recorded.
-            unit: what is known of the pair as a whole, plain values for JSON; looked at when all patches were drawn.
+            pair_id: id of the pair: letters, digits and ``. _ + -``, always the same for the same pair.
+            patches: patches of one shape, or none; drawn one by one, and only where the pair is to be recorded.
+            facts: facts of the pair, plain values for JSON; read when all patches were drawn.
 
         Returns:
-            Whether it was. Where drawing a patch fails, nothing is recorded.
+            Whether it was recorded. Where drawing a patch fails, nothing is recorded.
         """
         if not _PAIR_ID.fullmatch(pair_id):
             raise InputError(f"pair {pair_id!r}: must consist of up to 200 letters, digits and . _ + -; rename it")
@@ -83,23 +83,23 @@ class PatchSet:
         return True
 
     def recorded(self, pair_id: str) -> bool:
-        """Whether a unit is done."""
+        """Tell whether a pair is recorded."""
         return self._shard(pair_id).exists()
 
     def pair(self, pair_id: str) -> tuple[dict[str, Any], int]:
-        """What was recorded of a pair as a whole, and the number of its patches. Raises InputError for a damaged file."""
+        """Return the recorded facts of a pair and the number of its patches. Raises InputError for a damaged file."""
         return read_pair(self._shard(pair_id))
 
     def _shard(self, pair_id: str) -> Path:
         return self.shards / f"{pair_id}.h5"
 
     def pair_ids(self) -> list[str]:
-        """Every unit recorded, sorted; those without patches too."""
+        """List every recorded pair, sorted; those without patches too."""
         return sorted(path.stem for path in self.shards.glob("*.h5"))
 
     @property
     def facts(self) -> Table:
-        """One row for each patch: the columns of ``data.shard``, then ``unit``, and ``row`` in its file."""
+        """One row for each patch: the columns of ``patches.shard``, then ``pair``, and ``row`` in its file."""
         if self._table is None:
             self._table = self._read_facts()
         return self._table
@@ -147,16 +147,16 @@ class PatchSet:
 
         Args:
             shares: as for ``split.assign``.
-            strips: deal strips of ground, see ``strips``, not places; so it remains.
-            anew: forget the sides dealt so far.
+            strips: hold out rows of ground, see ``split_strips``; so it remains.
+            anew: deal all sides again.
         """
         with self._exclusive():
             sides = {} if anew else self.sides()
             columns = (self.facts[name] for name in ("patch_id", "location", "path_row", "bounds"))
             if gone := sides.keys() - set(self.facts["patch_id"]):
                 raise InputError(
-                    f"{self.folder}: {len(gone)} patches of split.csv are not there, and their ground would be dealt again; resume the"
-                    " build, or give `anew` to forget all sides"
+                    f"{self.folder}: {len(gone)} patches of split.csv are missing, and their ground would be dealt"
+                    " again; resume the build, or give `anew` to forget all sides"
                 )
             places = [PatchExtent(a, b, c, tuple(d.tolist())) for a, b, c, d in zip(*columns, strict=True)]
             sides |= (assign_strips if strips or in_strips(places, sides) else assign)(places, sides, shares)
@@ -176,7 +176,7 @@ class PatchSet:
             return _write_csv(self.folder / "index.csv", *self.index())
 
     def write_pairs(self, columns: Iterable[str]) -> Path:
-        """Write ``pairs.csv``, a line for each unit: its id, these of its facts, and the number of its patches."""
+        """Write ``pairs.csv``, a line for each pair: its id, these of its facts, and the number of its patches."""
         header = ["pair", *columns, "patches"]
         with self._exclusive():
             lines = []
@@ -188,11 +188,31 @@ class PatchSet:
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """Nobody else writes a CSV file; everything recorded by now is seen."""
+        """Hold the lock on the CSV files; everything recorded by now is seen."""
         self._check()
         with lock(self.folder / ".lock", make=True, wait=True, without_locks=None):
             self._table = None
             yield
+
+    def lowest(self, column: str, count: int, among: Sequence[int]) -> list[int]:
+        """Return the positions in ``among`` of the patches with the lowest numbers in a column of the index.
+
+        Args:
+            column: name of a column of numbers.
+            count: patches wanted; fewer where fewer have a number.
+            among: indices of patches, in the order of the ids.
+
+        Raises:
+            InputError: No patch has a number there.
+        """
+        header, lines = self.index()
+        cells = [lines[i][header.index(column)] for i in among] if column in header else []
+        numbers = {position: value for position, cell in enumerate(cells) if (value := _number(cell)) is not None}
+        if not numbers:
+            raise InputError(
+                f"column {column!r}: holds no numbers in {self.folder}; give for example ssim, psnr or ce90_m"
+            )
+        return sorted(numbers, key=lambda position: (numbers[position], position))[:count]
 
     def index(self) -> tuple[list[str], list[list[str]]]:
         """Header and lines of the index, a line for each patch in the order of the ids."""
@@ -215,8 +235,15 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def _write_csv(path: Path, header: Iterable[str], lines: Iterable[Iterable[str]]) -> Path:
-    """The file changes from what it was to what it is to be in one step."""
+    """Write a CSV file, which changes in one step."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

@@ -1,9 +1,9 @@
 """One HDF5 file of patches: arrays by patch, and a table ``facts`` with one row for each.
 
-``ms`` (n, 6, h, w), ``pan`` (n, 2h, 2w) unless there is none, ``s2_10m`` (n, 3 or 4, 3h, 3w), ``s2_20m`` (n, 3, 3h/2, 3w/2) hold
-digital numbers as delivered; ``landsat_usable`` (n, h, w) and ``s2_usable`` (n, 3h, 3w) are True where ground is to be seen.
-Each patch is a chunk of its own with a checksum, pixels uncompressed. See ``data.patch`` for the fields of the table. The attribute ``unit`` holds
-what is known of the pair as a whole, as JSON.
+``ms`` (n, 6, h, w), ``pan`` (n, 2h, 2w) unless there is none, ``s2_10m`` (n, 3 or 4, 3h, 3w), ``s2_20m`` (n, 3, 3h/2,
+3w/2) hold digital numbers as delivered; ``landsat_usable`` (n, h, w) and ``s2_usable`` (n, 3h, 3w) are True where
+ground is to be seen. Each patch is a chunk of its own with a checksum, pixels uncompressed. See ``patches.patch`` for
+the fields of the table. The attribute ``pair`` holds the facts of the pair, as JSON.
 """
 
 from __future__ import annotations
@@ -40,17 +40,18 @@ _PLACE: tuple[tuple[str, Any], ...] = (
     ("geometry", "str"),
     ("bounds", (np.float64, 4)),
 )
-"""Columns before those of ``Facts``: both lattices (affine a to f), the outline as WKT and its west, south, east, north, WGS 84."""
+"""Columns before those of ``Facts``: both lattices (affine a to f), the outline as WKT and its west, south, east,
+north, WGS 84."""
 _KINDS: dict[str, Any] = {"str": "str", "float": np.float64, "Bands": (np.float64, N_BANDS)}
 _COLUMNS = (*_PLACE, *((field.name, _KINDS[str(field.type)]) for field in fields(Facts)))
 COLUMNS = tuple(name for name, _ in _COLUMNS)
-"""Of the table, by name."""
+"""Names of the columns."""
 _OPEN = 32
 """Files that a reader keeps open."""
 
 
 def hdf5() -> Any:
-    """The module h5py. Raises InputError where it is not installed."""
+    """Import h5py. Raises InputError where it is not installed."""
     try:
         import h5py
     except ImportError:
@@ -59,12 +60,12 @@ def hdf5() -> Any:
 
 
 def table_type(text: Any = object) -> np.dtype[np.void]:
-    """Of a row; ``text`` stands for strings."""
+    """Return the type of a row; ``text`` stands for strings."""
     return np.dtype([(name, text, ()) if kind == "str" else (name, *np.atleast_1d(kind)) for name, kind in _COLUMNS])
 
 
 def row_of(patch: Patch) -> tuple[Any, ...]:
-    """Of the table."""
+    """Return the row of a patch."""
     here, there = grid.landsat_convention(patch.box), grid.output_geobox(patch.box)
     around = np.round(outline(patch.box), 6)
     (west, south), (east, north) = around.min(0), around.max(0)
@@ -77,7 +78,7 @@ def row_of(patch: Patch) -> tuple[Any, ...]:
 
 
 def write_shard(path: Path, pair_id: str, patches: Iterable[Patch], facts: Mapping[str, Any]) -> None:
-    """Write a file, one patch in memory at a time; ``unit`` is looked at when all were drawn.
+    """Write a file, one patch in memory at a time; ``facts`` is read when all patches were drawn.
 
     ValueError where patches differ in shape or one comes twice; OSError where the file cannot be written whole.
     """
@@ -87,7 +88,7 @@ def write_shard(path: Path, pair_id: str, patches: Iterable[Patch], facts: Mappi
         rows: dict[str, tuple[Any, ...]] = {}
         for count, patch in enumerate(patches):
             if patch.id in rows:
-                raise ValueError(f"{patch.id} comes twice in {pair_id}; every patch of a unit has a place of its own")
+                raise ValueError(f"{patch.id} comes twice in {pair_id}; the patches of a pair must differ in position")
             arrays = patch.arrays()
             if not rows:
                 for name, array in arrays.items():
@@ -110,7 +111,7 @@ def write_shard(path: Path, pair_id: str, patches: Iterable[Patch], facts: Mappi
 
 
 class DeferredErrorFile(io.FileIO):
-    """A file that tells of a full disk only when it is asked: HDF5 dies of a segmentation fault where closing a file fails."""
+    """A file whose write errors are raised by ``check`` only: HDF5 crashes where closing a file fails."""
 
     _error: OSError | None = None
 
@@ -133,7 +134,7 @@ class DeferredErrorFile(io.FileIO):
             return size or 0
 
     def check(self) -> None:
-        """Raises OSError where something could not be written."""
+        """Raise the OSError of the first failed write, if any."""
         if self._error is not None:
             raise OSError(self._error.errno, self._error.strerror, self.name)
 
@@ -143,7 +144,7 @@ class DeferredErrorFile(io.FileIO):
 
 
 def read_pair(path: Path) -> tuple[dict[str, Any], int]:
-    """What is known of the pair as a whole, and the number of its patches. Raises InputError."""
+    """Read the facts of the pair and the number of its patches. Raises InputError."""
     with _opened(path) as file:
         try:
             return json.loads(file.attrs.get("pair", "{}")), len(file["facts"])
@@ -173,7 +174,7 @@ _DAMAGED = "damaged; delete it and resume the build, which makes it again"
 
 
 def _opened(path: Path) -> Any:
-    """Raises InputError for what is no shard."""
+    """Open a shard. Raises InputError for any other file."""
     h5py = hdf5()
     try:
         file = h5py.File(path, "r", locking=False)
@@ -202,13 +203,13 @@ def patch_of(arrays: dict[str, Any], row: np.void) -> Patch:
 
 
 class Reader:
-    """Reads patches out of many files, each opened when first needed, in every process by itself. Threads may share it."""
+    """Reads patches from many files, opened when first needed, in each process anew. Threads may share it."""
 
     def __init__(self) -> None:
         self.__setstate__({})
 
     def read(self, path: Path, number: int) -> dict[str, NDArray[Any]]:
-        """The arrays of patch ``number`` of a file by name. Raises InputError where they cannot be read."""
+        """Return the arrays of patch ``number`` of a file by name. Raises InputError where they cannot be read."""
         if self._process != os.getpid():  # a fork: neither lock nor files of its parent are its own
             self.__setstate__({})
         with self._lock:

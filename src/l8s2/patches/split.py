@@ -1,10 +1,12 @@
 """Which patches are trained on, and which are held out, so that no ground is on two sides. Pure.
 
-Patches belong together that lie in one MGRS tile or in tiles that overlap, come from one WRS path and row, or show the same
-ground. (Path/rows overlap too, but what patches show of them lies within their tiles.) Ground is told by cells of a tenth of a
-degree that a patch or tile touches: two that overlap touch a common one. Dates do not matter: a place is on one side for good.
+Patches belong together that lie in one MGRS tile or in tiles that overlap, come from one WRS path and row, or show the
+same ground. (Path/rows overlap too, but what patches show of them lies within their tiles.) Ground is told by cells of
+a tenth of a degree that a patch or tile touches: two that overlap touch a common one. Dates do not matter: ground is on
+one side for good.
 
-What is once on a side stays there. New patches follow the ones they belong to; one that would join two sides is on neither.
+What is once on a side stays there. New patches follow the ones they belong to; one that would join two sides is on
+neither.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from l8s2.errors import InputError
 from l8s2.patches.patch import outline
 
 EXCLUDED = "Excluded"
-"""In place of a side."""
+"""The side of patches that are on none."""
 _Spot = tuple[str, str, tuple[str, ...]]
 """Tile, path/row and cells: what patches have in common that cannot be told apart here."""
 SHARES = {"Train": 0.8, "Validation": 0.1, "Test": 0.1}
@@ -31,7 +33,7 @@ _CELL = 0.1
 
 
 class PatchExtent(NamedTuple):
-    """Where a patch is."""
+    """The ground of a patch."""
 
     patch_id: str
     location: str
@@ -42,7 +44,7 @@ class PatchExtent(NamedTuple):
 
 
 class Side(NamedTuple):
-    """Where a patch is put."""
+    """The side of a patch."""
 
     pair_type: str
     """A side, or ``Excluded``."""
@@ -51,15 +53,16 @@ class Side(NamedTuple):
 
 
 def assign(extents: Iterable[PatchExtent], frozen: Mapping[str, Side], shares: Mapping[str, float]) -> dict[str, Side]:
-    """A side for every patch; the order of ``extents`` does not matter.
+    """Return a side for every patch; the order of ``extents`` does not matter.
 
     Args:
         extents: every patch, the frozen ones too.
         frozen: patch id -> side from earlier; comes back unchanged.
         shares: side -> share of all patches, in any unit.
 
-    Groups of patches that belong together are dealt out, the largest first (of equals in the order of a hash), each to the side
-    that lacks most of its share; while a side has nothing, the last groups are kept for such sides. Raises InputError for shares that are none.
+    Groups of patches that belong together are dealt out, the largest first (of equals in the order of a hash), each to
+    the side that lacks most of its share; while a side has nothing, the last groups are kept for such sides. Raises
+    InputError for shares that are none.
     """
     check_shares(shares)
     result: dict[str, Side] = {}
@@ -104,7 +107,7 @@ def assign(extents: Iterable[PatchExtent], frozen: Mapping[str, Side], shares: M
 
 
 def check_shares(shares: Mapping[str, float]) -> None:
-    """Raises InputError for what are none."""
+    """Check the shares. Raises InputError."""
     if not shares or EXCLUDED in shares or "" in shares:
         raise InputError(f"sides {', '.join(shares) or 'none'}: name at least one, and none of them {EXCLUDED}")
     if not all(0 <= share < math.inf for share in shares.values()) or not sum(shares.values()):
@@ -117,14 +120,14 @@ def _neither(sides: set[str]) -> Side:
 
 @lru_cache(maxsize=65536)
 def _keys(location: str, path_row: str, cells: tuple[str, ...]) -> frozenset[str]:
-    """What a spot has in common with all that belong to it."""
+    """Return the keys that a spot shares with all spots that belong to it."""
     tile = _tile(location) if location else frozenset()
     return tile.union(cells, [f"path/row {path_row}"] if path_row else [])
 
 
 @lru_cache(maxsize=4096)
 def _tile(name: str) -> frozenset[str]:
-    """The tile, and the ground it covers."""
+    """Return the key of a tile, and the cells it covers."""
     try:
         around = outline(grid.mgrs_tile(name), to_a_side=8)
     except InputError:

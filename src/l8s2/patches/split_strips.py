@@ -1,7 +1,7 @@
-"""Sides within one region: strips of ground from north to south, a patch apart. Pure.
+"""Sides within one region: rows of ground from north to south, a patch apart. Pure.
 
-For a set whose patches all belong together, of which ``split.assign`` could hold nothing out. No ground is on two sides, but
-scenes and dates are: what is learned of one day's air helps on the other side too.
+For a set whose patches all belong together, of which ``split.assign`` could hold nothing out. No ground is on two
+sides, but scenes and dates are: what is learned of one day's air helps on the other side too.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ def in_strips(extents: Iterable[PatchExtent], frozen: Mapping[str, Side]) -> boo
 def assign_strips(
     extents: Iterable[PatchExtent], frozen: Mapping[str, Side], shares: Mapping[str, float]
 ) -> dict[str, Side]:
-    """A side for every patch by its latitude; the order of ``extents`` does not matter.
+    """Return a side for every patch by its latitude; the order of ``extents`` does not matter.
 
     Args:
         extents: every patch, the frozen ones too.
         frozen: patch id -> side, dealt in strips earlier; comes back unchanged, and new patches lie in the same strips.
-        shares: side -> share of all patches, in any unit, from north to south; without meaning where something is frozen.
+        shares: side -> share of all patches, in any unit, from north to south; without meaning where something is
+            frozen.
 
-    What lies between two strips is on neither side. Where there is little ground a side may stay empty, never the first.
-    Raises InputError for shares that are none, and where the frozen sides are no strips.
+    What lies between two strips is on neither side. Where there is little ground a side may stay empty, never the
+    first. Raises InputError for shares that are none, and where the frozen sides are no strips.
     """
     check_shares(shares)
     known = list(extents)
@@ -59,7 +60,10 @@ def assign_strips(
 
 
 def _new(extents: list[PatchExtent], shares: Mapping[str, float], height: float) -> tuple[list[str], list[float]]:
-    """Sides from north to south, and the latitudes between them. From the south each gets its share; the first gets the rest."""
+    """Return the sides from north to south, and the latitudes between them.
+
+    From the south each side gets its share; the first one gets the rest.
+    """
     first, *others = [name for name, share in shares.items() if share > 0]
     left, names, borders = extents, [first], list[float]()
     for name in reversed(others):
@@ -72,7 +76,7 @@ def _new(extents: list[PatchExtent], shares: Mapping[str, float], height: float)
 
 
 def _frozen(extents: list[PatchExtent], frozen: Mapping[str, Side]) -> tuple[list[str], list[float]]:
-    """The same, from what is on a side already."""
+    """Derive names and borders from the patches that are on a side already."""
     reach: dict[str, list[float]] = defaultdict(list)
     for extent in extents:
         if (side := frozen.get(extent.patch_id)) is not None and side.pair_type != EXCLUDED:
