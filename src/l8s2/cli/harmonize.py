@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from l8s2.cli.shell import JSON, PAN, PRODUCT, ProgressBar, show, warn
+from l8s2.cli.shell import JSON, PAN, PRODUCT, TRUST, ProgressBar, show, warn
 from l8s2.errors import InputError
 
 
@@ -40,6 +40,7 @@ from l8s2.errors import InputError
     metavar="N",
     help="Predict N times with dropout active, for a sigma from models trained with dropout.",
 )
+@TRUST
 @click.option("--bbox", nargs=4, type=float, metavar="W S E N", help="Only this area, WGS 84 degrees.")
 @click.option("--mgrs", metavar="TILE", help="Exactly the 10 m grid of a Sentinel-2 tile, for example 43PHQ.")
 @click.option("--crs", metavar="CRS", help="Warp the product once into this coordinate reference system.")
@@ -119,9 +120,9 @@ def _fetched(stac: str, output: Path, overwrite: bool, options: dict[str, Any]) 
     _check(options)
     wanted = landsat_of(stac)
     WholeFolder(output / f"{wanted.landsat[0].product}{SUFFIX}", overwrite=overwrite)
-    how = {name: options[name] for name in ("engine", "threads", "mc_dropout")}
+    how = {name: options[name] for name in ("engine", "threads", "mc_dropout", "trust_architecture")}
     model = load_model(options["model"], **how)
-    margin, pan = MS_GSD * (model.margin + 20), options["pan"] is None and getattr(model, "uses_pan", True)
+    margin, pan = MS_GSD * (model.margin + 20), options["pan"] is None and model.uses_pan
     bbox, bar = area_of(options["bbox"], options["mgrs"]), partial(ProgressBar, "fetching", unit="B")
     with fetched(wanted, bbox=bbox, margin=margin, pan=pan, bar=bar, warn=warn) as product:
         yield product

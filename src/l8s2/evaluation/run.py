@@ -34,6 +34,7 @@ def run_evaluation(
     disturbed: bool = False,
     side: str | None = None,
     as_published: bool = False,
+    trust_architecture: str | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
     warn: Callable[[str], None] | None = None,
@@ -44,6 +45,7 @@ def run_evaluation(
         paths, sentinel2, pan, bbox, disturbed, side: as ``cases.gather``.
         models: as ``load_model`` takes them; with commas between, an ensemble.
         as_published: see ``evaluate``.
+        trust_architecture: as ``load_model``.
         overwrite: replace an evaluation that is there, once the new one is whole.
         progress: told (10 m pixels done, in all). warn: told every warning.
 
@@ -64,7 +66,7 @@ def run_evaluation(
         imagery = gather(
             paths, stack, sentinel2=sentinel2, pan=pan, bbox=bbox, disturbed=disturbed, side=side, warn=note
         )
-        loaded = _loaded(models)
+        loaded = _loaded(models, trust_architecture)
         gallery = Gallery(list(loaded))
         scored = evaluate(imagery, loaded, as_published=as_published, progress=progress, look=gallery)
     facts = {
@@ -100,11 +102,11 @@ def _write(folder: WholeFolder, files: dict[str, str]) -> None:
         raise InputError(f"{folder.folder}: cannot be written ({error.strerror}); give another output folder") from None
 
 
-def _loaded(models: Sequence[str]) -> dict[str, Predictor]:
+def _loaded(models: Sequence[str], trust_architecture: str | None) -> dict[str, Predictor]:
     """By the names they have in tables."""
     found: dict[str, Predictor] = {}
     for model in models:
-        predictor = load_model(model)
+        predictor = load_model(model, trust_architecture=trust_architecture)
         if predictor.name in found or predictor.name in BASELINES:
             raise InputError(
                 f"--model {model}: another is called {predictor.name} too; give it once, or rename the file"

@@ -51,6 +51,7 @@ def plan_product(
     engine: Engine = "openvino",
     threads: int | None = None,
     mc_dropout: int | None = None,
+    trust_architecture: str | None = None,
     pan: str | Path | None = None,
 ) -> Plan:
     """The same checks as harmonize_product, and an estimate, without writing anything."""
@@ -59,7 +60,9 @@ def plan_product(
 
     with open_scene(path, pan) as scene:
         target = choose_target(scene.geobox, bbox=bbox, mgrs=mgrs, crs=crs, like=like)
-        predictor = load_model(model, engine=engine, threads=threads, mc_dropout=mc_dropout)
+        predictor = load_model(
+            model, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
+        )
         rows, columns = (min(predictor.tile, s.stop - s.start) for s in (target.rows, target.columns))
         side = 96
         ms = np.full((6, side, side), 0.1, np.float32)

@@ -28,6 +28,7 @@ def harmonize(
     engine: Engine = "openvino",
     threads: int | None = None,
     mc_dropout: int | None = None,
+    trust_architecture: str | None = None,
 ) -> xarray.Dataset:
     """A whole scene in memory, for work in Python; model, engine, threads and mc_dropout as ``load_model`` takes them.
 
@@ -39,7 +40,9 @@ def harmonize(
     """
     import xarray
 
-    predictor = load_model(model, engine=engine, threads=threads, mc_dropout=mc_dropout)
+    predictor = load_model(
+        model, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
+    )
     with ExitStack() as stack:
         if not isinstance(scene, Scene):
             scene = stack.enter_context(open_scene(scene, pan))

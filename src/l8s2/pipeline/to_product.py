@@ -43,6 +43,7 @@ def harmonize_product(
     engine: Engine = "openvino",
     threads: int | None = None,
     mc_dropout: int | None = None,
+    trust_architecture: str | None = None,
     overwrite: bool = False,
     pan: str | Path | None = None,
     progress: Progress | None = None,
@@ -55,7 +56,7 @@ def harmonize_product(
         mgrs: a Sentinel-2 tile such as ``43PHQ``; the product gets exactly its 10 m grid.
         crs, like: coordinate reference system, or a raster whose grid is taken; warped once at the end.
         sigma: False leaves the SIGMA file out.
-        model, engine, threads, mc_dropout: see ``load_model``.
+        model, engine, threads, mc_dropout, trust_architecture: see ``load_model``.
         progress: told how far it is. warn: told every warning.
 
     Raises InputError with one clear line; then nothing is written and nothing old is lost.
@@ -69,7 +70,9 @@ def harmonize_product(
         for message in (*scene.warnings, *target.notes):
             if warn:
                 warn(message)
-        predictor = load_model(model, engine=engine, threads=threads, mc_dropout=mc_dropout)
+        predictor = load_model(
+            model, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
+        )
         writer = stack.enter_context(
             ProductWriter(Path(output), scene.product_id, target.geobox, sigma=sigma, overwrite=overwrite)
         )

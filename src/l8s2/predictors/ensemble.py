@@ -66,6 +66,7 @@ class Ensemble:
         self.name = "+".join(member.name for member in members)
         self.sha256 = hashlib.sha256("".join(member.sha256 for member in members).encode()).hexdigest()
         self.margin = max(member.margin for member in members)
+        self.uses_pan = any(member.uses_pan for member in members)
         self.no_pan_model = next((member.no_pan_model for member in members if member.no_pan_model), None)
 
     @cached_property
@@ -130,6 +131,7 @@ class MonteCarlo:
         self._network, self._samples, self._seed = network, samples, seed
         self.receptive_field, self.stride, self.uses_pan = network.receptive_field, network.stride, network.uses_pan
         self.pan_sun_corrected, self.domain = network.pan_sun_corrected, network.domain
+        self.no_pan_model = network.no_pan_model
 
     def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """See Network; the variance is the mean of the variances and the variance of the means."""

@@ -19,15 +19,20 @@ def load_model(
     engine: Engine = "openvino",
     threads: int | None = None,
     mc_dropout: int | None = None,
+    trust_architecture: str | None = None,
 ) -> Predictor:
-    """A predictor by name, from disk or from the Hub.
+    """Return a predictor by name, from disk or from the Hub.
 
     Args:
-        name: what ``model_names.POSSIBLE`` says; several of them make an ensemble. Compact models hand pixels without pan to
-            ``compact-nopan``.
+        name: what ``models.names.POSSIBLE`` says; several of them make an ensemble. Where pan is missing, the no-pan model
+            that the model names answers.
         engine: of ONNX files: ``openvino``, or ``torch`` with the extra of that name; everything else runs in PyTorch.
         threads: processor threads; None leaves it to the engine.
         mc_dropout: predict so many times with dropout active, for models trained with dropout.
+        trust_architecture: the "package.module:Class" of a model of one's own. It is imported, and so its code runs, only
+            where a model folder names exactly it; folders that name any other are refused.
+
+    Raises InputError for what is not available or cannot be used.
     """
     if engine not in ("openvino", "torch"):
         raise InputError(f"engine {engine}: unknown; choose openvino or torch")
@@ -38,7 +43,7 @@ def load_model(
         names = [n for given in names for n in (PUBLISHED if given == PUBLISHED_ENSEMBLE else [given])]
     if len(set(names)) < len(names):
         raise InputError(f"model {name}: has a member twice; name every member once")
-    members = [_load_one(n, engine, threads, mc_dropout) for n in names]
+    members = [_load_one(n, engine, threads, mc_dropout, trust_architecture) for n in names]
     if len(members) == 1:
         return members[0]
     from l8s2.predictors.ensemble import Ensemble
@@ -46,7 +51,9 @@ def load_model(
     return Ensemble(members)
 
 
-def _load_one(name: str, engine: Engine, threads: int | None, mc_dropout: int | None) -> NetworkPredictor:
+def _load_one(
+    name: str, engine: Engine, threads: int | None, mc_dropout: int | None, trust_architecture: str | None
+) -> NetworkPredictor:
     path = located(name)
     network: OpenVinoNetwork | TorchNetwork
     if path.suffix == ".onnx":
@@ -58,12 +65,16 @@ def _load_one(name: str, engine: Engine, threads: int | None, mc_dropout: int | 
     else:
         from l8s2.models.folder import open_model_folder
 
-        stored = open_model_folder(path)
+        stored = open_model_folder(path, trust_architecture=trust_architecture)
         network = TorchNetwork(stored.build, threads)
         name, sha256 = stored.name, stored.sha256
     no_pan_model = None
-    if network.uses_pan and network.architecture == "Compact":
-        no_pan_model = _load_one("compact-nopan", engine, threads, None)
+    if network.uses_pan and network.no_pan_model is not None:
+        no_pan_model = _load_one(network.no_pan_model, engine, threads, None, trust_architecture)
+        if no_pan_model.uses_pan:
+            raise InputError(
+                f"model {name}: no_pan_model {network.no_pan_model} needs pan itself; name one that does not in config.json"
+            )
     if mc_dropout is None:
         return NetworkPredictor(name, sha256, network, no_pan_model)
     from l8s2.predictors.ensemble import MonteCarlo

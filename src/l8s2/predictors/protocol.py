@@ -22,6 +22,8 @@ class Predictor(Protocol):
 
     name: str
     sha256: str
+    uses_pan: bool
+    """Whether pan makes a difference; False for a model of the bands alone."""
     margin: int
     """MS pixels of context that ``predict_window`` expects on every side."""
 
