@@ -92,7 +92,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stubs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What ``load_model`` finds, by name."""
     found: dict[str, Any] = {"compact": Stub(), "compact-nopan": Other()}
-    monkeypatch.setattr("l8s2.evaluation.run.load_model", lambda name: found[name])
+    monkeypatch.setattr("l8s2.evaluation.run.load_model", lambda name, **_: found[name])
     return found
 
 
@@ -101,7 +101,9 @@ def results(made: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     """The folder of a run with two stubs on two images, alone in its own, and what the run said."""
     folder = tmp_path_factory.mktemp("results") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("l8s2.evaluation.run.load_model", {"compact": Stub(), "compact-nopan": Other()}.__getitem__)
+        patch.setattr(
+            "l8s2.evaluation.run.load_model", lambda name, **_: {"compact": Stub(), "compact-nopan": Other()}[name]
+        )
         return folder, evaluate(made, "-o", folder)
 
 

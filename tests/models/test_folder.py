@@ -21,11 +21,9 @@ from safetensors import SafetensorError  # noqa: E402
 
 from l8s2 import networks as models  # noqa: E402
 from l8s2.errors import InputError  # noqa: E402
+from l8s2.models.deep_harmonization import NOT_SUPPORTED, UNET_SETTINGS, modelling_file  # noqa: E402
 from l8s2.models.folder import (  # noqa: E402
-    UNET_SETTINGS,
-    UNPUBLISHED,
     convert_model,
-    modelling_file,
     open_model_folder,
     save_model_folder,
 )
@@ -263,7 +261,7 @@ def test_configurations_that_cannot_be_used(tmp_path: Path, settings: dict[str, 
     assert says in refusal(rewrite(stored(tmp_path / "m"), **settings))
 
 
-@pytest.mark.parametrize("kind", sorted(UNPUBLISHED))
+@pytest.mark.parametrize("kind", sorted(NOT_SUPPORTED))
 def test_kinds_without_published_weights_are_refused_by_name(tmp_path: Path, kind: str) -> None:
     for settings in ({"model_kind": kind}, {"architectures": [kind]}, {"model_type": kind}, {"architecture": kind}):
         assert f"{kind} has no published weights" in refusal(
@@ -300,8 +298,10 @@ def test_a_stored_import_path_is_refused_and_not_imported(tmp_path: Path, monkey
     folder = stored(tmp_path / "m", {"width": 8, "blocks": 1}, "Compact")
     rewrite(folder, architecture="own_network:Small", config={})
     assert "own_network:Small names code to import" in refusal(folder)
+    assert "give --trust-architecture own_network:Small" in refusal(folder)
+    assert "not own_network:Other; if you trust" in refusal(folder, trust_architecture="own_network:Other")
     assert not (tmp_path / "imported").exists()
-    built = open_model_folder(folder, trusted=["own_network:Small"]).build()
+    built = open_model_folder(folder, trust_architecture="own_network:Small").build()
     same(built, network("Compact", {"width": 8, "blocks": 1}))
 
 

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from l8s2.models.onnx_file import openvino_core  # noqa: E402
-from l8s2.networks import Compact, OnLattice, build  # noqa: E402
+from l8s2.networks import Compact, HarmonizationNetwork, OnLattice, build  # noqa: E402
 
 SMALL = {"depth": 3, "growth_factor": 3}
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -139,7 +139,7 @@ def test_networks_that_need_pan_ask_for_it() -> None:
             network(name)(torch.rand(1, 6, 8, 8), None)
 
 
-class Own(nn.Module):
+class Own(HarmonizationNetwork):
     uses_pan, receptive_field, stride = True, 0, 1
 
     def __init__(self, width: int) -> None:
@@ -147,7 +147,18 @@ class Own(nn.Module):
         self.width = width
 
 
-class Lacking(nn.Module):
+def test_stages_are_the_network() -> None:
+    for name in NETWORKS:
+        net = network(name)
+        given = inputs(net, 8, 12)
+        prepare, body, restore = net.stages()
+        with torch.no_grad():
+            found = [x for x in restore(given[0], body(prepare(*given))) if x is not None]
+            for a, b in zip(found, outputs(net, given), strict=True):
+                assert torch.equal(a, b)
+
+
+class Lacking(HarmonizationNetwork):
     uses_pan = True
 
 

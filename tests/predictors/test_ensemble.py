@@ -78,6 +78,7 @@ class Constant:
         self.name, self.sha256, self.margin, self.tile = name, name * 64, margin, tile
         self.plus, self.sigma, self.pan, self.no_pan_model = plus, sigma, pan, None
         self.origins: list[tuple[int, int]] = []
+        self.uses_pan = pan
         self.suns: list[float | None] = []
         self.released = 0
 

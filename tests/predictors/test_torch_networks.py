@@ -26,7 +26,7 @@ from l8s2.evaluation.evaluate import outputs  # noqa: E402
 from l8s2.landsat.scene import open_scene  # noqa: E402
 from l8s2.models import hub  # noqa: E402
 from l8s2.models.folder import save_model_folder  # noqa: E402
-from l8s2.models.onnx_export import export  # noqa: E402
+from l8s2.models.onnx_export import export_onnx  # noqa: E402
 from l8s2.networks import Compact, CompactConfig, build  # noqa: E402
 from l8s2.pipeline.estimate import plan_product  # noqa: E402
 from l8s2.pipeline.tiles import predict_tiles  # noqa: E402
@@ -493,7 +493,7 @@ def test_dropout_that_is_not_there_is_refused(small: Path, tmp_path: Path) -> No
 def test_unets_in_onnx_run_in_openvino(tmp_path: Path) -> None:
     net = network(depth=2)
     path = tmp_path / "unet.onnx"
-    export(net, {**SMALL, "depth": 2}, "unet", path)
+    export_onnx(net, path, architecture="UNet", config={**SMALL, "depth": 2}, card={"name": "unet"})
     model = load_model(path, threads=1)
     assert isinstance(model, NetworkPredictor)
     assert isinstance(model._network, OpenVinoNetwork)

@@ -21,7 +21,7 @@ from l8s2.simulate.archives import Image  # noqa: E402
 from l8s2.training.archive_split import GAP_PIXELS, hold_out_latitude_bands  # noqa: E402
 from l8s2.training.config import Model  # noqa: E402
 from l8s2.training.finetune import finetune, table, verdict  # noqa: E402
-from l8s2.training.start import begin  # noqa: E402
+from l8s2.training.start import initial_network  # noqa: E402
 
 
 def image(site: str, rows: int, index: int = 0) -> Image:
@@ -79,7 +79,7 @@ def test_the_verdict_follows_from_the_numbers(new: list[float], use: bool, words
 
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_the_embedded_weights_are_where_it_starts(name: str) -> None:
-    network, architecture, config = begin(Model(start=name))
+    network, architecture, config = initial_network(Model(start=name))
     assert architecture == "Compact"
     assert config["pan"] is (name == "compact")
     import l8s2
@@ -108,8 +108,8 @@ def test_finetune_says_in_words_and_json_whether_to_use_it(tmp_path: Path) -> No
     again = CliRunner().invoke(main, [*arguments, "--resume"])
     assert again.exit_code == 0, again.output
     assert result["verdict"] in again.stdout
-    from_folder = begin(Model(start=result["model"]))[0].state_dict()
-    from_checkpoint = begin(Model(start=str(tmp_path / "run" / "last.pt")))[0].state_dict()
+    from_folder = initial_network(Model(start=result["model"]))[0].state_dict()
+    from_checkpoint = initial_network(Model(start=str(tmp_path / "run" / "last.pt")))[0].state_dict()
     scaled = {key for key, tensor in from_folder.items() if not torch.equal(tensor, from_checkpoint[key])}
     assert scaled == {"calibration"}
     assert result["verdict"] in (Path(result["model"]) / "README.md").read_text()
@@ -117,7 +117,7 @@ def test_finetune_says_in_words_and_json_whether_to_use_it(tmp_path: Path) -> No
 
 def test_nothing_to_start_from_or_to_learn_from(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.onnx"):
-        begin(Model(start=str(tmp_path / "none.onnx")))
+        initial_network(Model(start=str(tmp_path / "none.onnx")))
     done = CliRunner().invoke(main, ["finetune", str(tmp_path), "-o", str(tmp_path / "run")])
     assert done.exit_code == 1
     assert "no .npz imagery to train on" in done.output

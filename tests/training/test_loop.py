@@ -24,10 +24,11 @@ from l8s2.datasets.simulated_pairs import SimulatedPairs  # noqa: E402
 from l8s2.errors import InputError  # noqa: E402
 from l8s2.models.folder import open_model_folder  # noqa: E402
 from l8s2.networks import OnLattice, build  # noqa: E402
+from l8s2.networks.compact import Interpolation  # noqa: E402
 from l8s2.simulate.archives import Image  # noqa: E402
 from l8s2.simulate.crops import Batch  # noqa: E402
 from l8s2.training.config import parse  # noqa: E402
-from l8s2.training.learner import Interpolation, mixed_precision  # noqa: E402
+from l8s2.training.learner import mixed_precision  # noqa: E402
 from l8s2.training.loop import Outcome, train  # noqa: E402
 from l8s2.training.run_folder import RunFolder, read_checkpoint  # noqa: E402
 from l8s2.training.schedule import Plateau, learning_rate  # noqa: E402
@@ -300,8 +301,8 @@ def test_only_what_convolves_is_in_low_precision() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         raw = compact.body(features)
     expected = compact.restore(ms, raw)
-    mixed_precision(compact, "bf16", "cpu")
-    for found, wanted in zip(compact(ms, pan), expected, strict=True):
+    lowered = mixed_precision(compact, "bf16", "cpu")
+    for found, wanted in zip(lowered(ms, pan), expected, strict=True):
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, wanted)
     seen = []
@@ -309,8 +310,7 @@ def test_only_what_convolves_is_in_low_precision() -> None:
     assert isinstance(unet, OnLattice)
     exact = unet(ms, pan)[0]
     unet.network.register_forward_pre_hook(lambda _, inputs: seen.append([x.dtype for x in inputs]))
-    mixed_precision(unet, "bf16", "cpu")
-    found = unet(ms, pan)[0]
+    found = mixed_precision(unet, "bf16", "cpu")(ms, pan)[0]
     assert seen == [[torch.float32, torch.float32]]
     assert found.dtype == torch.float32
     assert 0 < (found - exact).abs().max() < 0.02

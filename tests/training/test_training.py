@@ -136,7 +136,7 @@ def test_an_exported_network_is_the_same_in_both_engines(tmp_path: Path, pan: bo
     network = Compact(replace(TINY, pan=pan)).eval()
     network.calibration.copy_(torch.tensor([1.0, 1.1, 0.9, 2.0, 0.5, 1.3]))
     path = tmp_path / "tiny.onnx"
-    export_onnx(network, path, {"name": "tiny"})
+    export_onnx(network, path, architecture="Compact", config={}, card={"name": "tiny"})
     rng = np.random.default_rng(0)
     ms = rng.random((6, 19, 23), np.float32) * 0.3
     samples = rng.random((38, 46), np.float32) * 0.3 if pan else None
@@ -154,7 +154,7 @@ def test_an_exported_network_is_the_same_in_both_engines(tmp_path: Path, pan: bo
 
 def test_the_exported_file_names_no_place_of_the_machine_it_was_made_on(tmp_path: Path) -> None:
     path = tmp_path / "tiny.onnx"
-    export_onnx(Compact(TINY), path, {})
+    export_onnx(Compact(TINY), path, architecture="Compact", config={}, card={})
     content = path.read_bytes()
     assert str(Path.cwd()).encode() not in content
     assert b"site-packages" not in content

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from l8s2.cli.shell import JSON, PAN, ProgressBar, warn
+from l8s2.cli.shell import JSON, PAN, TRUST, ProgressBar, warn
 
 
 @click.command()
@@ -22,6 +22,7 @@ from l8s2.cli.shell import JSON, PAN, ProgressBar, warn
     show_default=True,
     help="As of harmonize, ensembles included; may be given several times.",
 )
+@TRUST
 @click.option(
     "--sentinel2",
     type=click.Path(path_type=Path),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from l8s2.cli.shell import JSON, PAN, PRODUCT, ProgressBar, show, warn
+from l8s2.cli.shell import JSON, PAN, PRODUCT, TRUST, ProgressBar, show, warn
 
 if TYPE_CHECKING:
     from l8s2.predictors.engines import Engine
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Predict N times with dropout active, for a sigma from models trained with dropout.",
 )
+@TRUST
 @click.option("--bbox", nargs=4, type=float, metavar="W S E N", help="Only this area, WGS 84 degrees.")
 @click.option("--mgrs", metavar="TILE", help="Exactly the 10 m grid of a Sentinel-2 tile, for example 43PHQ.")
 @click.option("--crs", metavar="CRS", help="Warp the product once into this coordinate reference system.")
@@ -61,6 +62,7 @@ def harmonize(
     pan: Path | None,
     model: str,
     mc_dropout: int | None,
+    trust_architecture: str | None,
     bbox: BBox | None,
     mgrs: str | None,
     crs: str | None,
@@ -87,7 +89,9 @@ def harmonize(
     from l8s2.target import Area
 
     area = Area(bbox=bbox or None, mgrs=mgrs, crs=crs, like=like)
-    options = ModelOptions(model=model, engine=engine, threads=threads, mc_dropout=mc_dropout)
+    options = ModelOptions(
+        model=model, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
+    )
     if output is None:
         assert product is not None
         _show_plan(product, area, options, sigma=sigma, pan=pan, as_json=as_json)

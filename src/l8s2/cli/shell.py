@@ -16,6 +16,11 @@ from typing import Any
 import click
 
 PRODUCT = click.argument("product", type=click.Path(path_type=Path))
+TRUST = click.option(
+    "--trust-architecture",
+    metavar="MODULE:CLASS",
+    help="Import this network for a model folder that names exactly it. Runs code of that module.",
+)
 PAN = click.option(
     "--pan",
     type=click.Path(path_type=Path),

@@ -34,6 +34,7 @@ def run_evaluation(
     disturbed: bool = False,
     side: str | None = None,
     deep_harmonization_range: bool = False,
+    trust_architecture: str | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
     warn: Callable[[str], None] | None = None,
@@ -50,6 +51,7 @@ def run_evaluation(
         disturbed: as ``cases.collect_images``.
         side: as ``cases.collect_images``.
         deep_harmonization_range: see ``evaluate``.
+        trust_architecture: as ``load_model``.
         overwrite: replace an evaluation that is there, once the new one is whole.
         progress: told (10 m pixels done, in all).
         warn: told every warning.
@@ -71,7 +73,7 @@ def run_evaluation(
         imagery = collect_images(
             paths, stack, sentinel2=sentinel2, pan=pan, bbox=bbox, disturbed=disturbed, side=side, warn=note
         )
-        loaded = _loaded(models)
+        loaded = _loaded(models, trust_architecture)
         gallery = Gallery(list(loaded))
         scored = evaluate(
             imagery, loaded, deep_harmonization_range=deep_harmonization_range, progress=progress, on_scored=gallery
@@ -112,11 +114,11 @@ def _write(folder: WholeFolder, files: dict[str, str]) -> None:
         raise InputError(f"{folder.folder}: cannot be written ({error.strerror}); give another output folder") from None
 
 
-def _loaded(models: Sequence[str]) -> dict[str, Predictor]:
+def _loaded(models: Sequence[str], trust_architecture: str | None) -> dict[str, Predictor]:
     """By the names they have in tables."""
     found: dict[str, Predictor] = {}
     for model in models:
-        predictor = load_model(model)
+        predictor = load_model(model, trust_architecture=trust_architecture)
         if predictor.name in found or predictor.name in BASELINES:
             raise InputError(
                 f"`model` {model}: another is called {predictor.name} too; give it once, or rename the file"

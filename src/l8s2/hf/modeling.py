@@ -1,7 +1,7 @@
 """The UNets as a model of transformers, with the class name, the settings and the tensors of the published ones.
 
 This file also ends the ``modeling_s2l8h.py`` of every stored UNet, after the source of the network itself: see
-``l8s2.models.folder.modelling_file``.
+``l8s2.models.deep_harmonization.modelling_file``.
 """
 # mypy: disable-error-code="misc, no-untyped-call"
 

@@ -107,12 +107,12 @@ def convert(source: str, output: Path, *, config: Path | None = None, overwrite:
     if path.suffix != ".onnx":
         convert_model(path, output, config=config, overwrite=overwrite)
         return output
-    from l8s2.models.onnx_weights import read_compact
+    from l8s2.models.onnx_weights import read_network
 
-    network = read_compact(path)
+    network, architecture = read_network(path)
     card = path.with_suffix(".md")
     text = card.read_text(encoding="utf-8") if card.is_file() else f"# {path.stem}\n"
-    save_model_folder(network, "Compact", {}, output, text, overwrite=overwrite)
+    save_model_folder(network, architecture, {}, output, text, overwrite=overwrite)
     return output
 
 
@@ -129,7 +129,7 @@ def export(name: str, output: Path, *, overwrite: bool = False) -> Path:
         return output
     model = open_model_folder(path)
     import_torch()
-    from l8s2.models.onnx_export import export as write
+    from l8s2.models.onnx_export import export_onnx
 
-    write(model.build(), model.config, model.name, output)
+    export_onnx(model.build(), output, architecture=model.architecture, config=model.config, card={"name": model.name})
     return output

@@ -1,42 +1,31 @@
 """Models as folders: config.json beside model.safetensors, or beside pytorch_model.bin where they come from elsewhere.
 
-UNets keep the layout, the settings and the tensor names of the published ones, so that either side opens the other's. Nothing
-that lies in such a folder is ever executed.
+Nothing that lies in such a folder is ever executed.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from l8s2._version import __version__
 from l8s2.errors import InputError
 from l8s2.files import WholeFolder, fsync
+from l8s2.models import deep_harmonization
 from l8s2.models.tensors import PICKLED, fill, read_tensors
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from l8s2.networks import HarmonizationNetwork
+
 CONFIG, WEIGHTS, FOREIGN_WEIGHTS, CARD = "config.json", "model.safetensors", "pytorch_model.bin", "README.md"
-MODELLING = "modeling_s2l8h.py"
-PUBLISHED_TYPE, OWN_TYPE = "s2l8hModel", "l8s2"
-UNET_SETTINGS = (
-    "in_channels", "out_channels", "depth", "growth_factor", "up_mode", "spatial_attention", "ca_layer", "dropout", "gaussian",
-    "input_alignment", "pan_sun_corrected",
-)  # fmt: skip
-"""What of a published config.json says how the network is built; the rest is housekeeping of transformers."""
-AS_PUBLISHED = {"input_alignment": "lattice", "pan_sun_corrected": False}
-"""The inputs of UNets whose configuration does not say. Their authors never aligned MS, pan and Sentinel-2, so what shift the
-weights have learned is unknown; the true geometry is the only unbiased guess."""
-UNPUBLISHED = {"UNet-Pan", "MB-RRDB", "ESRT", "SMP_UNet_mit"}
-"""Networks of the published research code without published weights."""
+OWN_TYPE = "l8s2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +40,11 @@ class StoredModel:
     """Checksum of the weights."""
     path: Path
     """The file of the weights."""
+    no_pan_model: str | None = None
+    """Name of the model that answers where pan is missing."""
 
-    def build(self) -> nn.Module:
-        """The network with its weights, keeping the contract of ``l8s2.networks``, on the processor and ready to predict.
+    def build(self) -> HarmonizationNetwork:
+        """Return the network with its weights, keeping the contract of ``l8s2.networks``, on the processor and ready to predict.
 
         The weights are memory-mapped, so that a network costs its size once. Raises InputError where they are damaged or
         not exactly those that the configuration asks for.
@@ -63,27 +54,27 @@ class StoredModel:
 
         tensors = read_tensors(self.path)
         try:
-            with torch.device("meta" if self.architecture == "UNet" else "cpu"):
+            with torch.device("meta" if self.architecture in networks.ARCHITECTURES else "cpu"):
+                network = networks.build(self.architecture, self.config)
+            if network.base is network:  # its buffers are not stored
                 network = networks.build(self.architecture, self.config)
         except Exception as error:  # of whatever a foreign configuration asks for
             raise InputError(f"{self.name}: {str(error).partition(chr(10))[0]}") from None
-        if isinstance(network, networks.OnLattice):
-            fill(network.network, tensors, self.path)
-            network = networks.OnLattice(network.network, network.input_alignment, network.pan_sun_corrected)
-        else:
-            fill(network, tensors, self.path)
+        fill(network.base, tensors, self.path)
+        network = network.with_base(network.base)
+        network.no_pan_model = self.no_pan_model
         return network.eval()
 
 
-def open_model_folder(path: Path, *, config: Path | None = None, trusted: Collection[str] = ()) -> StoredModel:
-    """A stored model from its folder, or from its file of weights with config.json beside it.
+def open_model_folder(path: Path, *, config: Path | None = None, trust_architecture: str | None = None) -> StoredModel:
+    """Return a stored model from its folder, or from its file of weights with config.json beside it.
 
     Args:
         path: folder, .safetensors, .bin, or a checkpoint of the published research code (.pt, .pth, .ckpt).
         config: configuration, where it does not lie beside the weights.
-        trusted: architectures of the form ``module:Class`` that the user's own configuration names; others are refused.
+        trust_architecture: the one ``module:Class`` whose code the user trusts; the configuration must name exactly it.
 
-    Raises InputError where something is missing or of no use here.
+    Raises InputError where something is missing or not supported.
     """
     weights = path
     if path.is_dir():
@@ -94,14 +85,21 @@ def open_model_folder(path: Path, *, config: Path | None = None, trusted: Collec
         raise InputError(
             f"{weights}: no such file; a model is a folder with {CONFIG} and {WEIGHTS} ({FOREIGN_WEIGHTS})"
         )
-    architecture, settings = _read_config(config or weights.parent / CONFIG, trusted)
+    architecture, settings, no_pan = _read_config(config or weights.parent / CONFIG, trust_architecture)
     with weights.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return StoredModel(name=_name(path), architecture=architecture, config=settings, sha256=sha256, path=weights)
+    return StoredModel(
+        name=_name(path),
+        architecture=architecture,
+        config=settings,
+        sha256=sha256,
+        path=weights,
+        no_pan_model=no_pan,
+    )
 
 
 def _name(path: Path) -> str:
-    """The name on the Hub for a folder in its cache, otherwise that of the folder or file."""
+    """Return the name on the Hub for a folder in its cache, otherwise that of the folder or file."""
     path = path.absolute()
     folder = path if path.is_dir() else path.parent
     if folder.parent.name == "snapshots":
@@ -109,7 +107,7 @@ def _name(path: Path) -> str:
     return path.name if path.is_dir() else path.stem
 
 
-def _read_config(path: Path, trusted: Collection[str]) -> tuple[str, dict[str, Any]]:
+def _read_config(path: Path, trust_architecture: str | None) -> tuple[str, dict[str, Any], str | None]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -118,25 +116,23 @@ def _read_config(path: Path, trusted: Collection[str]) -> tuple[str, dict[str, A
         raise InputError(f"{path}: not readable as JSON ({error}); download it again") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds a {type(content).__name__}; a configuration is a JSON object")
-    kind, architecture = content.get("model_type"), content.get("architecture")
-    listed = content.get("architectures")
-    for name in (kind, architecture, content.get("model_kind"), *(listed if isinstance(listed, list) else ())):
-        if isinstance(name, str) and name in UNPUBLISHED:
-            raise InputError(
-                f"{path}: {name} has no published weights and is not supported; of that family only the UNets are"
-            )
-    if kind == PUBLISHED_TYPE:
-        mode = content.get("interp_mode", "bicubic")
-        if mode != "bicubic":
-            raise InputError(f"{path}: interp_mode {mode!r}; only bicubic, as published, is supported")
-        return "UNet", AS_PUBLISHED | {k: content[k] for k in UNET_SETTINGS if k in content}
+    deep_harmonization.check_supported(content, path)
+    kind, architecture, no_pan = (content.get(key) for key in ("model_type", "architecture", "no_pan_model"))
+    if not isinstance(no_pan, str | None):
+        raise InputError(f"{path}: no_pan_model {no_pan!r}; it must be the name of a model, or null")
+    if kind == deep_harmonization.MODEL_TYPE:
+        return deep_harmonization.ARCHITECTURE, deep_harmonization.read_settings(content, path), no_pan
     if kind != OWN_TYPE or not isinstance(architecture, str) or not isinstance(content.get("config"), dict):
-        raise InputError(f"{path}: model_type {kind!r}; l8s2 opens {PUBLISHED_TYPE} and what it has written itself")
-    if ":" in architecture and architecture not in trusted:
         raise InputError(
-            f"{path}: architecture {architecture} names code to import; a stored model may only name Compact or UNet"
+            f"{path}: model_type {kind!r}; l8s2 opens {deep_harmonization.MODEL_TYPE} and what it has written itself"
         )
-    return architecture, content["config"]
+    if ":" in architecture and architecture != trust_architecture:
+        given = f", not {trust_architecture}" if trust_architecture else ""
+        raise InputError(
+            f"{path}: architecture {architecture} names code to import{given}; if you trust that code, give "
+            f"--trust-architecture {architecture}"
+        )
+    return architecture, content["config"], no_pan
 
 
 def save_model_folder(
@@ -145,38 +141,31 @@ def save_model_folder(
     """Write a model folder; it appears under its name when it is whole.
 
     Args:
-        module: the network (of a UNet also the plain one, without its interpolation).
+        module: the network, or the plain one behind its adapter.
         architecture: as ``l8s2.networks.build`` takes it.
         config: as ``l8s2.networks.build`` takes it.
-        folder: that is to appear. A UNet's also holds its own source for transformers' AutoModel.
+        folder: to write. One of the published layout also holds its source for transformers' AutoModel.
         card: the text of README.md.
         overwrite: replace an existing model folder.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    inputs = {
-        "input_alignment": "lattice",
-        "pan_sun_corrected": True,
-    }  # what build() makes of a configuration without them
-    inputs = {key: getattr(module, key, config.get(key, default)) for key, default in inputs.items()}
-    if architecture == "UNet":
-        module = getattr(module, "network", module)
-    own = getattr(module, "config", None)
-    settings = asdict(own) if is_dataclass(own) and not isinstance(own, type) else dict(config)
-    content: dict[str, Any] = {"model_type": OWN_TYPE, "architecture": architecture, "config": settings}
+    from l8s2.networks import HarmonizationNetwork
+
+    published = architecture == deep_harmonization.ARCHITECTURE
+    no_pan = getattr(module, "no_pan_model", None)  # the plain network has none
+    if isinstance(module, HarmonizationNetwork):
+        config, module = {**config, **module.configuration()}, module.base
+    elif is_dataclass(module.config) and not isinstance(module.config, type):
+        config = {"input_alignment": "lattice", "pan_sun_corrected": True, **config, **asdict(module.config)}
+    content = {"model_type": OWN_TYPE, "architecture": architecture, "config": dict(config)}
     texts = {CARD: card}
-    if architecture == "UNet":
-        modelling = MODELLING.removesuffix(".py")
-        content = {
-            "model_type": PUBLISHED_TYPE,
-            "architectures": [PUBLISHED_TYPE],
-            "auto_map": {"AutoConfig": f"{modelling}.s2l8hConfig", "AutoModel": f"{modelling}.{PUBLISHED_TYPE}"},
-            "interp_mode": "bicubic",
-            **inputs,
-            **settings,
-        }
-        texts[MODELLING] = modelling_file()
+    if published:
+        content = deep_harmonization.written_settings(config)
+        texts[deep_harmonization.MODELLING] = deep_harmonization.modelling_file()
+    if no_pan is not None:
+        content["no_pan_model"] = no_pan
     texts[CONFIG] = json.dumps(content, indent=1) + "\n"
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     with WholeFolder(folder, overwrite=overwrite, mark=CONFIG) as whole:
@@ -201,29 +190,8 @@ def convert_model(source: Path, folder: Path, *, config: Path | None = None, ove
     save_model_folder(model.build(), model.architecture, model.config, folder, text, overwrite=overwrite)
 
 
-def modelling_file() -> str:
-    """Source of the UNets for transformers' AutoModel that needs nothing of l8s2: our own files, one after the other."""
-    sources = files("l8s2")
-    parts = [sources / "networks" / f"{name}.py" for name in ("attention", "unet")] + [sources / "hf" / "modeling.py"]
-    text = "\n\n".join(_without_ours(part.read_text(encoding="utf-8")) for part in parts)
-    return f'"""Written by l8s2 from its own source. MIT licence."""\n\nfrom __future__ import annotations\n\n{text}'
-
-
-def _without_ours(source: str) -> str:
-    """A module without its docstring and without what it imports from l8s2 and from __future__."""
-    tree = ast.parse(source)
-    dropped = [
-        node
-        for node in tree.body
-        if (isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("l8s2", "__future__"))
-        or (node is tree.body[0] and ast.get_docstring(tree) is not None)
-    ]
-    gone = {line for node in dropped for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
-    return "\n".join(line for i, line in enumerate(source.splitlines(), 1) if i not in gone).strip() + "\n"
-
-
 def import_torch() -> Any:
-    """PyTorch, or InputError where it is not installed."""
+    """Return PyTorch; raise InputError where it is not installed."""
     try:
         import safetensors  # noqa: F401
         import torch

@@ -17,7 +17,8 @@ from typing import Any
 from l8s2._version import __version__
 from l8s2.errors import InputError
 from l8s2.files import cache_dir
-from l8s2.models.folder import CARD, CONFIG, FOREIGN_WEIGHTS, MODELLING, WEIGHTS, convert_model, open_model_folder
+from l8s2.models.deep_harmonization import MODELLING
+from l8s2.models.folder import CARD, CONFIG, FOREIGN_WEIGHTS, WEIGHTS, convert_model, open_model_folder
 
 PUBLISHED = tuple(
     f"venkatesh-thiru/s2l8h-UNet-{depth}depth-{mode}" for depth in (5, 6) for mode in ("upsample", "shuffle")

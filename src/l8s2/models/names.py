@@ -8,8 +8,8 @@ from pathlib import Path
 
 from l8s2.errors import InputError
 
-EMBEDDED = {"compact": "compact-nopan", "compact-nopan": None}
-"""Models in the package, and the twin each hands pixels without pan to."""
+EMBEDDED = ("compact", "compact-nopan")
+"""Models in the package."""
 PUBLISHED_ENSEMBLE = "published-ensemble"
 POSSIBLE = (
     f"{', '.join(EMBEDDED)}, {PUBLISHED_ENSEMBLE}, an ONNX file, a model folder, its .safetensors or .bin, owner/name on the "
@@ -21,7 +21,7 @@ _FILES = (".onnx", ".safetensors", ".bin", ".pt", ".pth")
 
 
 def located(name: str) -> Path:
-    """The file or folder of an embedded model, of a path, or of owner/name on the Hub, fetched if need be."""
+    """Return the file or folder of an embedded model, of a path, or of owner/name on the Hub, fetched if need be."""
     if name in EMBEDDED:
         return Path(str(files("l8s2") / "weights" / f"{name}.onnx"))
     path = Path(name)

@@ -1,4 +1,4 @@
-"""Networks as ONNX files: any model written as one, and the compact ones read back from theirs."""
+"""Any network written as an ONNX file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,51 +18,91 @@ from l8s2.errors import InputError
 from l8s2.files import whole_file
 from l8s2.models.domain import Domain
 from l8s2.models.onnx_file import openvino_core
-from l8s2.networks import Compact, OnLattice
+from l8s2.networks import HarmonizationNetwork
 from l8s2.sensors import N_BANDS
 
 TOLERANCE = 1e-4
 """Largest difference between the file's answer and the network's: one step of the integers that a product stores."""
 
 
-def export(network: nn.Module, config: Mapping[str, Any], name: str, path: Path) -> None:
-    """Write a network that keeps the contract of ``l8s2.networks`` to ``path``, once the file is checked and answers as it does.
+def export_onnx(
+    network: HarmonizationNetwork,
+    path: Path,
+    *,
+    architecture: str,
+    config: Mapping[str, Any],
+    card: Mapping[str, Any],
+    domain: Domain | None = None,
+) -> None:
+    """Write a network to ``path``, once the file is checked and answers as the network does.
 
     Inputs ``ms`` (B, 6, h, w) and, if used, ``pan`` (B, 1, 2h, 2w), h and w multiples of ``stride``; outputs ``mean`` and,
-    if there is one, ``sigma`` (B, 6, 3h, 3w). The metadata say the rest. Raises InputError where the answers differ.
+    if there is one, ``sigma`` (B, 6, 3h, 3w), and of a network with seams ``features`` and ``raw``.
+
+    Args:
+        network: the network.
+        path: of the file.
+        architecture: as ``l8s2.networks.build`` takes it.
+        config: as ``l8s2.networks.build`` takes it; what the network says of its configuration comes on top.
+        card: facts for people, kept in the metadata.
+        domain: the ground that the network was trained on.
+
+    Raises InputError where the answers differ.
     """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # torchvision is not needed
     with whole_file(path) as draft:
         with warnings.catch_warnings(action="ignore"):  # of the exporter about itself
-            if isinstance(network, Compact):
-                export_onnx(network, draft, {"name": name})
-            else:
-                _export_plain(network, config, name, draft)
+            proto = _graph(network)
+        scale = network.sigma_scale
+        metadata = {
+            "architecture": architecture,
+            "config": json.dumps({**config, **network.configuration()}),
+            "receptive_field": str(network.receptive_field),
+            "stride": str(network.stride),
+            "pan_sun_corrected": json.dumps(network.pan_sun_corrected),
+            "no_pan_model": json.dumps(network.no_pan_model),
+            **({} if network.memory_per_pixel is None else {"memory_per_pixel": str(network.memory_per_pixel)}),
+            **({} if scale is None else {"calibration": json.dumps(scale.tolist())}),
+            "card": json.dumps(dict(card)),
+            **({"domain": domain.to_json()} if domain else {}),
+        }
+        for key, text in metadata.items():
+            proto.metadata_props.add(key=key, value=text)
+        onnx.checker.check_model(proto)
+        onnx.save(proto, draft)
         difference = _difference(network, draft)
         if not difference < TOLERANCE:
             raise InputError(
-                f"{name}: the ONNX file differs from the network by {difference:.2g}; keep to the model folder"
+                f"{path.stem}: the ONNX file differs from the network by {difference:.2g}; keep to the model folder"
             )
 
 
 class _Outputs(nn.Module):
-    """The network without the sigma that it has not."""
+    """The network without the sigma that it has not, and with its seams, if there are any, as outputs."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: HarmonizationNetwork) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, ms: Tensor, pan: Tensor | None = None) -> tuple[Tensor, ...]:
-        return tuple(part for part in self.network(ms, pan) if part is not None)
+        stages = self.network.stages()
+        features = stages.prepare(ms, pan)
+        raw = stages.body(features)
+        answer = tuple(part for part in stages.restore(ms, raw) if part is not None)
+        return (*answer, features, raw) if self.network.seams else answer
 
 
-def _export_plain(network: Any, config: Mapping[str, Any], name: str, path: Path) -> None:
+def _graph(network: HarmonizationNetwork) -> Any:
+    """Return the ONNX model, weights under their PyTorch names, without traces of the machine or of the exporter."""
     stride = network.stride
     batch, height, width = (torch.export.Dim(n, min=1) for n in ("batch", "height", "width"))
-    example = _example(network, 2, 2 * stride, 3 * stride)
-    shapes = [{0: batch, 2: k * height, 3: k * width} for k in (stride, 2 * stride)][: len(example)]
+    example = _example(network, 2, max(2 * stride, 24 // stride * stride), max(3 * stride, 28 // stride * stride))
+    shapes = [
+        {0: batch, 2: height if k == 1 else k * height, 3: width if k == 1 else k * width} for k in (stride, 2 * stride)
+    ][: len(example)]
     wrapped = _Outputs(network).eval()
-    outputs = ["mean", "sigma"][: len(wrapped(*example))]
+    number = len(wrapped(*example)) - 2 * network.seams
+    outputs = ["mean", "sigma"][:number] + ["features", "raw"] * network.seams
     program = torch.onnx.export(
         wrapped, example, dynamo=True, input_names=["ms", "pan"][: len(example)], dynamic_shapes=tuple(shapes),
         output_names=[f"_{output}" for output in outputs], optimize=True, verbose=False,
@@ -72,6 +111,7 @@ def _export_plain(network: Any, config: Mapping[str, Any], name: str, path: Path
     proto = program.model_proto
     # a name that we give may be taken inside, where it becomes another
     names = {output: f"inner_{output}" for output in outputs} | {f"_{output}": output for output in outputs}
+    names |= {tensor.name: tensor.name.removeprefix("network.") for tensor in proto.graph.initializer}
     for node in proto.graph.node:
         del node.metadata_props[:]  # traces of the exporter: source paths, stack frames
         node.doc_string = ""
@@ -81,18 +121,7 @@ def _export_plain(network: Any, config: Mapping[str, Any], name: str, path: Path
         del value.metadata_props[:]
         value.name = names.get(value.name, value.name)
     del proto.metadata_props[:]
-    metadata = {
-        "architecture": "UNet" if isinstance(network, OnLattice) else type(network).__name__,
-        "config": json.dumps(dict(config)),
-        "receptive_field": str(network.receptive_field),
-        "stride": str(stride),
-        "pan_sun_corrected": json.dumps(getattr(network, "pan_sun_corrected", True)),
-        "card": json.dumps({"name": name}),
-    }
-    for key, text in metadata.items():
-        proto.metadata_props.add(key=key, value=text)
-    onnx.checker.check_model(proto)
-    onnx.save(proto, path)
+    return proto
 
 
 def _example(network: Any, batch: int, height: int, width: int) -> tuple[Tensor, ...]:
@@ -102,7 +131,7 @@ def _example(network: Any, batch: int, height: int, width: int) -> tuple[Tensor,
 
 
 def _difference(network: Any, path: Path) -> float:
-    """The largest one over mean and sigma, on an image of another size than the export saw."""
+    """Return the largest difference over mean and sigma, on an image of another size than the export saw."""
     example = _example(network, 1, network.stride * -(-8 // network.stride), 3 * network.stride)
     core = openvino_core()
     compiled = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -113,66 +142,3 @@ def _difference(network: Any, path: Path) -> float:
         float(np.abs(found[name] - x).max() / max(np.abs(x).max(), 1.0))
         for name, x in zip(("mean", "sigma"), expected, strict=False)
     )
-
-
-class _Stages(nn.Module):
-    """The network with its two seams as outputs, so that an engine can run the body alone in lower precision."""
-
-    def __init__(self, network: Compact) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, ms: Tensor, pan: Tensor | None = None) -> tuple[Tensor, ...]:
-        features = self.network.features(ms, pan)
-        raw = self.network.body(features)
-        return *self.network.restore(ms, raw), features, raw
-
-
-def export_onnx(network: Compact, path: Path, card: dict[str, object], domain: Domain | None = None) -> None:
-    """Write ``network`` to ``path`` (atomically), weights under their PyTorch names, ``card`` and ``domain`` in the metadata.
-
-    Inputs ``ms`` (B, 6, h, w) and, unless pan-less, ``pan`` (B, 1, 2h, 2w), any h and w; outputs ``mean`` and
-    ``sigma`` (B, 6, 3h, 3w), and the seams ``features`` and ``raw``.
-    """
-    stages = _Stages(network).eval()
-    batch, height, width = (torch.export.Dim(n) for n in ("batch", "height", "width"))
-    shapes: list[dict[int, object]] = [{0: batch, 2: height, 3: width}]
-    example: tuple[Tensor, ...] = (torch.rand(2, N_BANDS, 24, 28),)
-    if network.config.pan:
-        example = (*example, torch.rand(2, 1, 48, 56))
-        shapes.append({0: batch, 2: 2 * height, 3: 2 * width})
-    program = torch.onnx.export(
-        stages,
-        example,
-        dynamo=True,
-        input_names=["ms", "pan"][: len(example)],
-        output_names=["mean", "sigma", "features", "raw"],
-        dynamic_shapes=tuple(shapes),
-        optimize=True,
-        verbose=False,
-    )
-    assert program is not None
-    proto = program.model_proto
-    for node in proto.graph.node:
-        del node.metadata_props[:]  # traces of the exporter: source paths, stack frames
-        node.doc_string = ""
-    for value in (*proto.graph.value_info, *proto.graph.initializer, *proto.graph.input, *proto.graph.output):
-        del value.metadata_props[:]
-    for tensor in proto.graph.initializer:
-        tensor.name = tensor.name.removeprefix("network.")
-    for node in proto.graph.node:
-        node.input[:] = [name.removeprefix("network.") for name in node.input]
-    del proto.metadata_props[:]
-    metadata = {
-        "architecture": "Compact",
-        "config": json.dumps(asdict(network.config)),
-        "receptive_field": str(network.receptive_field),
-        "calibration": json.dumps(network.calibration.tolist()),
-        "card": json.dumps(card),
-        **({"domain": domain.to_json()} if domain else {}),
-    }
-    for key, text in metadata.items():
-        proto.metadata_props.add(key=key, value=text)
-    onnx.checker.check_model(proto)
-    with whole_file(path) as draft:
-        onnx.save(proto, draft)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -13,7 +14,16 @@ from l8s2.errors import InputError
 from l8s2.models.domain import Domain
 
 if TYPE_CHECKING:
-    from torch import nn
+    from l8s2.networks import HarmonizationNetwork
+
+
+_DEFAULTS = {"Compact": {"no_pan_model": '"compact-nopan"', "memory_per_pixel": "7000"}}
+"""What the embedded files do not say of themselves, by architecture."""
+
+
+def with_defaults(info: Mapping[str, str]) -> dict[str, str]:
+    """Return the metadata of an ONNX file with what older files leave unsaid."""
+    return {"no_pan_model": "null"} | _DEFAULTS.get(info.get("architecture", ""), {}) | dict(info)
 
 
 @dataclass(frozen=True)
@@ -37,27 +47,26 @@ class ModelFile:
 
     @property
     def domain(self) -> Domain | None:
-        """What ground it was trained on, where the file says so."""
+        """The ground it was trained on, where the file says so."""
         try:
-            import onnx
-            import torch  # noqa: F401
+            model = openvino_core().read_model(model=self.content, weights=b"")
+            path = ["framework", "domain"]
+            text = model.get_rt_info(path).astype(str) if model.has_rt_info(path) else None
+        except RuntimeError:
+            raise InputError(f"model {self.path}: not an ONNX network that l8s2 has exported") from None
+        return Domain.from_json(text) if text else None
+
+    def build(self) -> HarmonizationNetwork:
+        """Return the network in the file, for PyTorch."""
+        try:
+            from l8s2.models.onnx_weights import read_network
         except ImportError as error:
             raise InputError(f"engine torch needs {error.name}; install it with: pip install 'l8s2[torch]'") from None
-        try:
-            info = {p.key: p.value for p in onnx.load_from_string(self.content).metadata_props}
-        except Exception:
-            raise InputError(f"model {self.path}: not an ONNX network that l8s2 has exported") from None
-        return Domain.from_json(info["domain"]) if "domain" in info else None
-
-    def build(self) -> nn.Module:
-        """The compact network in the file, for PyTorch."""
-        from l8s2.models.onnx_weights import read_compact
-
-        return read_compact(self.path)
+        return read_network(self.path)[0]
 
 
-def _openvino() -> Any:
-    """OpenVINO, whose telemetry (used by its model converter alone) cannot load: nothing leaves a user's machine."""
+def import_openvino() -> Any:
+    """Return OpenVINO, whose telemetry (used by its model converter alone) cannot load: nothing leaves a user's machine."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
@@ -66,9 +75,9 @@ def _openvino() -> Any:
 
 @cache
 def openvino_core() -> Any:
-    """OpenVINO's core, one until the process ends.
+    """Return OpenVINO's core, one until the process ends.
 
     Its processor plugin gives the thread that loads it a stack for signals and takes the memory back when the last user is
     gone, in whatever thread that happens; the next signal in the first thread would then end the process.
     """
-    return _openvino().Core()
+    return import_openvino().Core()

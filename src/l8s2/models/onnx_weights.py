@@ -9,22 +9,25 @@ import onnx
 import torch
 
 from l8s2.errors import InputError
+from l8s2.models.onnx_file import with_defaults
 from l8s2.models.tensors import fill
-from l8s2.networks import Compact, build
+from l8s2.networks import ARCHITECTURES, HarmonizationNetwork
 
 
-def read_compact(path: Path) -> Compact:
-    """A compact network from the ONNX file that l8s2 has exported. Raises InputError for any other file."""
+def read_network(path: Path) -> tuple[HarmonizationNetwork, str]:
+    """Return the network in an ONNX file of l8s2, and its architecture.
+
+    Raises InputError for any other file, and for networks whose weights the exporter has changed: those without seams.
+    """
     try:
         proto = onnx.load(path)
-        info = {p.key: p.value for p in proto.metadata_props}
-        config, calibration = json.loads(info["config"]), torch.tensor(json.loads(info["calibration"]))
-        network = build(info["architecture"], config)
-        if not isinstance(network, Compact):
-            raise ValueError(info["architecture"])
+        info = with_defaults({p.key: p.value for p in proto.metadata_props})
+        calibration = torch.tensor(json.loads(info["calibration"]))
+        network = ARCHITECTURES[info["architecture"]](json.loads(info["config"]))
     except Exception:  # whatever the parser makes of rubbish
         raise InputError(f"{path}: no compact network in ONNX that l8s2 has exported; give a model folder") from None
     stored = {t.name: torch.tensor(onnx.numpy_helper.to_array(t)) for t in proto.graph.initializer}
     stored["calibration"] = calibration
     fill(network, {name: stored[name] for name in network.state_dict() if name in stored}, path)
-    return network.eval()
+    network.no_pan_model = json.loads(info["no_pan_model"])
+    return network.eval(), info["architecture"]

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from l8s2.networks.contract import HarmonizationNetwork, Stages
 from l8s2.networks.polyphase import DOWN_RADIUS, INVERSE_RADIUS, UP_RADIUS, Polyphase
 
 BANDS = 6
@@ -31,7 +32,7 @@ class CompactConfig:
     """What rebuilds the network. Sensor constants travel with the weights, so old weights keep their physics."""
 
     pan: bool = True
-    """False builds the twin for products without pan."""
+    """False builds the network for products without pan."""
     width: int = 64
     """Channels of the body."""
     blocks: int = 7
@@ -50,11 +51,11 @@ class CompactConfig:
     """Gaussian sigma that turns pan's sharpness into that of the MS bands, 15 m pixels."""
 
 
-class Compact(nn.Module):
+class Compact(HarmonizationNetwork):
     """mean, sigma = Compact(config)(ms, pan).
 
     ms (B, 6, h, w) surface reflectance at 30 m; pan (B, 1, 2h, 2w) top-of-atmosphere reflectance at 15 m with
-    pan[2r, 2c] centred on ms[r, c] (None for the pan-less twin). mean and sigma (B, 6, 3h, 3w): Sentinel-2
+    pan[2r, 2c] centred on ms[r, c] (None for a network without pan). mean and sigma (B, 6, 3h, 3w): Sentinel-2
     surface reflectance and its standard error, +-1.645 sigma being the 90 % interval. No NaN.
     """
 
@@ -63,6 +64,9 @@ class Compact(nn.Module):
     pan_psf: Tensor
     calibration: Tensor
     stride = 1
+    memory_per_pixel = 7000
+    """Measured in both engines."""
+    seams = True
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
@@ -82,29 +86,31 @@ class Compact(nn.Module):
         kernel = torch.outer(gauss, gauss)
         self.register_buffer("pan_psf", (kernel / kernel.sum())[None, None], persistent=False)
 
-    @property
-    def uses_pan(self) -> bool:
-        """Whether pan must be given."""
-        return self.config.pan
+        self.uses_pan = config.pan
+        self.no_pan_model = "compact-nopan" if config.pan else None
+        # pan is regressed by a mean over deviations, themselves from a mean, of pan blurred over two pixels
+        front = 2 * CONTEXT + 2 if config.pan else CONTEXT
+        self.receptive_field = front + 2 + 2 * config.blocks + DOWN_RADIUS + INVERSE_RADIUS + UP_RADIUS
 
     @property
-    def receptive_field(self) -> int:
-        """Margin in MS pixels beyond which nothing influences an output pixel."""
-        # pan is regressed by a mean over deviations, themselves from a mean, of pan blurred over two pixels
-        front = 2 * CONTEXT + 2 if self.config.pan else CONTEXT
-        body = 2 + 2 * self.config.blocks
-        return front + body + DOWN_RADIUS + INVERSE_RADIUS + UP_RADIUS
+    def sigma_scale(self) -> Tensor:
+        """See HarmonizationNetwork."""
+        return self.calibration
+
+    def stages(self) -> Stages:
+        """See HarmonizationNetwork."""
+        return Stages(self.features, self.body, self.restore)
 
     def forward(self, ms: Tensor, pan: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.restore(ms, self.body(self.features(ms, pan)))
 
     def features(self, ms: Tensor, pan: Tensor | None) -> Tensor:
-        """(B, 12 or 16, h, w): local means and deviations of the bands, and pan in units of the visible bands."""
+        """Return (B, 12 or 16, h, w): local means and deviations of the bands, and pan in units of the visible bands."""
         mean = _local_mean(ms)
         parts = [(ms - mean) * 20, mean * 4 - 0.6]
         if self.config.pan:
             if pan is None:
-                raise ValueError("pan=None, but this network was trained with pan; use its pan-less twin")
+                raise ValueError("pan=None, but this network was trained with pan; use its no-pan model")
             visible = (ms[:, :3] * self.pan_weights).sum(1, keepdim=True)
             low = F.conv2d(F.pad(pan, (3, 3, 3, 3), mode="replicate"), self.pan_psf, stride=2)
             pan_mean = _local_mean(low)
@@ -118,7 +124,7 @@ class Compact(nn.Module):
         return torch.cat(parts, dim=1)
 
     def body(self, features: Tensor) -> Tensor:
-        """(B, 108, h, w): detail and log-sigma of the nine 10 m pixels of each MS pixel and band."""
+        """Return (B, 108, h, w): detail and log-sigma of the nine 10 m pixels of each MS pixel and band."""
         x = self.head(features)
         raw: Tensor = self.tail(x + self.blocks(x))
         return raw
@@ -132,6 +138,21 @@ class Compact(nn.Module):
         mean = self.polyphase.up(coarse) + detail
         sigma = torch.exp(F.pixel_shuffle(log_sigma, 3).clamp(-5.0, 5.0) - 5.0)
         return mean, sigma * self.calibration[:, None, None]
+
+
+class Interpolation(nn.Module):
+    """The Landsat bands with Sentinel-2's band-pass, interpolated without any detail; inputs at 10 m as they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.compact = Compact(CompactConfig(width=1, blocks=0))
+
+    def forward(self, ms: Tensor, truth: Tensor) -> Tensor:
+        """Return (B, 6, h, w) in the shape of ``truth``."""
+        if ms.shape[2:] == truth.shape[2:]:
+            return ms
+        nothing = ms.new_zeros(ms.shape[0], 2 * 9 * ms.shape[1], *ms.shape[2:])
+        return self.compact.restore(ms, nothing)[0]
 
 
 class Block(nn.Module):

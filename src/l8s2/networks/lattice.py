@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import asdict
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from l8s2.networks.contract import HarmonizationNetwork, Stages
 from l8s2.networks.polyphase import FACTOR, OFFSETS, Float, keys
 from l8s2.networks.unet import UNet
 
@@ -23,7 +25,7 @@ _CENTRES = {
 """Where the 10 m pixels of MS pixel r lie: in MS pixels from MS pixel r, in pan pixels from pan pixel 2r."""
 
 
-class OnLattice(nn.Module):
+class OnLattice(HarmonizationNetwork):
     """mean, sigma = OnLattice(UNet(config))(ms, pan).
 
     ms (B, 6, h, w) reflectance at 30 m; pan (B, 1, 2h, 2w) reflectance at 15 m, or None for a network of six inputs;
@@ -58,37 +60,57 @@ class OnLattice(nn.Module):
         self.network = network
         if not isinstance(pan_sun_corrected, bool):
             raise ValueError(f"pan_sun_corrected={pan_sun_corrected!r}; it must be true or false")
-        self.input_alignment = input_alignment
+        self.input_alignment: Literal["lattice", "corners"] = input_alignment
         self.pan_sun_corrected = pan_sun_corrected
         ms, pan = _CENTRES[input_alignment]
         self.register_buffer("ms_kernel", _kernel(ms, last=2), persistent=False)
         self.register_buffer("pan_kernel", _kernel(pan, last=3), persistent=False)
 
-    @property
-    def uses_pan(self) -> bool:
-        """Whether pan must be given."""
-        return self.network.config.in_channels == 7
+        self.uses_pan, self.stride = network.config.in_channels == 7, network.stride
+        self.receptive_field = self._reach() + RADIUS
 
     @property
-    def stride(self) -> int:
-        """MS pixels at multiples of which windows must begin and end."""
-        return self.network.stride
+    def base(self) -> UNet:
+        """See HarmonizationNetwork."""
+        return self.network
 
-    @property
-    def receptive_field(self) -> int:
-        """Margin in MS pixels beyond which nothing influences an output pixel (of a window as ``stride`` wants it)."""
+    def with_base(self, base: UNet) -> OnLattice:
+        """See HarmonizationNetwork."""
+        result = OnLattice(base, self.input_alignment, self.pan_sun_corrected)
+        result.no_pan_model = self.no_pan_model
+        return result
+
+    def configuration(self) -> dict[str, Any]:
+        """See HarmonizationNetwork."""
+        return asdict(self.network.config) | {key: getattr(self, key) for key in self.INPUTS}
+
+    def begin_as_interpolation(self) -> None:
+        """See UNet."""
+        self.network.begin_as_interpolation()
+
+    def _reach(self) -> int:
+        """Return the margin in MS pixels that the network looks at, in windows that keep ``stride``."""
         margin = 0
         for pixel in range(self.stride):
             first, last = self.network.footprint(FACTOR * pixel, FACTOR * pixel + FACTOR - 1)
             margin = max(margin, pixel - first // FACTOR, last // FACTOR - pixel)
-        return margin + RADIUS
+        return margin
+
+    def stages(self) -> Stages:
+        """See HarmonizationNetwork; the body is all that comes after the interpolation."""
+        return Stages(self._interpolated, lambda given: self.network(*given), lambda _, answer: self._moments(answer))
 
     def forward(self, ms: Tensor, pan: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        return self._moments(self.network(*self._interpolated(ms, pan)))
+
+    def _interpolated(self, ms: Tensor, pan: Tensor | None) -> tuple[Tensor, Tensor | None]:
         if pan is None or ms.shape[2:] != pan.shape[2:]:
             ms = _interpolate(ms, self.ms_kernel, 1)
             pan = None if pan is None else _interpolate(pan, self.pan_kernel, 2)
-        result = self.network(ms, pan)
-        return (result[0], torch.sqrt(result[1])) if isinstance(result, tuple) else (result, None)
+        return ms, pan
+
+    def _moments(self, answer: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
+        return (answer[0], torch.sqrt(answer[1])) if isinstance(answer, tuple) else (answer, None)
 
 
 def _kernel(centres: tuple[float, ...], last: int) -> Tensor:

@@ -29,6 +29,7 @@ def harmonize(
     engine: Engine = "openvino",
     threads: int | None = None,
     mc_dropout: int | None = None,
+    trust_architecture: str | None = None,
 ) -> xarray.Dataset:
     """Harmonise a whole scene in memory.
 
@@ -48,7 +49,11 @@ def harmonize(
     """
     import xarray
 
-    predictor = load_predictor(ModelOptions(model=model, engine=engine, threads=threads, mc_dropout=mc_dropout))
+    predictor = load_predictor(
+        ModelOptions(
+            model=model, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
+        )
+    )
     with ExitStack() as stack:
         if not isinstance(scene, Scene):
             scene = stack.enter_context(open_scene(scene, pan))

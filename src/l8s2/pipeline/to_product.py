@@ -49,6 +49,7 @@ def harmonize_product(
     engine: Engine = "openvino",
     threads: int | None = None,
     mc_dropout: int | None = None,
+    trust_architecture: str | None = None,
     overwrite: bool = False,
     pan: str | Path | None = None,
     progress: Progress | None = None,
@@ -68,6 +69,7 @@ def harmonize_product(
         engine: see ``load_model``.
         threads: see ``load_model``.
         mc_dropout: see ``load_model``.
+        trust_architecture: see ``load_model``.
         overwrite: replace a product of the same name once the new one is whole.
         pan: Level-1 product of the same acquisition, or its ``_B8.TIF``; None looks beside ``path``.
         progress: told how far it is.
@@ -79,7 +81,9 @@ def harmonize_product(
         path,
         output,
         Area(bbox=bbox, mgrs=mgrs, crs=crs, like=like),
-        ModelOptions(model=model, engine=engine, threads=threads, mc_dropout=mc_dropout),
+        ModelOptions(
+            model=model, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
+        ),
         sigma=sigma,
         overwrite=overwrite,
         pan=pan,

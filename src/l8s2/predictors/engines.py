@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from functools import cached_property
@@ -12,17 +13,23 @@ import numpy as np
 from l8s2.arrays import Float
 from l8s2.errors import InputError
 from l8s2.models.domain import Domain
-from l8s2.models.onnx_file import ModelFile, _openvino, openvino_core
+from l8s2.models.onnx_file import ModelFile, import_openvino, openvino_core, with_defaults
 from l8s2.sensors import N_BANDS
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from l8s2.networks import HarmonizationNetwork
+
 Engine = Literal["openvino", "torch"]
-_COMPACT_BYTES = 7000
-"""Memory of a compact network for each MS pixel of a window, measured."""
+_LEAST_BYTES = 7000
+"""Memory for each MS pixel of a window that is reckoned with at least."""
 _LAYERS = 3
-"""Memory of other networks, measured: so many times that of their largest layer."""
+"""Memory of networks that do not tell theirs, measured: so many times that of their largest layer."""
+_INFO = (
+    "architecture", "receptive_field", "stride", "pan_sun_corrected", "no_pan_model", "memory_per_pixel", "domain",
+)  # fmt: skip
+"""What is read of the metadata of an ONNX file."""
 
 
 class Network(Protocol):
@@ -34,49 +41,54 @@ class Network(Protocol):
     uses_pan: bool
     pan_sun_corrected: bool
     """False: pan is wanted without the division by the sine of the sun's elevation."""
+    no_pan_model: str | None
+    """Name of the model that answers where pan is missing, as ``load_model`` takes it."""
     domain: Domain | None
-    """What ground it was trained on, where the file says so."""
+    """The ground it was trained on, where the file records it."""
 
     def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
-        """(mean, sigma) on the block grid of the whole arrays; what lies within the receptive field of an edge is rough.
+        """Return (mean, sigma) on the block grid of the whole arrays; what lies within the receptive field of an edge is rough.
 
         ms (6, h, w), pan (2h, 2w) or None, mean and sigma (6, 3h, 3w); sigma is all NaN for a network that has none.
         """
         ...
 
     def memory(self, pixels: int) -> int:
-        """Bytes that running on a window of so many MS pixels takes at the peak, about."""
+        """Return about how many bytes running on a window of so many MS pixels takes at the peak."""
         ...
 
     def release(self) -> None:
-        """Let go of what the next call can load again."""
+        """Free the memory of what the next call can load again."""
         ...
 
 
 class OpenVinoNetwork:
-    """The embedded engine. With bf16 the body of a compact network alone computes in it; all else stays single precision."""
+    """The embedded engine. With bf16 the part between the seams of a network computes in it; all else is float32."""
 
     def __init__(self, file: ModelFile, threads: int | None, bf16: bool | None = None) -> None:
         """``bf16``: None uses it where the processor has it."""
-        ov, core, content = _openvino(), openvino_core(), file.content
+        ov, core, content = import_openvino(), openvino_core(), file.content
         try:
             whole = core.read_model(model=content, weights=b"")
         except Exception:
             raise InputError(f"model {file.path}: not an ONNX network; give one that l8s2 has exported") from None
         info = {
             key: whole.get_rt_info(["framework", key]).astype(str)
-            for key in ("architecture", "receptive_field", "stride", "pan_sun_corrected", "domain")
+            for key in _INFO
             if whole.has_rt_info(["framework", key])
         }
         if "receptive_field" not in info:
             raise InputError(f"model {file.path}: no l8s2 metadata; give an ONNX network that l8s2 has exported")
-        self.architecture = info.get("architecture")
+        info = with_defaults(info)
+        names = set[str]().union(*(output.names for output in whole.outputs))
+        self.no_pan_model: str | None = json.loads(info["no_pan_model"])
         self.receptive_field, self.stride = int(info["receptive_field"]), int(info.get("stride", 1))
         self.uses_pan = len(whole.inputs) == 2
         self.pan_sun_corrected = info.get("pan_sun_corrected") != "false"
         self.domain = Domain.from_json(info["domain"]) if "domain" in info else None
         self._weights = 2 * len(content)
-        self._bytes = _COMPACT_BYTES if self.architecture == "Compact" else _LAYERS * self._largest(whole.clone())
+        told = info.get("memory_per_pixel")
+        self._bytes = int(told) if told else _LAYERS * self._largest(whole.clone())
         if bf16 is None:
             bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
@@ -86,9 +98,8 @@ class OpenVinoNetwork:
                 options["INFERENCE_NUM_THREADS"] = threads
             return core.compile_model(model, "CPU", options)
 
-        self._bf16 = bf16 and self.architecture == "Compact"
+        self._bf16 = bf16 and {"features", "raw"} <= names
         if not self._bf16:
-            names = set[str]().union(*(output.names for output in whole.outputs))
             results = [_tensor(whole, name) for name in ("mean", "sigma") if name in names]
             self._whole = compiled(ov.Model(results, whole.get_parameters()), "f32")
             return
@@ -119,10 +130,10 @@ class OpenVinoNetwork:
         return self._weights + self._bytes * pixels
 
     def release(self) -> None:
-        """Nothing: what is compiled stays."""
+        """Keep everything: what is compiled stays."""
 
     def _largest(self, model: Any) -> int:
-        """Bytes for each MS pixel of what the largest layer gives out."""
+        """Return the bytes for each MS pixel of what the largest layer gives out."""
         side = max(self.stride, 16)
         model.reshape({"ms": [1, N_BANDS, side, side]} | ({"pan": [1, 1, 2 * side, 2 * side]} if self.uses_pan else {}))
         layers = [op for op in model.get_ordered_ops() if op.get_type_name() != "Constant"]
@@ -131,13 +142,13 @@ class OpenVinoNetwork:
 
 
 def _tensor(model: Any, name: str) -> Any:
-    """The tensor behind a named output of an OpenVINO model."""
+    """Return the tensor behind a named output of an OpenVINO model."""
     return model.output(name).get_node().input_value(0)
 
 
 def _cut(model: Any, name: str) -> tuple[Any, Any]:
-    """Feed the named tensor from outside: (model, the new parameter)."""
-    ov = _openvino()
+    """Feed the named tensor from outside; return the model and its new parameter."""
+    ov = import_openvino()
     tensor = _tensor(model, name)
     parameter = ov.opset13.parameter(tensor.get_partial_shape(), np.float32, name=name)
     for target in tensor.get_target_inputs():
@@ -149,25 +160,26 @@ class TorchNetwork:
     """Any network of the contract of ``l8s2.networks`` in PyTorch and single precision, on a GPU where there is one."""
 
     def __init__(
-        self, build: Callable[[], nn.Module], threads: int | None = None, domain: Domain | None = None
+        self, build: Callable[[], HarmonizationNetwork], threads: int | None = None, domain: Domain | None = None
     ) -> None:
         """``build`` gives the network with its weights; the first call asks for it, and the first after each ``release``."""
-        network: Any = build()
+        network = build()
         import torch
 
         if threads:
             torch.set_num_threads(threads)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._build, self.domain = build, domain
-        self._module: nn.Module | None = None
-        self.architecture = type(network).__name__
+        self._module: HarmonizationNetwork | None = None
         self.receptive_field: int = network.receptive_field
         self.stride: int = network.stride
         self.uses_pan: bool = network.uses_pan
-        self.pan_sun_corrected: bool = getattr(network, "pan_sun_corrected", True)
+        self.pan_sun_corrected: bool = network.pan_sun_corrected
+        self.no_pan_model: str | None = network.no_pan_model
+        self._told: int | None = network.memory_per_pixel
 
     @property
-    def module(self) -> nn.Module:
+    def module(self) -> HarmonizationNetwork:
         """The network, ready to predict."""
         if self._module is None:
             import torch
@@ -201,7 +213,7 @@ class TorchNetwork:
 
     @cached_property
     def _cost(self) -> tuple[int, int]:
-        """Bytes of the weights, and for each MS pixel, told by the layers on a small window."""
+        """The bytes of the weights, and for each MS pixel, told by the layers on a small window."""
         from torch import Tensor
 
         sizes = [0]
@@ -218,8 +230,8 @@ class TorchNetwork:
             for hook in hooks:
                 hook.remove()
         weights = sum(x.nbytes for x in self.module.parameters())
-        return weights, max(_COMPACT_BYTES, _LAYERS * max(sizes) // side**2)
+        return weights, self._told or max(_LEAST_BYTES, _LAYERS * max(sizes) // side**2)
 
     def release(self) -> None:
-        """See Network: the weights."""
+        """See Network; that is the weights."""
         self._module = None

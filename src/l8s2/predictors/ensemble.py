@@ -129,6 +129,7 @@ class MonteCarlo:
         self._network, self._samples, self._seed = network, samples, seed
         self.receptive_field, self.stride, self.uses_pan = network.receptive_field, network.stride, network.uses_pan
         self.pan_sun_corrected, self.domain = network.pan_sun_corrected, network.domain
+        self.no_pan_model = network.no_pan_model
 
     def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """See Network; the variance is the mean of the variances and the variance of the means."""

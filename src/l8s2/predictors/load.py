@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from l8s2.errors import InputError
@@ -20,19 +21,26 @@ def load_model(
     engine: Engine = "openvino",
     threads: int | None = None,
     mc_dropout: int | None = None,
+    trust_architecture: str | None = None,
 ) -> Predictor:
     """Load a predictor by name, from disk or from the Hub.
 
     Args:
-        name: what ``model_names.POSSIBLE`` says; several of them make an ensemble. Compact models hand pixels without pan to
-            ``compact-nopan``.
+        name: what ``models.names.POSSIBLE`` says; several of them make an ensemble. Where pan is missing, the no-pan model
+            that the model names answers.
         engine: of ONNX files: ``openvino``, or ``torch`` with the extra of that name; everything else runs in PyTorch.
         threads: processor threads; None leaves it to the engine.
         mc_dropout: predict so many times with dropout active, for models trained with dropout.
+        trust_architecture: the "package.module:Class" of a model of one's own. It is imported, and so its code runs, only
+            where a model folder names exactly it; folders that name any other are refused.
 
     Raises InputError for a model that is missing or unreadable, and for an option that does not fit.
     """
-    return load_predictor(ModelOptions(model=name, engine=engine, threads=threads, mc_dropout=mc_dropout))
+    return load_predictor(
+        ModelOptions(
+            model=name, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
+        )
+    )
 
 
 def load_predictor(options: ModelOptions) -> Predictor:
@@ -45,7 +53,7 @@ def load_predictor(options: ModelOptions) -> Predictor:
         names = [n for given in names for n in (PUBLISHED if given == PUBLISHED_ENSEMBLE else [given])]
     if len(set(names)) < len(names):
         raise InputError(f"model {name}: has a member twice; name every member once")
-    members = [_load_one(n, options.engine, options.threads, options.mc_dropout) for n in names]
+    members = [_load_one(n, options) for n in names]
     if len(members) == 1:
         return members[0]
     from l8s2.predictors.ensemble import Ensemble
@@ -53,26 +61,31 @@ def load_predictor(options: ModelOptions) -> Predictor:
     return Ensemble(members)
 
 
-def _load_one(name: str, engine: Engine, threads: int | None, mc_dropout: int | None) -> NetworkPredictor:
+def _load_one(name: str, options: ModelOptions) -> NetworkPredictor:
     path = located(name)
     network: OpenVinoNetwork | TorchNetwork
     if path.suffix == ".onnx":
         file = ModelFile(path)
-        network = (
-            OpenVinoNetwork(file, threads) if engine == "openvino" else TorchNetwork(file.build, threads, file.domain)
-        )
+        if options.engine == "openvino":
+            network = OpenVinoNetwork(file, options.threads)
+        else:
+            network = TorchNetwork(file.build, options.threads, file.domain)
         name, sha256 = file.path.stem, file.sha256
     else:
         from l8s2.models.folder import open_model_folder
 
-        stored = open_model_folder(path)
-        network = TorchNetwork(stored.build, threads)
+        stored = open_model_folder(path, trust_architecture=options.trust_architecture)
+        network = TorchNetwork(stored.build, options.threads)
         name, sha256 = stored.name, stored.sha256
     no_pan_model = None
-    if network.uses_pan and network.architecture == "Compact":
-        no_pan_model = _load_one("compact-nopan", engine, threads, None)
-    if mc_dropout is None:
+    if network.uses_pan and network.no_pan_model is not None:
+        no_pan_model = _load_one(network.no_pan_model, replace(options, mc_dropout=None))
+        if no_pan_model.uses_pan:
+            raise InputError(
+                f"model {name}: no_pan_model {network.no_pan_model} needs pan itself; name one that does not in config.json"
+            )
+    if options.mc_dropout is None:
         return NetworkPredictor(name, sha256, network, no_pan_model)
     from l8s2.predictors.ensemble import MonteCarlo
 
-    return NetworkPredictor(name, sha256, MonteCarlo(network, mc_dropout, name=name), no_pan_model)
+    return NetworkPredictor(name, sha256, MonteCarlo(network, options.mc_dropout, name=name), no_pan_model)

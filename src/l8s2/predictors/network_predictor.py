@@ -45,13 +45,10 @@ class NetworkPredictor:
 
     @property
     def module(self) -> nn.Module:
-        """The plain PyTorch module; of UNets the one that takes ``module(ms, pan)`` at 10 m, as published."""
+        """The plain PyTorch module; of published networks the one that takes ``module(ms, pan)`` at 10 m."""
         if not isinstance(self._network, TorchNetwork):
             raise InputError(f"model {self.name} is no plain PyTorch module; load it with engine='torch'")
-        from l8s2.networks import OnLattice
-
-        module = self._network.module
-        return module.network if isinstance(module, OnLattice) else module
+        return self._network.module.base
 
     def out_of_domain(self, ms: Float) -> Mask:
         """See Predictor.out_of_domain; a model whose file records no domain accepts all ground."""

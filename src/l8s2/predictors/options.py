@@ -22,6 +22,8 @@ class ModelOptions:
     """Processor threads; None leaves it to the engine."""
     mc_dropout: int | None = None
     """Predictions with dropout active; None predicts once, without."""
+    trust_architecture: str | None = None
+    """The one ``package.module:Class`` that may be imported for a model folder that names it."""
 
     def __post_init__(self) -> None:
         """Check the values; the model itself is not looked for."""

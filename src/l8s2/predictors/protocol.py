@@ -23,10 +23,10 @@ class Predictor(Protocol):
 
     name: str
     sha256: str
+    uses_pan: bool
+    """Whether pan makes a difference; False for a model of the bands alone."""
     margin: int
     """MS pixels of context that ``predict_window`` expects on every side."""
-    uses_pan: bool
-    """Whether pan changes what it predicts."""
 
     @property
     def no_pan_model(self) -> Predictor | None:

@@ -25,19 +25,21 @@ class Model(Section):
     """What is trained: an architecture from scratch, or a model that is there."""
 
     architecture: str | None = None
-    """``Compact``, ``UNet`` or ``package.module:Class``, as ``l8s2.networks.build``."""
+    """A name in ``l8s2.networks.ARCHITECTURES`` or ``package.module:Class``, as ``l8s2.networks.build`` takes it."""
     config: dict[str, Any] = {}
     """Its own configuration."""
     start: str | None = None
     """Instead of both: compact, compact-nopan, an .onnx of ours, a model folder, or owner/name on the Hub."""
 
     as_interpolation: bool = False
-    """A UNet from scratch begins with bicubic interpolation as its answer, see ``UNet.begin_as_interpolation``."""
+    """A network from scratch begins with bicubic interpolation as its answer; not all can."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Model:
-        if self.as_interpolation and self.architecture != "UNet":
-            raise ValueError("as_interpolation: only a UNet from scratch can; the compact network does anyway")
+        if self.as_interpolation and self.architecture is None:
+            raise ValueError(
+                "as_interpolation: only a network from scratch can; leave it away, or give model.architecture"
+            )
         if (self.architecture is None) == (self.start is None) or (self.start and self.config):
             raise ValueError("give either model.architecture (with model.config) or model.start")
         return self

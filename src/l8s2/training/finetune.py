@@ -16,14 +16,14 @@ from l8s2.evaluation.calibration import error_ratios
 from l8s2.evaluation.image_scores import ImageScore
 from l8s2.metrics.uncertainty import Z_90
 from l8s2.models.folder import save_model_folder
-from l8s2.networks import Compact
+from l8s2.networks import HarmonizationNetwork
 from l8s2.sensors import BAND_NAMES
 from l8s2.training.archive_split import images_of
 from l8s2.training.config import RunConfig, SimulatedConfig, parse
 from l8s2.training.loop import Report, train
 from l8s2.training.run_folder import RunFolder, read_checkpoint
 from l8s2.training.sources import Source, prepare
-from l8s2.training.start import begin
+from l8s2.training.start import initial_network
 from l8s2.training.validation import Trained, band_means, validate
 
 SIMULATED = "simulated with the nominal sensor"
@@ -51,7 +51,7 @@ def finetune(
     """Go on training ``model`` on a region, and compare it with bicubic and with what it was.
 
     Pairs are simulated from archives: what ``archive_split.hold_out_latitude_bands`` holds out is not trained on. Of
-    real pairs side Train is trained on, and side Test held out. The sigma of a compact network is scaled on the ground
+    real pairs side Train is trained on, and side Test held out. The sigma of a network with a calibration is scaled on the ground
     that was trained on.
 
     Args:
@@ -71,7 +71,7 @@ def finetune(
         bands.
     """
     config = _config(model, imagery, steps, learning_rate, batch)
-    before, architecture, model_config = begin(config.model)
+    before, architecture, model_config = initial_network(config.model)
     prepared = prepare(config.data, config.seed, pan=bool(before.uses_pan), report=report)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     first = validate(before, prepared.held_out, device=device)
@@ -80,10 +80,10 @@ def finetune(
             f"{imagery}: no pixel of the ground held out counts (clouds, or patches too small); give more of the region"
         )
     outcome = train(config, folder, resume=resume, max_minutes=max_minutes, prepared=prepared, report=report)
-    after, _, _ = begin(config.model)
+    after, _, _ = initial_network(config.model)
     state = read_checkpoint(RunFolder(folder).last)  # not the best: the held-out ground must have no say
     after.load_state_dict(state["average"])
-    if isinstance(after, Compact):
+    if after.sigma_scale is not None:
         report("scaling sigma on the ground that was trained on")
         _scale_sigma(after, prepared.training, device)
     report("comparing with the starting weights on the held-out ground")
@@ -99,7 +99,7 @@ def finetune(
     return {"model": str(outcome.model), "start": model, "step": state["step"], **found}
 
 
-def _scale_sigma(network: Compact, source: Source, device: str) -> None:
+def _scale_sigma(network: HarmonizationNetwork, source: Source, device: str) -> None:
     """Make +-1.645 sigma hold 90 % of the errors on what was trained on, each band by itself."""
     count = len(source.pairs)
     some = np.unique(np.linspace(0, count - 1, min(count, CALIBRATION_PAIRS)).round().astype(int))
@@ -107,7 +107,8 @@ def _scale_sigma(network: Compact, source: Source, device: str) -> None:
     ratios = error_ratios(Trained(network, device), observed)
     bands = [np.concatenate(band) for band in zip(*ratios.values(), strict=True)]
     scale = [np.quantile(band, 0.9) / Z_90 if band.size else 1.0 for band in bands]
-    network.calibration.mul_(torch.tensor(scale).to(network.calibration))
+    assert network.sigma_scale is not None
+    network.sigma_scale.mul_(torch.tensor(scale).to(network.sigma_scale))
 
 
 def _config(model: str, imagery: Path, steps: int, rate: float, batch: int) -> RunConfig:

@@ -13,7 +13,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from l8s2.errors import InputError
-from l8s2.networks import Compact, CompactConfig, OnLattice
+from l8s2.networks import HarmonizationNetwork
+from l8s2.networks.compact import Interpolation
 from l8s2.simulate.crops import Batch
 from l8s2.training import losses
 from l8s2.training.config import RunConfig
@@ -26,7 +27,7 @@ Reference = Callable[[Tensor, Tensor], Tensor]
 class Learner:
     """Takes steps. ``average`` is what to validate and keep; ``network`` is what is trained."""
 
-    def __init__(self, network: nn.Module, config: RunConfig, *, reference: Reference | None = None) -> None:
+    def __init__(self, network: HarmonizationNetwork, config: RunConfig, *, reference: Reference | None = None) -> None:
         """``reference``: instead of Keys bicubic with Sentinel-2's band-pass, see ``losses.relative_l1``.
 
         Raises InputError where the device, the network and the loss do not go together.
@@ -41,8 +42,7 @@ class Learner:
         self.terms = losses.terms(loss.kind, gradient_weight=loss.gradient_weight, sigma_weight=loss.sigma_weight)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(network).to(self.device).eval().requires_grad_(False)
-        mixed_precision(network.train(), config.precision, self.device.type)
-        self.network = network
+        self.network = network.train()
         adam = config.optimizer
         kind = torch.optim.Adam if adam.kind == "adam" else torch.optim.AdamW
         optimizer = kind(
@@ -51,7 +51,8 @@ class Learner:
             weight_decay=adam.weight_decay,
             betas=adam.betas,
         )
-        self.model, self.optimizer = self.accelerator.prepare(network, optimizer)
+        lowered = mixed_precision(network, config.precision, self.device.type)
+        self.model, self.optimizer = self.accelerator.prepare(lowered, optimizer)
         self._reference = reference or Interpolation().to(self.device)
 
     def step(self, step: int, pieces: Sequence[Batch], rate: float) -> dict[str, float]:
@@ -145,41 +146,30 @@ class Learner:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
 
-class Interpolation(nn.Module):
-    """The Landsat bands with Sentinel-2's band-pass, interpolated without any detail; inputs at 10 m as they are."""
+class MixedPrecision(nn.Module):
+    """A network whose body computes in lower precision, everything around it in single precision."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: HarmonizationNetwork, dtype: torch.dtype, device: str) -> None:
         super().__init__()
-        self.compact = Compact(CompactConfig(width=1, blocks=0))
+        self.network, self.dtype, self.device = network, dtype, device
 
-    def forward(self, ms: Tensor, truth: Tensor) -> Tensor:
-        """(B, 6, h, w) -> the truth's shape."""
-        if ms.shape[2:] == truth.shape[2:]:
-            return ms
-        nothing = ms.new_zeros(ms.shape[0], 2 * 9 * ms.shape[1], *ms.shape[2:])
-        return self.compact.restore(ms, nothing)[0]
+    def forward(self, ms: Tensor, pan: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """See ``l8s2.networks``."""
+        stages = self.network.stages()
+        with torch.autocast(self.device, enabled=False):
+            given = _every(stages.prepare(ms, pan), lambda x: x.contiguous(memory_format=torch.channels_last))
+            with torch.autocast(self.device, self.dtype):
+                answer = stages.body(given)
+            return stages.restore(ms, _every(answer, lambda x: x.float()))
 
 
-def mixed_precision(network: nn.Module, precision: str, device: str) -> None:
-    """Let the convolutions of ``network`` compute in ``precision``, everything around them in single precision.
+def mixed_precision(network: HarmonizationNetwork, precision: str, device: str) -> nn.Module:
+    """Return ``network`` with its body in ``precision`` ("bf16", "fp16"); the network itself for any other."""
+    return MixedPrecision(network, _DTYPES[precision], device) if precision in _DTYPES else network
 
-    That is the body alone of the compact network, as the engines run it, and of a network ``OnLattice`` what comes after
-    the interpolation. Other networks compute in it throughout.
-    """
-    if precision not in _DTYPES:
-        return
-    if isinstance(network, (Compact, OnLattice)):
-        network.forward = torch.autocast(device, enabled=False)(network.forward)  # type: ignore[method-assign]
-    owner: Any = network.network if isinstance(network, OnLattice) else network
-    name = "body" if isinstance(network, Compact) else "forward"
-    whole = getattr(owner, name)
 
-    def lowered(*inputs: Tensor | None) -> Any:
-        with torch.autocast(device, _DTYPES[precision]):
-            given = (x if x is None else x.contiguous(memory_format=torch.channels_last) for x in inputs)
-            result = whole(*given)
-        if isinstance(result, tuple):
-            return tuple(x if x is None else x.float() for x in result)
-        return result.float()
-
-    setattr(owner, name, lowered)
+def _every(given: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a tensor, or a tuple of tensors and None, with every tensor changed."""
+    if isinstance(given, tuple):
+        return tuple(None if x is None else change(x) for x in given)
+    return change(given)

@@ -24,7 +24,7 @@ from l8s2.training.run_folder import FREE, RunFolder, flat, read_checkpoint
 from l8s2.training.schedule import Plateau, learning_rate
 from l8s2.training.signals import Signals
 from l8s2.training.sources import Prepared, parts, prefetched, prepare
-from l8s2.training.start import begin
+from l8s2.training.start import initial_network
 from l8s2.training.validation import picture, summary, validate
 
 EARLY, WARM = 10, 2
@@ -70,7 +70,7 @@ def train(
     """
     deadline = time.monotonic() + 60 * max_minutes
     torch.manual_seed(config.seed)
-    network, architecture, model_config = begin(config.model)
+    network, architecture, model_config = initial_network(config.model)
     learner = Learner(network, config)
     accelerator = learner.accelerator
     main, rank, world = accelerator.is_main_process, accelerator.process_index, accelerator.num_processes
