@@ -88,7 +88,7 @@ def harmonize(
 
     area = Area(bbox=bbox or None, mgrs=mgrs, crs=crs, like=like)
     options = ModelOptions(model=model, engine=engine, threads=threads, mc_dropout=mc_dropout)
-    if output is None:
+    if dry_run or output is None:
         assert product is not None
         _show_plan(product, area, options, sigma=sigma, pan=pan, as_json=as_json)
         return
