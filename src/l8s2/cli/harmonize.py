@@ -92,7 +92,7 @@ def harmonize(
     options = ModelOptions(
         model=model, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
     )
-    if output is None:
+    if dry_run or output is None:
         assert product is not None
         _show_plan(product, area, options, sigma=sigma, pan=pan, as_json=as_json)
         return
