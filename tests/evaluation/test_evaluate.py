@@ -454,15 +454,15 @@ def test_a_large_scene_is_scored_in_pieces(
     (whole,) = gathered(product, sentinel2=path)
     monkeypatch.setattr(cases, "TILE", 14)
     pieces = gathered(product, sentinel2=path)
-    assert len(pieces) == len({piece.name for piece in pieces}) == 6
-    assert sum(piece.usable.sum() for piece in pieces) == whole.usable.sum()
+    assert len(pieces) == len({piece.id for piece in pieces}) == 6
+    assert sum(piece.valid.sum() for piece in pieces) == whole.valid.sum()
 
 
 def test_a_part_of_a_scene(product: Path, sharp: Any, stubs: dict[str, Any], tmp_path: Path) -> None:
     (whole,) = gathered(product)
     box = ms_grid()[8:14, 10:20].geographic_extent.boundingbox
     (part_of_it,) = gathered(product, bbox=(box.left, box.bottom, box.right, box.top))
-    h, w = part_of_it.usable.shape
+    h, w = part_of_it.valid.shape
     assert 6 + 12 <= h < 24
     assert 10 + 12 <= w < 31
     place = np.flatnonzero((whole.ms[0] == part_of_it.ms[0, 0, 0]).ravel())[0]

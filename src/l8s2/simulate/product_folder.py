@@ -1,7 +1,7 @@
 """Write a simulated observation as a Landsat Collection-2 product, laid out as USGS does.
 
 Two folders side by side, as from two downloads: the Level-2 surface reflectance (``L2SP``) and the Level-1
-panchromatic band of the same acquisition (``L1TP``). The metadata says who made it: nobody's satellite.
+panchromatic band of the same acquisition (``L1TP``). The metadata says that it is simulated.
 """
 
 from __future__ import annotations
