@@ -63,7 +63,7 @@ def validate(
 def main(run: Path, imagery: Path, output: Path) -> None:
     """Turn the checkpoint of RUN into a model file, scored on the validation places of IMAGERY."""
     state = torch.load(run / "last.pt", weights_only=True)
-    if state.get("architecture", "Compact") != "Compact":
+    if state["architecture"] != "Compact":
         raise click.UsageError(
             f"{run}: a {state['architecture']}; only compact networks become such files, see l8s2 models export"
         )
@@ -80,7 +80,8 @@ def main(run: Path, imagery: Path, output: Path) -> None:
         "name": output.stem, "version": __version__, "commit": commit, "steps": state["step"], "training": _recipe(state["training_config"]),
         "places": sorted({i.place for i in training}), "calibration": sorted(CALIBRATION),
     }  # fmt: skip
-    export_onnx(network, output, card, Domain.fit(colours(training)))
+    domain = Domain.fit(colours(training))
+    export_onnx(network, output, architecture="Compact", config={}, card=card, domain=domain)
     predictor = load_model(output)
     tables = {
         kind: validate(predictor, validation, ratios, disturbed=kind == "disturbed") for kind in ("clean", "disturbed")
@@ -91,12 +92,13 @@ def main(run: Path, imagery: Path, output: Path) -> None:
 
 
 def _recipe(config: dict[str, Any]) -> dict[str, Any]:
-    """Steps, seed, batch and size of a run, of checkpoints before and since configurations had sections."""
-    data = config.get("data", config)
+    """Return steps, seed, batch and size of a run."""
+    data = config["data"]
     return {
-        **{k: config[k] for k in ("steps", "seed")},
+        "steps": config["steps"],
+        "seed": config["seed"],
         "batch": data["batch"],
-        "size": (data.get("simulated") or data)["size"],
+        "size": data["simulated"]["size"],
     }
 
 
