@@ -66,7 +66,7 @@ def validate(
 def main(run: Path, imagery: Path, split: Path, output: Path) -> None:
     """Turn the checkpoint of RUN into a model file, scored on the archives of IMAGERY that SPLIT holds out."""
     state = torch.load(run / "last.pt", weights_only=True)
-    if state.get("architecture", "Compact") != "Compact":
+    if state["architecture"] != "Compact":
         raise click.UsageError(
             f"{run}: a {state['architecture']}; only compact networks become such files, see l8s2 models export"
         )
@@ -85,7 +85,8 @@ def main(run: Path, imagery: Path, split: Path, output: Path) -> None:
         "name": output.stem, "version": __version__, "commit": commit, "steps": state["step"], "training": _recipe(state["training_config"]),
         "sites": sorted({i.site for i in training}), "calibration": sorted({i.site for i in calibration}),
     }  # fmt: skip
-    export_onnx(network, output, card, Domain.fit(colours(training)))
+    domain = Domain.fit(colours(training))
+    export_onnx(network, output, architecture="Compact", config={}, card=card, domain=domain)
     predictor = load_model(output)
     tables = {
         kind: validate(predictor, validation, ratios, disturbed=kind == "disturbed") for kind in ("clean", "disturbed")
@@ -96,12 +97,13 @@ def main(run: Path, imagery: Path, split: Path, output: Path) -> None:
 
 
 def _recipe(config: dict[str, Any]) -> dict[str, Any]:
-    """Steps, seed, batch and size of a run, of checkpoints before and since configurations had sections."""
-    data = config.get("data", config)
+    """Return steps, seed, batch and size of a run."""
+    data = config["data"]
     return {
-        **{k: config[k] for k in ("steps", "seed")},
+        "steps": config["steps"],
+        "seed": config["seed"],
         "batch": data["batch"],
-        "size": (data.get("simulated") or data)["size"],
+        "size": data["simulated"]["size"],
     }
 
 

@@ -118,7 +118,7 @@ class Ensemble:
 class MonteCarlo:
     """A network with its dropout active, run several times (Gal and Ghahramani 2016). See Network.
 
-    Every window draws from the same seed. Layers that drop whole channels, such as those of our UNets, then drop the same
+    Every window draws from the same seed. Layers that drop whole channels, such as those of the published networks, then drop the same
     ones everywhere, so that tiles join without a seam; layers that drop single values do not.
     """
 
