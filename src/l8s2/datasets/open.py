@@ -21,8 +21,8 @@ def kind_of(folder: Path) -> Literal["set", "OLI2MSI", "LS2S2"] | None:
 def open_pairs(folder: Path, side: str | None = None) -> Pairs:
     """Open the source in a folder, by what lies in it: a set that l8s2 has built, OLI2MSI, or LS2S2.
 
-    ``side``: of a set that l8s2 has built, as it was split (None: all); Train (also None) or Test of OLI2MSI. Raises InputError
-    where the folder is none of them, and for a side that it does not have.
+    ``side``: of a set that l8s2 has built, as it was split (None: all); Train (also None) or Test of OLI2MSI. Raises
+    InputError where the folder is none of them, and for a side that it does not have.
     """
     from l8s2.datasets import geotiffs, ls2s2, set_pairs
 

@@ -67,7 +67,10 @@ class SimulatedPairs:
 
 
 class RandomlySimulatedPairs:
-    """Three pairs of each image under random conditions: noise, haze, optics, jitter; ``untidy`` as ``Conditions.random``."""
+    """Three pairs of each image under random conditions: noise, haze, optics, jitter.
+
+    ``untidy``: as ``Conditions.random``.
+    """
 
     DRAWS = 3
 

@@ -1,7 +1,8 @@
 """Scores on a real pair of Landsat and Sentinel-2, after what the sensors differ by in level is taken out.
 
-Two sensors at two times differ in gain and offset for reasons that are no fault of a method. So every method gets one gain
-and one offset per band that fit it best to Sentinel-2, and what is scored is the rest: whether the detail is right.
+Two sensors at two times differ in gain and offset for reasons that are no fault of a method. So every method gets one
+gain and one offset per band that fit it best to Sentinel-2, and what is scored is the rest: whether the detail is
+right.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def fit_level(prediction: Array, truth: Array, usable: Mask) -> tuple[float, flo
     """Return (gain, offset) with ``truth = gain * prediction + offset`` by least squares over the usable pixels.
 
     Args:
-        prediction, truth: (H, W) reflectance.
+        prediction: (H, W) reflectance.
+        truth: (H, W) reflectance.
         usable: (H, W) bool, True = compared.
     """
     x, y = prediction[usable].astype(np.float64), truth[usable].astype(np.float64)

@@ -81,7 +81,7 @@ def all_records(scored: Iterable[Scored]) -> list[Record]:
 
 
 def summary(scored: Sequence[Scored], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What the command prints as JSON: the run, and the mean scores of every model."""
+    """Return what the command prints as JSON: the run, and the mean scores of every model."""
     averages = means(all_records(scored))
     return {
         **facts,

@@ -1,4 +1,7 @@
-"""``import l8s2.hf`` and transformers' AutoModel opens UNets of the published family, without running code from their folder."""
+"""``import l8s2.hf`` and transformers' AutoModel opens UNets of the published family.
+
+No code from their folder is run.
+"""
 
 from transformers import AutoConfig, AutoModel
 

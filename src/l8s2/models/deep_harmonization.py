@@ -17,13 +17,13 @@ ARCHITECTURE = "UNet"
 MODEL_TYPE = "s2l8hModel"
 MODELLING = "modeling_s2l8h.py"
 UNET_SETTINGS = (
-    "in_channels", "out_channels", "depth", "growth_factor", "up_mode", "spatial_attention", "ca_layer", "dropout", "gaussian",
-    "input_alignment", "pan_sun_corrected",
+    "in_channels", "out_channels", "depth", "growth_factor", "up_mode", "spatial_attention", "ca_layer", "dropout",
+    "gaussian", "input_alignment", "pan_sun_corrected",
 )  # fmt: skip
 """What of a published config.json says how the network is built; the rest is housekeeping of transformers."""
 PUBLISHED_INPUTS = {"input_alignment": "lattice", "pan_sun_corrected": False}
-"""The inputs of networks whose configuration does not say. Their authors never aligned MS, pan and Sentinel-2, so what shift the
-weights have learned is unknown; the true geometry is the only unbiased guess."""
+"""The inputs of networks whose configuration does not say. Their authors never aligned MS, pan and Sentinel-2, so what
+shift the weights have learned is unknown; the true geometry is the only unbiased guess."""
 NOT_SUPPORTED = {"UNet-Pan", "MB-RRDB", "ESRT", "SMP_UNet_mit"}
 """Networks of the published research code without published weights."""
 

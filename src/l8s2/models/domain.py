@@ -35,8 +35,8 @@ class Domain:
     def fit(cls, colours: Float) -> Domain:
         """From the surroundings of many training pixels: (n, 6) reflectance, locally averaged.
 
-        Exemplars are chosen by farthest-point sampling; the limit is one and a half times the distance within which they cover
-        all of ``colours``.
+        Exemplars are chosen by farthest-point sampling; the limit is one and a half times the distance within which
+        they cover all of ``colours``.
         """
         logarithms = _logarithms(colours.T)
         mean = logarithms.mean(1)

@@ -44,10 +44,10 @@ class StoredModel:
     """Name of the model that answers where pan is missing."""
 
     def build(self) -> HarmonizationNetwork:
-        """Return the network with its weights, keeping the contract of ``l8s2.networks``, on the processor and ready to predict.
+        """Return the network with its weights, on the processor and ready to predict.
 
-        The weights are memory-mapped, so that a network costs its size once. Raises InputError where they are damaged or
-        not exactly those that the configuration asks for.
+        It keeps the contract of ``l8s2.networks``. The weights are memory-mapped, so that a network costs its size
+        once. Raises InputError where they are damaged or not exactly those that the configuration asks for.
         """
         torch = import_torch()
         from l8s2 import networks
@@ -182,7 +182,7 @@ def save_model_folder(
 
 
 def convert_model(source: Path, folder: Path, *, config: Path | None = None, overwrite: bool = False) -> None:
-    """Write a stored model (see ``open_model_folder``) as a model folder, with the card that lies beside its weights."""
+    """Write a stored model (see ``open_model_folder``) as a model folder, with the card beside its weights."""
     model = open_model_folder(source, config=config)
     card = model.path.parent / CARD
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else f"# {model.name}\n"

@@ -1,6 +1,7 @@
-"""Models of the Hugging Face Hub, fetched into its cache and sent to it. No code from there is fetched, let alone executed.
+"""Models of the Hugging Face Hub, fetched into its cache and sent to it.
 
-The library's environment variables hold: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE.
+No code from there is fetched, let alone executed. The library's environment variables hold: HF_ENDPOINT, HF_TOKEN,
+HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 def fetch(name: str, revision: str | None = None) -> Path:
-    """The folder of a model of the Hub, downloaded where it is not in the cache yet.
+    """Return the folder of a model of the Hub, downloaded where it is not in the cache yet.
 
     Weights that lie there as pytorch_model.bin alone are converted once, into a folder of l8s2's own cache.
 
@@ -61,7 +62,10 @@ def fetch(name: str, revision: str | None = None) -> Path:
 
 
 def push(folder: Path, name: str, *, dry_run: bool = False) -> list[str]:
-    """Send a model folder to the Hub as ``name`` (owner/name), made where there is none. Returns the names of its files."""
+    """Send a model folder to the Hub as ``name`` (owner/name), made where there is none.
+
+    Returns the names of its files.
+    """
     model = open_model_folder(folder)
     names = [n for n in (CONFIG, WEIGHTS, CARD, MODELLING) if (folder / n).is_file()]
     if model.path.name != WEIGHTS:
@@ -112,7 +116,10 @@ def _library() -> Any:
 
 
 def _download(name: str, revision: str | None, patterns: list[str]) -> Path:
-    """The snapshot in the library's cache, with those of the files that there are; a progress bar only on a terminal."""
+    """Return the snapshot in the library's cache, with those of the files that there are.
+
+    The progress bar is shown only on a terminal.
+    """
     library = _library()
 
     class Bar(library.utils.tqdm):  # type: ignore[misc, name-defined]
@@ -171,16 +178,25 @@ def _reason(name: str, error: Exception, errors: Any) -> str:
     if first(errors.HFValidationError):
         return "no name of a model on the Hub; it must be owner/name"
     if first(errors.GatedRepoError):
-        return f"its authors ask for consent; accept their terms on {_page(name)}, then set HF_TOKEN to a token of that account"
+        return (
+            f"its authors ask for consent; accept their terms on {_page(name)}, "
+            "then set HF_TOKEN to a token of that account"
+        )
     if first(errors.RevisionNotFoundError):
         return f"has no such revision; see {_page(name)}/commits/main"
     answer = next((e for e in chain if getattr(e, "response", None) is not None), None)
     if answer is not None:
         code = answer.response.status_code
         if isinstance(answer, errors.RepositoryNotFoundError) or code == 404:
-            return f"not on the Hub, or not for everyone; check the name on {_page(name)}, or set HF_TOKEN to a token with access"
+            return (
+                f"not on the Hub, or not for everyone; check the name on {_page(name)}, "
+                "or set HF_TOKEN to a token with access"
+            )
         if code in (401, 403):
-            return f"refused ({code}); accept its terms on {_page(name)}, if any, and set HF_TOKEN to a token with the rights"
+            return (
+                f"refused ({code}); accept its terms on {_page(name)}, if any, "
+                "and set HF_TOKEN to a token with the rights"
+            )
         return f"the Hub answers {code}; try again later"
     if first(errors.OfflineModeIsEnabled):
         return "not in the cache, and HF_HUB_OFFLINE is set; fetch it once without"

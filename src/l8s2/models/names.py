@@ -12,8 +12,8 @@ EMBEDDED = ("compact", "compact-nopan")
 """Models in the package."""
 PUBLISHED_ENSEMBLE = "published-ensemble"
 POSSIBLE = (
-    f"{', '.join(EMBEDDED)}, {PUBLISHED_ENSEMBLE}, an ONNX file, a model folder, its .safetensors or .bin, owner/name on the "
-    "Hugging Face Hub, or several of these with commas between"
+    f"{', '.join(EMBEDDED)}, {PUBLISHED_ENSEMBLE}, an ONNX file, a model folder, its .safetensors or .bin, owner/name "
+    "on the Hugging Face Hub, or several of these with commas between"
 )
 """What ``load_model`` takes."""
 _FILES = (".onnx", ".safetensors", ".bin", ".pt", ".pth")

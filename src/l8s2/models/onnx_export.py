@@ -36,8 +36,8 @@ def export_onnx(
 ) -> None:
     """Write a network to ``path``, once the file is checked and answers as the network does.
 
-    Inputs ``ms`` (B, 6, h, w) and, if used, ``pan`` (B, 1, 2h, 2w), h and w multiples of ``stride``; outputs ``mean`` and,
-    if there is one, ``sigma`` (B, 6, 3h, 3w), and of a network with seams ``features`` and ``raw``.
+    Inputs ``ms`` (B, 6, h, w) and, if used, ``pan`` (B, 1, 2h, 2w), h and w multiples of ``stride``; outputs ``mean``
+    and, if there is one, ``sigma`` (B, 6, 3h, 3w), and of a network with seams ``features`` and ``raw``.
 
     Args:
         network: the network.

@@ -66,7 +66,10 @@ class ModelFile:
 
 
 def import_openvino() -> Any:
-    """Return OpenVINO, whose telemetry (used by its model converter alone) cannot load: nothing leaves a user's machine."""
+    """Return OpenVINO, whose telemetry cannot load: nothing leaves a user's machine.
+
+    OpenVINO's model converter alone uses it.
+    """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
@@ -77,7 +80,7 @@ def import_openvino() -> Any:
 def openvino_core() -> Any:
     """Return OpenVINO's core, one until the process ends.
 
-    Its processor plugin gives the thread that loads it a stack for signals and takes the memory back when the last user is
-    gone, in whatever thread that happens; the next signal in the first thread would then end the process.
+    Its processor plugin gives the thread that loads it a stack for signals and takes the memory back when the last user
+    is gone, in whatever thread that happens; the next signal in the first thread would then end the process.
     """
     return import_openvino().Core()

@@ -67,7 +67,7 @@ def _pickled(path: Path) -> Any:
 
 
 def _numbers() -> list[Any]:
-    """What a numpy number needs to be read: the loss in a checkpoint may be one."""
+    """Return what a numpy number needs to be read: the loss in a checkpoint may be one."""
     scalar = np.float64(0).__reduce__()[0]
     return [np.dtype, type(np.dtype("f4")), type(np.dtype("f8")), scalar, (scalar, "numpy.core.multiarray.scalar")]
 
@@ -79,8 +79,8 @@ def _first_line(error: Exception) -> str:
 def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     """Make ``tensors`` the weights of ``network`` (which may be on the meta device), in single precision.
 
-    Leading ``module.`` and ``model.`` do not matter. Raises InputError with the first tensor that does not fit; ``path``
-    is what it then names.
+    Leading ``module.`` and ``model.`` do not matter. Raises InputError with the first tensor that does not fit;
+    ``path`` is what it then names.
     """
     expected = network.state_dict()
     names = {_bare(name): name for name in expected}
@@ -93,7 +93,8 @@ def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
             raise InputError(f"{path}: {name} {tuple(wanted.shape)} is missing; {remedy}")
         if found[name].shape != wanted.shape:
             raise InputError(
-                f"{path}: {name} is {tuple(found[name].shape)}, the configuration asks for {tuple(wanted.shape)}; {remedy}"
+                f"{path}: {name} is {tuple(found[name].shape)}, "
+                f"the configuration asks for {tuple(wanted.shape)}; {remedy}"
             )
     for name in found:
         if name not in expected:

@@ -12,8 +12,8 @@ What l8s2 trains and runs is a ``HarmonizationNetwork``, a ``torch.nn.Module`` w
     pan_sun_corrected, no_pan_model, memory_per_pixel, seams, sigma_scale, base, configuration(), stages() ...
         which have defaults
 
-See ``contract.HarmonizationNetwork`` for each of them. The rest of l8s2 asks for these alone, never for a class: another
-network is a file here and a row in ``ARCHITECTURES``, or a "package.module:Class" of one's own.
+See ``contract.HarmonizationNetwork`` for each of them. The rest of l8s2 asks for these alone, never for a class:
+another network is a file here and a row in ``ARCHITECTURES``, or a "package.module:Class" of one's own.
 """
 
 from __future__ import annotations
@@ -29,15 +29,19 @@ from l8s2.networks.lattice import OnLattice
 from l8s2.networks.unet import UNet, UNetConfig
 
 __all__ = [
-    "ARCHITECTURES", "Compact", "CompactConfig", "HarmonizationNetwork", "OnLattice", "Stages", "UNet", "UNetConfig", "build",
+    "ARCHITECTURES", "Compact", "CompactConfig", "HarmonizationNetwork", "OnLattice", "Stages", "UNet", "UNetConfig",
+    "build",
 ]  # fmt: skip
 
 
 def build(architecture: str, config: Mapping[str, Any]) -> HarmonizationNetwork:
-    """Return the untrained network of a name in ``ARCHITECTURES`` or of a "package.module:Class", called with ``config``.
+    """Return the untrained network of a name in ``ARCHITECTURES`` or of a "package.module:Class".
+
+    It is called with ``config``.
 
     A "package.module:Class" runs code of that module: pass one on only from the user's own configuration, never from
-    a downloaded file. Raises ValueError if there is no such network, it refuses ``config`` or it lacks a part of the contract.
+    a downloaded file. Raises ValueError if there is no such network, it refuses ``config`` or it lacks a part of the
+    contract.
     """
     if architecture in ARCHITECTURES:
         return ARCHITECTURES[architecture](config)

@@ -105,7 +105,7 @@ class Compact(HarmonizationNetwork):
         return self.restore(ms, self.body(self.features(ms, pan)))
 
     def features(self, ms: Tensor, pan: Tensor | None) -> Tensor:
-        """Return (B, 12 or 16, h, w): local means and deviations of the bands, and pan in units of the visible bands."""
+        """Return (B, 12 or 16, h, w): local means and deviations of the bands; pan in units of the visible bands."""
         mean = _local_mean(ms)
         parts = [(ms - mean) * 20, mean * 4 - 0.6]
         if self.config.pan:

@@ -37,7 +37,8 @@ class HarmonizationNetwork(nn.Module):
     memory_per_pixel: int | None = None
     """Bytes that running takes for each MS pixel; None: estimated from the largest layer."""
     seams: bool = False
-    """True: the first two stages return one tensor each; ONNX files hold them as outputs, so that engines can cut there."""
+    """True: the first two stages return one tensor each; ONNX files hold them as outputs, so that engines can cut
+    there."""
     config: Any = None
     """Dataclass that the network was built from, if there is one."""
 
@@ -71,7 +72,7 @@ class HarmonizationNetwork(nn.Module):
 
 
 REQUIRED = (
-    "uses_pan", "receptive_field", "stride", "pan_sun_corrected", "no_pan_model", "memory_per_pixel", "seams", "sigma_scale",
-    "base", "with_base", "configuration", "stages", "begin_as_interpolation",
+    "uses_pan", "receptive_field", "stride", "pan_sun_corrected", "no_pan_model", "memory_per_pixel", "seams",
+    "sigma_scale", "base", "with_base", "configuration", "stages", "begin_as_interpolation",
 )  # fmt: skip
 """What ``build`` asks of a network; ``HarmonizationNetwork`` has all but the first three."""

@@ -33,14 +33,15 @@ class OnLattice(HarmonizationNetwork):
     and pan of one height and width are taken for 10 m inputs and not interpolated.
 
     ``input_alignment`` "lattice": the 10 m pixels are Sentinel-2's, pan[2r, 2c] is centred on ms[r, c]. "corners": MS,
-    pan and output share their upper left corner, as where bare arrays are given to ``F.interpolate`` for 3 and 1.5 times the
-    size: 5 m off Sentinel-2's pixels, and pan 7.5 m off MS. Both are bicubic with a = -0.75, which is not exact on straight
-    lines: 10 m pixels of MS are off by up to 1.4 m, mirrored about the MS centres, so that there is no shift.
+    pan and output share their upper left corner, as where bare arrays are given to ``F.interpolate`` for 3 and 1.5
+    times the size: 5 m off Sentinel-2's pixels, and pan 7.5 m off MS. Both are bicubic with a = -0.75, which is not
+    exact on straight lines: 10 m pixels of MS are off by up to 1.4 m, mirrored about the MS centres, so that there is
+    no shift.
 
     ``pan_sun_corrected`` False: pan was trained on without the division by the sine of the sun's elevation.
 
-    Windows that begin and end at multiples of ``stride`` agree further than ``receptive_field`` from their edges; not so
-    with ``ca_layer``, whose weights are means over the window.
+    Windows that begin and end at multiples of ``stride`` agree further than ``receptive_field`` from their edges; not
+    so with ``ca_layer``, whose weights are means over the window.
     """
 
     INPUTS = ("input_alignment", "pan_sun_corrected")

@@ -1,8 +1,9 @@
 """The UNets of the published Deep-Harmonization system (Sambandham et al. 2024), tensor names included.
 
-Levels i = 0, 1, ... have 2^(growth_factor + i) channels: two 3x3 convolutions with PReLU each, average pooling in between. On the
-way up: an up-step, a bilinear resize where a size was odd, the skip beside it (up first), two convolutions; at the end a 1x1
-convolution, without activation and without residual. Attention, dropout and the second head are off in the published weights.
+Levels i = 0, 1, ... have 2^(growth_factor + i) channels: two 3x3 convolutions with PReLU each, average pooling in
+between. On the way up: an up-step, a bilinear resize where a size was odd, the skip beside it (up first), two
+convolutions; at the end a 1x1 convolution, without activation and without residual. Attention, dropout and the second
+head are off in the published weights.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ _ALLOWED = {
 
 @dataclass(frozen=True, kw_only=True)
 class UNetConfig:
-    """What rebuilds the network; the names are those of the published ``config.json``, but for ``dropout`` and ``gaussian``.
+    """What rebuilds the network.
 
-    ValueError if a value is none of those it may have.
+    The names are those of the published ``config.json``, but for ``dropout`` and ``gaussian``. ValueError if a value is
+    none of those it may have.
     """
 
     in_channels: int = 7
@@ -66,8 +68,8 @@ class UNet(nn.Module):
     """mean = UNet(config)(ms, pan), or mean, variance if gaussian.
 
     ms (B, 6, H, W) and pan (B, 1, H, W; ignored with six inputs), both already interpolated to 10 m; mean and variance
-    (B, 6, H, W). Any H and W of at least 2^(depth - 1) pixels. variance = softplus(raw - 7) + 1e-8: untrained a standard
-    error of about 0.03, never zero, no overflow, and unlike a clamp with a gradient everywhere.
+    (B, 6, H, W). Any H and W of at least 2^(depth - 1) pixels. variance = softplus(raw - 7) + 1e-8: untrained a
+    standard error of about 0.03, never zero, no overflow, and unlike a clamp with a gradient everywhere.
     """
 
     def __init__(self, config: UNetConfig) -> None:
@@ -79,9 +81,9 @@ class UNet(nn.Module):
     def begin_as_interpolation(self) -> None:
         """Let the untrained network answer with its own input: the mean is ms where that is positive.
 
-        The bands go through the first level, the uppermost skip and the last block unchanged; every other channel keeps its
-        random weights and is free to add to them, so no steps go into learning to copy. ValueError where attention stands in
-        the way, or the first level has fewer than six channels.
+        The bands go through the first level, the uppermost skip and the last block unchanged; every other channel keeps
+        its random weights and is free to add to them, so no steps go into learning to copy. ValueError where attention
+        stands in the way, or the first level has fewer than six channels.
         """
         if self.config.growth_factor < 3:
             raise ValueError(f"growth_factor={self.config.growth_factor}; six bands need six channels; use 3")

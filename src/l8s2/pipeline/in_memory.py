@@ -40,6 +40,7 @@ def harmonize(
         engine: see ``load_model``.
         threads: see ``load_model``.
         mc_dropout: see ``load_model``.
+        trust_architecture: see ``load_model``.
 
     Returns:
         Dataset with ``surface_reflectance`` and ``sigma`` (band, y, x) float32, NaN where missing, and ``qa`` (y, x)

@@ -37,7 +37,8 @@ class Network(Protocol):
 
     receptive_field: int
     stride: int
-    """MS pixels at multiples of which, counted in the scene, windows begin and end where their interiors are to agree."""
+    """MS pixels at multiples of which, counted in the scene, windows begin and end where their interiors are to
+    agree."""
     uses_pan: bool
     pan_sun_corrected: bool
     """False: pan is wanted without the division by the sine of the sun's elevation."""
@@ -47,9 +48,10 @@ class Network(Protocol):
     """The ground it was trained on, where the file records it."""
 
     def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
-        """Return (mean, sigma) on the block grid of the whole arrays; what lies within the receptive field of an edge is rough.
+        """Return (mean, sigma) on the block grid of the whole arrays.
 
-        ms (6, h, w), pan (2h, 2w) or None, mean and sigma (6, 3h, 3w); sigma is all NaN for a network that has none.
+        What lies within the receptive field of an edge is rough. ms (6, h, w), pan (2h, 2w) or None, mean and sigma
+        (6, 3h, 3w); sigma is all NaN for a network that has none.
         """
         ...
 
@@ -162,7 +164,10 @@ class TorchNetwork:
     def __init__(
         self, build: Callable[[], HarmonizationNetwork], threads: int | None = None, domain: Domain | None = None
     ) -> None:
-        """``build`` gives the network with its weights; the first call asks for it, and the first after each ``release``."""
+        """``build`` gives the network with its weights.
+
+        The first call asks for it, and the first after each ``release``.
+        """
         network = build()
         import torch
 
@@ -201,7 +206,8 @@ class TorchNetwork:
                 mean, sigma = module(*inputs)
         except torch.cuda.OutOfMemoryError:
             raise InputError(
-                f"{ms.shape[1]} x {ms.shape[2]} MS pixels do not fit into the GPU; set CUDA_VISIBLE_DEVICES= to do without it"
+                f"{ms.shape[1]} x {ms.shape[2]} MS pixels do not fit into the GPU; "
+                "set CUDA_VISIBLE_DEVICES= to do without it"
             ) from None
         found = mean[0].cpu().numpy()
         return found, np.full_like(found, np.nan) if sigma is None else sigma[0].cpu().numpy()

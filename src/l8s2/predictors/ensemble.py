@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class Moments:
-    """Mean and standard error of equally likely predictions, taken in one after the other. NaN in a mean does not count."""
+    """Mean and standard error of equally likely predictions, taken in one after the other.
+
+    NaN in a mean does not count.
+    """
 
     def __init__(self) -> None:
         self._number = 0
@@ -57,8 +60,8 @@ class Moments:
 class Ensemble:
     """Several models as one. They run one after the other, and large ones leave the memory in between.
 
-    See Predictor. Out of the domain is what is out of that of any member: then its share of the mean is a guess, and so is
-    how far the members differ.
+    See Predictor. Out of the domain is what is out of that of any member: then its share of the mean is a guess, and so
+    is how far the members differ.
     """
 
     def __init__(self, members: Sequence[Predictor]) -> None:
@@ -118,12 +121,15 @@ class Ensemble:
 class MonteCarlo:
     """A network with its dropout active, run several times (Gal and Ghahramani 2016). See Network.
 
-    Every window draws from the same seed. Layers that drop whole channels, such as those of the published networks, then drop the same
-    ones everywhere, so that tiles join without a seam; layers that drop single values do not.
+    Every window draws from the same seed. Layers that drop whole channels, such as those of the published networks,
+    then drop the same ones everywhere, so that tiles join without a seam; layers that drop single values do not.
     """
 
     def __init__(self, network: Network, samples: int, seed: int = 0, *, name: str = "given") -> None:
-        """``samples``: how often it is run; ``name``: what errors call it. InputError where nothing can be dropped."""
+        """Take a network, how often to run it (``samples``) and what errors call it (``name``).
+
+        Raises InputError where nothing can be dropped.
+        """
         if not (isinstance(network, TorchNetwork) and _dropout(network.module)):
             raise InputError(f"model {name}: has no dropout; leave `mc_dropout` away, or take one trained with dropout")
         self._network, self._samples, self._seed = network, samples, seed

@@ -26,13 +26,13 @@ def load_model(
     """Load a predictor by name, from disk or from the Hub.
 
     Args:
-        name: what ``models.names.POSSIBLE`` says; several of them make an ensemble. Where pan is missing, the no-pan model
-            that the model names answers.
+        name: what ``models.names.POSSIBLE`` says; several of them make an ensemble. Where pan is missing, the no-pan
+            model that the model names answers.
         engine: of ONNX files: ``openvino``, or ``torch`` with the extra of that name; everything else runs in PyTorch.
         threads: processor threads; None leaves it to the engine.
         mc_dropout: predict so many times with dropout active, for models trained with dropout.
-        trust_architecture: the "package.module:Class" of a model of one's own. It is imported, and so its code runs, only
-            where a model folder names exactly it; folders that name any other are refused.
+        trust_architecture: the "package.module:Class" of a model of one's own. It is imported, and so its code runs,
+            only where a model folder names exactly it; folders that name any other are refused.
 
     Raises InputError for a model that is missing or unreadable, and for an option that does not fit.
     """
@@ -82,7 +82,8 @@ def _load_one(name: str, options: ModelOptions) -> NetworkPredictor:
         no_pan_model = _load_one(network.no_pan_model, replace(options, mc_dropout=None))
         if no_pan_model.uses_pan:
             raise InputError(
-                f"model {name}: no_pan_model {network.no_pan_model} needs pan itself; name one that does not in config.json"
+                f"model {name}: no_pan_model {network.no_pan_model} needs pan itself; "
+                "name one that does not in config.json"
             )
     if options.mc_dropout is None:
         return NetworkPredictor(name, sha256, network, no_pan_model)

@@ -92,8 +92,8 @@ class NetworkPredictor:
     def _without_pan(self, ms: Float, pan: Float) -> Mask:
         """Return (h, w), True where pan is not to be used; beyond the footprint nothing is asked of it.
 
-        A no-pan model gets whatever pan does not cover well. Without one, only pixels are given up of whose four samples
-        none is known.
+        A no-pan model gets whatever pan does not cover well. Without one, only pixels are given up of whose four
+        samples none is known.
         """
         unknown = np.isnan(pan).reshape(ms.shape[1], 2, ms.shape[2], 2)
         known_ms = np.isfinite(ms).any(axis=0)
@@ -107,15 +107,18 @@ class NetworkPredictor:
             return pan
         if sun_elevation is None or not 0 < sun_elevation <= 90:
             raise InputError(
-                f"model {self.name}: sun_elevation={sun_elevation}, but it was trained on pan without correction for the sun;"
-                " give predict the sun_elevation of the scene, in degrees above 0 and up to 90"
+                f"model {self.name}: sun_elevation={sun_elevation}, but it was trained on pan without correction "
+                "for the sun; give predict the sun_elevation of the scene, in degrees above 0 and up to 90"
             )
         return pan * np.float32(np.sin(np.radians(sun_elevation)))
 
     def _patch(
         self, no_pan: NetworkPredictor, mean: Float, sigma: Float, ms: Float, origin: tuple[int, int], with_pan: Mask
     ) -> None:
-        """Write the no-pan model's answer where ``with_pan`` is False, in place; only the part around it is computed."""
+        """Write the no-pan model's answer where ``with_pan`` is False, in place.
+
+        Only the part around it is computed.
+        """
         m = self.margin
         rows, columns = (np.flatnonzero(~with_pan.all(axis)) for axis in (1, 0))
         part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

@@ -35,7 +35,10 @@ class Predictor(Protocol):
 
     @property
     def tile(self) -> int:
-        """MS pixels to a side that are best predicted at a time; what ``predict_window`` gives does not depend on it."""
+        """MS pixels to a side that are best predicted at a time.
+
+        What ``predict_window`` gives does not depend on it.
+        """
         ...
 
     def out_of_domain(self, ms: Float) -> Mask:
@@ -50,20 +53,20 @@ class Predictor(Protocol):
         to the no-pan model, and is missing in the result where there is none. A model without uncertainty gives NaN
         for sigma.
 
-        ``sun_elevation`` (degrees): the sun by whose sine pan was divided. Networks that were trained on pan without that
-        division need it (the published ones do); for all others it makes no difference. Raises InputError where it is
-        needed and missing, or not in (0, 90], and for arrays of a wrong shape or type.
+        ``sun_elevation`` (degrees): the sun by whose sine pan was divided. Networks that were trained on pan without
+        that division need it (the published ones do); for all others it makes no difference. Raises InputError where it
+        is needed and missing, or not in (0, 90], and for arrays of a wrong shape or type.
         """
         ...
 
     def predict_window(
         self, ms: Float, pan: Float | None, origin: tuple[int, int], *, sun_elevation: float | None = None
     ) -> tuple[Float, Float, Mask]:
-        """Predict, as ``predict`` does, a window read with ``margin`` MS pixels of context on every side, NaN beyond the image.
+        """Predict, as ``predict`` does, a window read with ``margin`` MS pixels of context on every side.
 
-        ``origin``: row and column in the image of ms[:, 0, 0], negative where the margin begins beyond it. Returns mean
-        and sigma of the window without its margin, and (h, w) bool, True where pan was used. Every pixel is the same
-        number in whatever window it is predicted.
+        The context is NaN beyond the image. ``origin``: row and column in the image of ms[:, 0, 0], negative where the
+        margin begins beyond it. Returns mean and sigma of the window without its margin, and (h, w) bool, True where
+        pan was used. Every pixel is the same number in whatever window it is predicted.
         """
         ...
 

@@ -25,23 +25,26 @@ RESPONSE = np.array(
 )
 """What OLI's bands add to a line of their own through MSI's twin: (6 OLI bands, 6 MSI bands and a constant).
 
-Least squares over 8 940 hyperspectral signatures of nine places, integrated over the spectral responses of both sensors (SpecHomo
-reference cube, Scheffler et al. 2020, Remote Sens. Environ. 247, 111723): the line alone leaves 0.0032, 0.0015, 0.0020, 0.0002,
-0.0008 and 0.0009, with this 0.0013, 0.0006, 0.0009, 0.0002, 0.0004 and 0.0007 (RMS reflectance)."""
+Least squares over 8 940 hyperspectral signatures of nine places, integrated over the spectral responses of both sensors
+(SpecHomo reference cube, Scheffler et al. 2020, Remote Sens. Environ. 247, 111723): the line alone leaves 0.0032,
+0.0015, 0.0020, 0.0002, 0.0008 and 0.0009, with this 0.0013, 0.0006, 0.0009, 0.0002, 0.0004 and 0.0007 (RMS
+reflectance)."""
 
 _GROUPS = ((0, 1, 2), (3,), (4, 5))
 """Visible, near infrared, short-wave infrared: bands whose differences are alike."""
 _ALIKE = 0.8
-"""Share of the variance of a difference that the bands of a group have in common: on real pairs of Landsat-8 and Sentinel-2 what
-is left correlates by 0.4-0.85 within the visible and 0.74-0.87 within the short-wave infrared, by -0.5-0.5 between groups."""
+"""Share of the variance of a difference that the bands of a group have in common: on real pairs of Landsat-8 and
+Sentinel-2 what is left correlates by 0.4-0.85 within the visible and 0.74-0.87 within the short-wave infrared, by
+-0.5-0.5 between groups."""
 _FINE, _BROAD = 2, 10
-"""10 m pixels to a side of the cells of texture (the 20 m pixels of MSI), and distance of the nodes of unevenness (a Gaussian of 90 m)."""
+"""10 m pixels to a side of the cells of texture (the 20 m pixels of MSI), and distance of the nodes of unevenness (a
+Gaussian of 90 m)."""
 _SMOOTH = 0.9
 """Blur of unevenness, in distances of its nodes."""
 
 
 def response(truth: Float, strength: float) -> Float:
-    """What to add to each OLI band because covers differ in colour, ``strength`` times RESPONSE."""
+    """Return what to add to each OLI band because covers differ in colour, ``strength`` times RESPONSE."""
     bands = truth.shape[0]
     added = RESPONSE[:, :N_BANDS] @ truth.reshape(bands, -1) + RESPONSE[:, N_BANDS:]
     result: Float = (strength * added).reshape(truth.shape).astype(np.float32)

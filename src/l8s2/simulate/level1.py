@@ -18,7 +18,8 @@ from l8s2.sensors import OUTPUT_GSD, extra_blur
 
 Positions = NDArray[np.float64]
 _SHARPEST = -0.4
-"""Lowest variance of a blur, square pixels: twice the contrast of MSI's 20 m bands at their Nyquist frequency, and not more."""
+"""Lowest variance of a blur, square pixels: twice the contrast of MSI's 20 m bands at their Nyquist frequency, and not
+more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +27,18 @@ class RawGrid:
     """Where OLI took its samples before Level 1 put them onto the map."""
 
     rotation: float
-    """Degrees, anticlockwise on the map. The track of Landsat's orbit (inclination 98.2 degrees) crosses the meridians at 9
-    degrees near the equator and 13 at 50 degrees of latitude; convergence of the meridians adds up to 3."""
+    """Degrees, anticlockwise on the map. The track of Landsat's orbit (inclination 98.2 degrees) crosses the meridians
+    at 9 degrees near the equator and 13 at 50 degrees of latitude; convergence of the meridians adds up to 3."""
     spacing: tuple[float, float] = (1.0, 1.0)
     """Distance of samples along and across the track, in units of the nominal 30 m (pan: 15 m)."""
     phase: tuple[float, float] = (0.0, 0.0)
     """Where the middle of the image falls between samples, in samples."""
 
     def from_map(self, offset: Positions, gsd: float) -> Positions:
-        """(2, ...) offsets from the middle of the image, down and right, to positions in samples; ``gsd`` in their unit."""
+        """Turn (2, ...) offsets from the middle of the image, down and right, into positions in samples.
+
+        ``gsd`` is in the unit of the offsets.
+        """
         cos, sin = np.cos(np.radians(self.rotation)), np.sin(np.radians(self.rotation))
         turned = np.stack([cos * offset[0] + sin * offset[1], cos * offset[1] - sin * offset[0]])
         each = (2, *(1,) * (offset.ndim - 1))
@@ -42,7 +46,7 @@ class RawGrid:
         return result
 
     def to_map(self, samples: Positions, gsd: float) -> Positions:
-        """The inverse of ``from_map``."""
+        """Invert ``from_map``."""
         cos, sin = np.cos(np.radians(self.rotation)), np.sin(np.radians(self.rotation))
         each = (2, *(1,) * (samples.ndim - 1))
         turned = (samples - np.reshape(self.phase, each)) * (gsd * np.reshape(self.spacing, each))
@@ -102,7 +106,8 @@ def level1(
     Args:
         blurred: (bands, height, width) the ground as blurred by the sensor, 10 m pixels.
         grid: of the sensor.
-        rows, columns: (h,) and (w,) centres of the map's pixels, in pixels of ``blurred``.
+        rows: (h,) centres of the map's pixels, in pixels of ``blurred``.
+        columns: (w,) as ``rows``.
         gsd: nominal distance of samples, in pixels of ``blurred``.
         disturb: what happens to the raw samples (bands, n, 1), such as noise.
 
@@ -141,7 +146,9 @@ def bands_on_map(
         sigmas: point spread functions of OLI and MSI, metres, for each band.
         shifts: of each band, metres.
         grid: of the raw samples; None: there are none.
-        rows, columns: of the map's pixels in pixels of ``ground``; ``spacing``: their distance.
+        rows: of the map's pixels in pixels of ``ground``.
+        columns: as ``rows``.
+        spacing: distance of the map's pixels.
         disturb: what happens to the raw samples.
     """
     moves = [(down / OUTPUT_GSD, right / OUTPUT_GSD) for down, right in shifts]

@@ -57,15 +57,17 @@ class Conditions:
     pan_shift: tuple[float, float] = (0.0, 0.0)
     """Where pan really samples against where it says, metres (down, right)."""
     band_shift: tuple[tuple[float, float], ...] = ((0.0, 0.0),) * sensors.N_BANDS
-    """The same for each of the MS bands. Specified are 4.5 m between bands of OLI and 0.3 pixel between bands of MSI; on real
-    pairs the shifts of the bands scatter by about 1 m (``benchmarks/unexplained.py``)."""
+    """The same for each of the MS bands. Specified are 4.5 m between bands of OLI and 0.3 pixel between bands of MSI;
+    on real pairs the shifts of the bands scatter by about 1 m (``benchmarks/unexplained.py``)."""
     raw_grid: RawGrid | None = None
-    """Where OLI took its samples before Level 1 resampled them; None: on the map. ``psf_sigma`` and ``pan_psf_sigma`` are then
-    those of the raw samples, and noise is that of raw samples, correlated by the resampling."""
+    """Where OLI took its samples before Level 1 resampled them; None: on the map. ``psf_sigma`` and ``pan_psf_sigma``
+    are then those of the raw samples, and noise is that of raw samples, correlated by the resampling."""
     response: float = 0.0
-    """How far bands follow the spectral response of both sensors (``ground.RESPONSE``) instead of the line ``platform`` has."""
+    """How far bands follow the spectral response of both sensors (``ground.RESPONSE``) instead of the line ``platform``
+    has."""
     texture: tuple[float, ...] = (0.0,) * sensors.N_BANDS
-    """Structure that OLI saw and Sentinel-2 did not: standard deviation in cells of 20 m, in units of the contrast of the band."""
+    """Structure that OLI saw and Sentinel-2 did not: standard deviation in cells of 20 m, in units of the contrast of
+    the band."""
     unevenness: tuple[float, ...] = (0.0,) * sensors.N_BANDS
     """The same for smooth structure the size of fields: view angle, growth, atmosphere."""
 
@@ -110,10 +112,11 @@ _RELATIVE_BLUR = (12.3, 12.3, 12.3, 10.4, 9.0, 9.5)
 _BLUR_SCATTER = (1.1, 1.1, 1.1, 0.55, 0.8, 0.9)
 """Their standard deviations."""
 _RESAMPLING_BLUR = 10.0
-"""Share of Level 1's cubic convolution in a fitted blur, metres (variances add): measured on simulated pairs of fields."""
+"""Share of Level 1's cubic convolution in a fitted blur, metres (variances add): measured on simulated pairs of
+fields."""
 _TEXTURE = (0.04, 0.04, 0.03, 0.05, 0.05, 0.05)
-"""Medians of ``Conditions.texture`` and ``unevenness``: with them about as much is left unexplained at 30 m, of the same spectrum,
-as on real pairs (``benchmarks/unexplained.py``)."""
+"""Medians of ``Conditions.texture`` and ``unevenness``: with them about as much is left unexplained at 30 m, of the
+same spectrum, as on real pairs (``benchmarks/unexplained.py``)."""
 _UNEVENNESS = (0.15, 0.11, 0.09, 0.11, 0.08, 0.08)
 
 

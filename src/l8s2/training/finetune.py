@@ -51,8 +51,8 @@ def finetune(
     """Go on training ``model`` on a region, and compare it with bicubic and with what it was.
 
     Pairs are simulated from archives: what ``archive_split.hold_out_latitude_bands`` holds out is not trained on. Of
-    real pairs side Train is trained on, and side Test held out. The sigma of a network with a calibration is scaled on the ground
-    that was trained on.
+    real pairs side Train is trained on, and side Test held out. The sigma of a network with a calibration is scaled on
+    the ground that was trained on.
 
     Args:
         model: as ``model.start`` in the configuration.

@@ -28,7 +28,9 @@ class Learner:
     """Takes steps. ``average`` is what to validate and keep; ``network`` is what is trained."""
 
     def __init__(self, network: HarmonizationNetwork, config: RunConfig, *, reference: Reference | None = None) -> None:
-        """``reference``: instead of Keys bicubic with Sentinel-2's band-pass, see ``losses.relative_l1``.
+        """Make the network ready to train as ``config`` says.
+
+        ``reference``: instead of Keys bicubic with Sentinel-2's band-pass, see ``losses.relative_l1``.
 
         Raises InputError where the device, the network and the loss do not go together.
         """
@@ -85,8 +87,8 @@ class Learner:
         # fp16 skips steps whose gradients overflow
         if not math.isfinite(loss) or not (config.precision == "fp16" or math.isfinite(float(norm))):
             raise InputError(
-                f"step {step + 1}: the loss is {loss}, its gradient {float(norm)}; the last checkpoint is from before: begin a new "
-                "run with it as model.start and a lower optimizer.learning_rate, or look at the data"
+                f"step {step + 1}: the loss is {loss}, its gradient {float(norm)}; the last checkpoint is from before: "
+                "begin a new run with it as model.start and a lower optimizer.learning_rate, or look at the data"
             )
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -109,11 +111,13 @@ class Learner:
         mean, sigma = self.model(ms, batch.get("pan") if at_10m or self.network.uses_pan else None)
         if mean.shape != truth.shape:
             raise InputError(
-                f"the network answers {tuple(mean.shape)} where the truth is {tuple(truth.shape)}; see the contract in l8s2.networks"
+                f"the network answers {tuple(mean.shape)} where the truth is {tuple(truth.shape)}; "
+                "see the contract in l8s2.networks"
             )
         if sigma is not None and not losses.trains_sigma(self.config.loss.kind):
             raise InputError(
-                f"loss.kind {self.config.loss.kind}: would leave the network's sigma untrained; take detail or gaussian_nll"
+                f"loss.kind {self.config.loss.kind}: would leave the network's sigma untrained; "
+                "take detail or gaussian_nll"
             )
         with torch.no_grad():
             reference = self._reference(ms, truth)

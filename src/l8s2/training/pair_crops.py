@@ -85,7 +85,7 @@ class PairCrops:
         return {name: turned(image, times[name], turn) for name, image in images.items()}
 
     def _cut(self, pair: ImagePair, side: int, rng: np.random.Generator) -> dict[str, NDArray[np.generic]]:
-        """Cut a window of ``side`` MS pixels at a random position, as images by name; without pan where there is none."""
+        """Cut a window of ``side`` MS pixels at a random position, as images by name; no pan where there is none."""
         shape = pair.ms.shape[1:]
         if min(shape) < side:
             largest = min(shape) - self.augment
@@ -132,7 +132,10 @@ def shuffled(count: int, size: int, seed: int, step: int) -> NDArray[np.int64]:
 
 
 def fingerprint(pairs: Pairs, folder: Path) -> str:
-    """Return a checksum: of the patches of a set that l8s2 has built, else of names and sizes of all files in ``folder``."""
+    """Return a checksum of what is trained on.
+
+    It is of the patches of a set that l8s2 has built, else of names and sizes of all files in ``folder``.
+    """
     if isinstance(pairs, ShardPairs):
         return pairs.fingerprint
     files = sorted((str(p.relative_to(folder)), p.stat().st_size) for p in folder.rglob("*") if p.is_file())

@@ -43,8 +43,8 @@ def summary(scores: Sequence[ImageScore]) -> dict[str, Any]:
     """Return what is logged: gain over bicubic (dB) and error (reflectance), means over sites of means over images."""
     gain, error = band_means(scores, lambda s: s.gain), band_means(scores, lambda s: s.rmse)
     return {
-        "gain_db": _plain(_mean(gain)), "gain_10m_db": _plain(_mean(gain[NATIVE_10M])), "gain_20m_db": _plain(_mean(gain[NATIVE_20M])),
-        "rmse": _plain(_mean(error), 6), "held_out": len(scores),
+        "gain_db": _plain(_mean(gain)), "gain_10m_db": _plain(_mean(gain[NATIVE_10M])),
+        "gain_20m_db": _plain(_mean(gain[NATIVE_20M])), "rmse": _plain(_mean(error), 6), "held_out": len(scores),
     }  # fmt: skip
 
 

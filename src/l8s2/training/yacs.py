@@ -43,7 +43,10 @@ RULES: dict[str, Rule] = {
     "criterion": Rule(to="loss.kind", only=tuple(_LOSSES), why="use L1, MGL or SSIM", change=_LOSSES.get),
     "pre_interpolate": Rule(only=(True,), why="patches are interpolated to 10 m; the networks want it so"),
     "fuse_pan": Rule(
-        to="model.config.in_channels", only=(True, False), why="use true or false", change=lambda x: N_BANDS + 1 if x else N_BANDS
+        to="model.config.in_channels",
+        only=(True, False),
+        why="use true or false",
+        change=lambda x: N_BANDS + 1 if x else N_BANDS,
     ),
     "high_pass": Rule(only=(False,), why=_NO_FILTER),
     "band_pass": Rule(only=(False,), why=_NO_FILTER),
