@@ -2,8 +2,9 @@
 
     python benchmarks/back_projection.py PATCHES configs/embedded-split.yaml     (needs the extra torch)
 
-On the validation sites, with nominal optics and noise: gain over Keys bicubic of the same, band-passed bands (dB, mean of
-sites, 10 m | 20 m bands) and what is left of the input at 30 m (RMS reflectance, worst band), for interpolation alone.
+On the validation sites, with nominal optics and noise: gain over Keys bicubic of the same, band-passed bands (dB, mean
+of sites, 10 m | 20 m bands) and what is left of the input at 30 m (RMS reflectance, worst band), for interpolation
+alone.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Patches a second out of our shards and out of one file a patch in the published layout, the same patches in the same run.
+"""Patches a second out of our shards and out of one file a patch in the published layout.
 
     python benchmarks/dataset_throughput.py [--patches 400] [--side 86]
 
-``read`` is what comes from the disk; ``DataLoader`` is ready to train on: reflectance, masks, 20 m bands at 10 m (ours), or
-everything interpolated to 10 m (published). Files are in the system's cache. Every figure is the best of three passes, and
-every process has one thread: more of them for matrices as small as these cost time.
+Both hold the same patches, read in the same run. ``read`` is what comes from the disk; ``DataLoader`` is ready to train
+on: reflectance, masks, 20 m bands at 10 m (ours), or everything interpolated to 10 m (published). Files are in the
+system's cache. Every figure is the best of three passes, and every process has one thread: more of them for matrices as
+small as these cost time.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def made(count: int, side: int, unit: int) -> Iterator[Patch]:
     rng = np.random.default_rng(unit)
     facts = Facts(
         landsat_id=f"L{unit}", sentinel2_id=f"S{unit}", landsat_time="2023-05-20", sentinel2_time="2023-05-20",
-        location="33UVS", path_row="192025", s2_offset=-0.1, pan_scale=2e-5, pan_offset=-0.1, landsat_sun_elevation=50.0,
+        location="33UVS", path_row="192025", s2_offset=-0.1, pan_scale=2e-5, pan_offset=-0.1,
+        landsat_sun_elevation=50.0,
     )  # fmt: skip
     shapes = {"ms": (6, side, side), "pan": (2 * side, 2 * side), "s2_10m": (3, 3 * side, 3 * side)}
     shapes["s2_20m"] = (3, 3 * side // 2, 3 * side // 2)

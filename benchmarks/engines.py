@@ -2,8 +2,8 @@
 
     python benchmarks/engines.py [--threads 2]      (needs the extra torch and onnxruntime)
 
-Output megapixels (six bands, 10 m) per second of the embedded network; RMS change of reflectance against PyTorch in single
-precision; and the published 5-depth UNet (random weights, 256 x 256 tiles) in the same run.
+Output megapixels (six bands, 10 m) per second of the embedded network; RMS change of reflectance against PyTorch in
+single precision; and the published 5-depth UNet (random weights, 256 x 256 tiles) in the same run.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
-"""Networks from scratch on the same crops for the same time: ours, the published 5-depth UNet, and the first small network we made.
+"""Networks from scratch on the same crops for the same time.
 
-    python benchmarks/equal_time.py PATCHES configs/embedded-split.yaml --minutes 45      (three times that in all; needs the extra torch)
+    python benchmarks/equal_time.py PATCHES configs/embedded-split.yaml --minutes 45      (needs the extra torch)
 
-Time is that of the processor divided by the cores available, so other work on the machine favours none. The UNet gets its
-inputs as published: bands and pan interpolated to 10 m (bicubic), corners upon corners. The *pilot* has 10 blocks, raw bands and pan minus its
-150 m mean as input, plain bicubic interpolation, one step of back-projection, no sigma, and an unscaled L1 of values and
-gradients. AdamW, half a cosine over the time. Prints gain in PSNR over Keys bicubic (dB) by site.
+They are ours, the published 5-depth UNet, and the first small network we made: three times the minutes in all. Time is
+that of the processor divided by the cores available, so other work on the machine favours none. The UNet gets its
+inputs as published: bands and pan interpolated to 10 m (bicubic), corners upon corners. The *pilot* has 10 blocks, raw
+bands and pan minus its 150 m mean as input, plain bicubic interpolation, one step of back-projection, no sigma, and an
+unscaled L1 of values and gradients. AdamW, half a cosine over the time. Prints gain in PSNR over Keys bicubic (dB) by
+site.
 """
 
 from __future__ import annotations

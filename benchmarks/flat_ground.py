@@ -2,8 +2,9 @@
 
     python benchmarks/flat_ground.py PATCHES configs/embedded-split.yaml
 
-On the validation sites: energy of the output's detail over that of Sentinel-2's own, on the tenth of the ground that the 30 m input
-shows flattest (water, bare and even fields), and on all of it. At most 1 is right: what is not known is left out.
+On the validation sites: energy of the output's detail over that of Sentinel-2's own, on the tenth of the ground that
+the 30 m input shows flattest (water, bare and even fields), and on all of it. At most 1 is right: what is not known is
+left out.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
     python benchmarks/oli_sharpness.py ../shared/scenes
 
-Pan is blurred with a Gaussian of sigma metres and sampled where the MS pixels are; the sigma at which its high-pass correlates
-best with that of a visible band is the blur between the two. In brackets the share of the band's local variance that pan then
-explains: bands differ from pan in colour. What the simulator assumes, sqrt(band's sigma^2 - pan's sigma^2), stands below.
+Pan is blurred with a Gaussian of sigma metres and sampled where the MS pixels are; the sigma at which its high-pass
+correlates best with that of a visible band is the blur between the two. In brackets the share of the band's local
+variance that pan then explains: bands differ from pan in colour. What the simulator assumes, sqrt(band's sigma^2 -
+pan's sigma^2), stands below.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python benchmarks/other_conditions.py PATCHES configs/embedded-split.yaml
 
-The validation sites (the first image of each) under conditions at and beyond the edge of what training draws: gain in PSNR over
-bicubic (dB) and coverage of +-1.645 sigma, means over bands and sites.
+The validation sites (the first image of each) under conditions at and beyond the edge of what training draws: gain in
+PSNR over bicubic (dB) and coverage of +-1.645 sigma, means over bands and sites.
 """
 
 from __future__ import annotations

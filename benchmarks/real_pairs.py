@@ -1,11 +1,11 @@
-"""Models on the real Landsat / Sentinel-2 pairs in ``pairs``: what they gain over bicubic, and how much detail they add.
+"""Models on the real Landsat / Sentinel-2 pairs in ``pairs``: gain over bicubic, and how much detail they add.
 
     L8S2_TEST_DATA=../shared python benchmarks/real_pairs.py [MODEL ...]
 
-For every band: RMSE over that of bicubic after one gain and offset each, energy of the detail over Sentinel-2's, the best
-multiple of the detail, coverage of the 90 % interval as is and after the fit; then the correlation of NDVI with Sentinel-2's,
-and bicubic's. The pairs are read by ``unexplained.read``; what shift is left between the sensors is measured on bicubic and
-taken out of Sentinel-2 by resampling.
+For every band: RMSE over that of bicubic after one gain and offset each, energy of the detail over Sentinel-2's, the
+best multiple of the detail, coverage of the 90 % interval as is and after the fit; then the correlation of NDVI with
+Sentinel-2's, and bicubic's. The pairs are read by ``unexplained.read``; what shift is left between the sensors is
+measured on bicubic and taken out of Sentinel-2 by resampling.
 """
 
 from __future__ import annotations

@@ -49,7 +49,10 @@ def clear(pixels: Pixels) -> np.ndarray:
 
 
 def most_detailed(image: np.ndarray, size: int) -> tuple[int, int]:
-    """First row and column of the window whose median slope is steepest, so not of clouds; its side is ``size`` at most."""
+    """First row and column of the window whose median slope is steepest, so not of clouds.
+
+    Its side is ``size`` at most.
+    """
     slope = np.abs(np.diff(np.nan_to_num(image), axis=1))
     corners = [
         (r, c)

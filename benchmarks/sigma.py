@@ -2,8 +2,8 @@
 
     python benchmarks/sigma.py PATCHES configs/embedded-split.yaml      (a minute; needs the extra train)
 
-Seven sites are held out of training (four whole, rows of three). Each is scored with a scaling of sigma by the six others, under
-the random conditions that calibration draws (noise, haze, optics, jitter).
+Seven sites are held out of training (four whole, rows of three). Each is scored with a scaling of sigma by the six
+others, under the random conditions that calibration draws (noise, haze, optics, jitter).
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""What blur, shift, gain and offset do not explain between Landsat and Sentinel-2 at 30 m: real pairs, and simulated ones.
+"""What blur, shift, gain and offset do not explain between Landsat and Sentinel-2 at 30 m, real and simulated.
 
     L8S2_TEST_DATA=../shared python benchmarks/unexplained.py [--draws 6] [gers leuven3 ...]
 
-For every band Sentinel-2 is blurred by a Gaussian, shifted and sampled at 30 m, with gain and offset, so that it fits Landsat
-best. What is left is the root mean square of the difference, reflectance; in brackets the share of its variance that lies
-above half the Nyquist frequency of 30 m pixels (white noise: 0.75), which sharpening multiplies most. Below, the fitted blur in metres.
-Real pairs are the archives in ``pairs`` (see ``read``); simulated ones cut windows of the same size from ``patches``.
+For every band Sentinel-2 is blurred by a Gaussian, shifted and sampled at 30 m, with gain and offset, so that it fits
+Landsat best. What is left is the root mean square of the difference, reflectance; in brackets the share of its variance
+that lies above half the Nyquist frequency of 30 m pixels (white noise: 0.75), which sharpening multiplies most. Below,
+the fitted blur in metres. Real pairs are the archives in ``pairs`` (see ``read``); simulated ones cut windows of the
+same size from ``patches``.
 """
 
 from __future__ import annotations
@@ -58,7 +59,10 @@ class Fit:
 
 
 def read(path: Path) -> Iterator[Pair]:
-    """The dates of an archive: ``ms`` int16 [dates, 6, h, w], ``x10``, ``x20``, reflectance x 10^4, and where they lie in ``meta``."""
+    """The dates of an archive.
+
+    It holds ``ms`` int16 [dates, 6, h, w], ``x10``, ``x20``, reflectance x 10^4, and where they lie in ``meta``.
+    """
     import json
 
     with np.load(path, allow_pickle=False) as archive:

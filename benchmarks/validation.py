@@ -3,8 +3,9 @@
     python benchmarks/validation.py PATCHES configs/embedded-split.yaml [--pictures docs/pictures]
 
 Simulated with the nominal sensor and noise, radiometry clean and disturbed. Gain in PSNR (dB, data range 1) over Keys
-bicubic of the Landsat bands; lowest gain of any image and band; coverage of +-1.645 sigma; correlation of sigma and |error|.
-Sigma is scaled on held-out rows and the validation sites; coverage is that of a scaling without the site in question.
+bicubic of the Landsat bands; lowest gain of any image and band; coverage of +-1.645 sigma; correlation of sigma and
+|error|. Sigma is scaled on held-out rows and the validation sites; coverage is that of a scaling without the site in
+question.
 """
 
 from __future__ import annotations

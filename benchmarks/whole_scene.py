@@ -2,9 +2,9 @@
 
     python benchmarks/whole_scene.py ../shared/scenes/LC08_L2SP_017051_20151205_20200908_02_T1 [--size 3000]
 
-Tiles the pixels of a small product (with its pan, if it has one) into one of ``size`` x ``size`` MS pixels, harmonises it from
-the command line, and prints seconds, output megapixels per second and the peak of resident memory. A full Landsat scene is
-about 7 700 x 7 700 MS pixels.
+Tiles the pixels of a small product (with its pan, if it has one) into one of ``size`` x ``size`` MS pixels, harmonises
+it from the command line, and prints seconds, output megapixels per second and the peak of resident memory. A full
+Landsat scene is about 7 700 x 7 700 MS pixels.
 """
 
 from __future__ import annotations

@@ -15,14 +15,14 @@ TIMES = {"created", "updated", "processing:datetime"}
 
 
 def without_times(value: Any) -> Any:
-    """A JSON document without the fields that tell when it was made."""
+    """Return a JSON document without the fields that tell when it was made."""
     if isinstance(value, dict):
         return {key: without_times(inner) for key, inner in value.items() if key not in TIMES}
     return [without_times(inner) for inner in value] if isinstance(value, list) else value
 
 
 def identity(path: Path) -> str:
-    """What must be equal of a file."""
+    """Return what must be equal of a file."""
     if path.suffix == ".json":
         return json.dumps(without_times(json.loads(path.read_text(encoding="utf-8"))), sort_keys=True)
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,4 +1,7 @@
-"""``python scripts/release_model.py RUN IMAGERY SPLIT -o NAME.onnx``: calibrate sigma, export, and write the model card."""
+"""Calibrate sigma, export, and write the model card.
+
+``python scripts/release_model.py RUN IMAGERY SPLIT -o NAME.onnx``
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ from l8s2.training.archive_split import read_split, split_folder
 
 
 def colours(images: list[Image], each: int = 800) -> np.ndarray:
-    """(n, 6) locally averaged reflectance at random pixels of ``images``, as they are and brighter or darker, for the domain."""
+    """Return (n, 6) locally averaged reflectance at random pixels of ``images``, for the domain.
+
+    The pixels are taken as they are and brighter or darker.
+    """
     rng = np.random.default_rng(0)
     found = []
     for image in images:
@@ -82,7 +88,8 @@ def main(run: Path, imagery: Path, split: Path, output: Path) -> None:
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
     card = {
-        "name": output.stem, "version": __version__, "commit": commit, "steps": state["step"], "training": _recipe(state["training_config"]),
+        "name": output.stem, "version": __version__, "commit": commit, "steps": state["step"],
+        "training": _recipe(state["training_config"]),
         "sites": sorted({i.site for i in training}), "calibration": sorted({i.site for i in calibration}),
     }  # fmt: skip
     domain = Domain.fit(colours(training))
@@ -114,27 +121,37 @@ def model_card(network: Compact, card: dict[str, Any], tables: dict[str, dict[st
     lines = [
         f"# {card['name']}",
         "",
-        f"Compact network, {'with' if network.config.pan else 'without'} pan: {parameters:,} parameters, receptive field "
-        f"{network.receptive_field} MS pixels. Input: Landsat-8/9 surface reflectance at 30 m (blue, green, red, nir08, swir16, swir22)"
-        f"{' and top-of-atmosphere pan at 15 m' if network.config.pan else ''}. Output: reflectance as Sentinel-2A would see it at 10 m, and its "
-        "standard error. nir08, swir16 and swir22 imitate B8A, B11 and B12, which are 20 m native: there the output is as sharp as 20 m.",
+        f"Compact network, {'with' if network.config.pan else 'without'} pan: {parameters:,} parameters, "
+        f"receptive field {network.receptive_field} MS pixels. Input: Landsat-8/9 surface reflectance at 30 m "
+        "(blue, green, red, nir08, swir16, swir22)"
+        f"{' and top-of-atmosphere pan at 15 m' if network.config.pan else ''}. "
+        "Output: reflectance as Sentinel-2A would see it at 10 m, and its standard error. "
+        "nir08, swir16 and swir22 imitate B8A, B11 and B12, which are 20 m native: there the output is as sharp "
+        "as 20 m.",
         "",
-        f"* **Data**: pairs simulated from Sentinel-2 and HLS imagery of {', '.join(card['sites'])}. Contains modified Copernicus Sentinel data. "
-        f"Sigma was scaled on rows of {', '.join(card['calibration'])} that were not trained on and on the validation sites; "
+        f"* **Data**: pairs simulated from Sentinel-2 and HLS imagery of {', '.join(card['sites'])}. "
+        "Contains modified Copernicus Sentinel data. "
+        f"Sigma was scaled on rows of {', '.join(card['calibration'])} "
+        "that were not trained on and on the validation sites; "
         "coverage below is that of a scaling without the site it is shown for.",
         "* **Licence** of the weights: MIT.",
-        f"* **Recipe**: `l8s2 train --config configs/compact{'' if network.config.pan else '-nopan'}.yaml -o RUN data.simulated.folder IMAGERY "
+        f"* **Recipe**: `l8s2 train --config configs/compact{'' if network.config.pan else '-nopan'}.yaml "
+        "-o RUN data.simulated.folder IMAGERY "
         f"steps {training['steps']}`, then "
-        f"`python scripts/release_model.py RUN IMAGERY configs/embedded-split.yaml -o {card['name']}.onnx`; stopped at step {card['steps']}, seed {training['seed']}, "
-        f"batches of {training['batch']} crops of {training['size']} x {training['size']} MS pixels; l8s2 {card['version']}, commit {card['commit']}.",
-        "* **Limits**: trained on about 10 Mpx of ground, simulated, no real Landsat; haze, cloud edges and snow are rare in it.",
+        f"`python scripts/release_model.py RUN IMAGERY configs/embedded-split.yaml -o {card['name']}.onnx`; "
+        f"stopped at step {card['steps']}, seed {training['seed']}, "
+        f"batches of {training['batch']} crops of {training['size']} x {training['size']} MS pixels; "
+        f"l8s2 {card['version']}, commit {card['commit']}.",
+        "* **Limits**: trained on about 10 Mpx of ground, simulated, no real Landsat; "
+        "haze, cloud edges and snow are rare in it.",
     ]
     for kind, table in tables.items():
         lines += [
             "",
             f"## Validation sites, radiometry {kind}",
             "",
-            "Gain in PSNR over Keys bicubic of the Landsat bands (dB), simulated with the nominal sensor, noise on; coverage of +-1.645 sigma.",
+            "Gain in PSNR over Keys bicubic of the Landsat bands (dB), "
+            "simulated with the nominal sensor, noise on; coverage of +-1.645 sigma.",
             "",
             "| site | " + " | ".join(BAND_NAMES) + " | 10 m bands | 20 m bands | coverage 10 m | coverage 20 m |",
             "|---|" + "---|" * 10,

@@ -312,7 +312,8 @@ def half_of_pan_is_flat(ms: np.ndarray, pan: np.ndarray) -> None:
 
 
 DEGENERATE = (
-    collinear, one_band_is_constant, only_one_band_varies, all_alike, two_ramps, flat_bands, flat_pan, half_of_pan_is_flat,
+    collinear, one_band_is_constant, only_one_band_varies, all_alike, two_ramps, flat_bands, flat_pan,
+    half_of_pan_is_flat,
 )  # fmt: skip
 
 

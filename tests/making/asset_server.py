@@ -1,4 +1,7 @@
-"""Files of catalogues on loopback: https-like with Range and ETag, signatures that expire, S3 that wants its reader to pay; and faults."""
+"""Files of catalogues on loopback, and faults.
+
+https-like with Range and ETag, signatures that expire, S3 that wants its reader to pay.
+"""
 
 from __future__ import annotations
 

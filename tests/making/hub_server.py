@@ -187,7 +187,10 @@ def serving() -> Iterator[Hub]:
 
 
 def use(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the library, loaded already perhaps, use ``hub`` and a cache in ``folder``; see ``environment`` for new processes."""
+    """Have the library, loaded already perhaps, use ``hub`` and a cache in ``folder``.
+
+    See ``environment`` for new processes.
+    """
     from huggingface_hub import constants, file_download
 
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):

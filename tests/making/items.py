@@ -122,7 +122,10 @@ def sentinel2(
     clock = f"{when[:4]}-{when[4:6]}-{when[6:8]}T{when[9:11]}:{when[11:13]}:{when[13:]}"
     names = ("blue", "green", "red", "nir08", "swir16", "swir22", "scl")
     bands = ("B02", "B03", "B04", "B8A", "B11", "B12", "SCL")
-    made = f"{processed[:4]}-{processed[4:6]}-{processed[6:8]}T{processed[9:11]}:{processed[11:13]}:{processed[13:]}.000000Z"
+    made = (
+        f"{processed[:4]}-{processed[4:6]}-{processed[6:8]}"
+        f"T{processed[9:11]}:{processed[11:13]}:{processed[13:]}.000000Z"
+    )
     properties: Item = {"datetime": f"{clock}.024000Z", "platform": f"sentinel-{platform[1:].lower()}"}
     if cloud is not None:
         properties["eo:cloud_cover"] = cloud
@@ -136,7 +139,8 @@ def sentinel2(
         properties |= {
             "grid:code": f"MGRS-{tile}", "processing:version": baseline, "processing:datetime": made,
             "eopf:datastrip_id": strip_id, "eopf:datatake_id": f"G{platform}_{when}_041859_N{baseline}",
-            "view:sun_elevation": sun[0], "view:sun_azimuth": sun[1], "view:incidence_angle": 4.2, "view:azimuth": 105.0,
+            "view:sun_elevation": sun[0], "view:sun_azimuth": sun[1], "view:incidence_angle": 4.2,
+            "view:azimuth": 105.0,
         }  # fmt: skip
         return _item(uri, "sentinel-2-l2a", box(lon, lat, 1.0, 1.0), properties, assets)
     properties |= {
@@ -263,6 +267,8 @@ def landing(url: str, *conforms: str) -> Item:
     """The landing page of a STAC API."""
     return {
         "type": "Catalog", "id": "made", "stac_version": "1.0.0", "description": "made",
-        "conformsTo": ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search", *conforms],
+        "conformsTo": [
+            "https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search", *conforms,
+        ],
         "links": [{"rel": "search", "type": "application/geo+json", "href": f"{url}/search", "method": "POST"}],
     }  # fmt: skip

@@ -59,7 +59,10 @@ def write_ls2s2(
     pan_off: tuple[float, float] = (0.0, 0.0),
     count: int = 66,
 ) -> None:
-    """Two dates, 2022-05-01 with pan and 2022-06-02 without; metres by which content of Landsat's files lies too far up, left."""
+    """Two dates, 2022-05-01 with pan and 2022-06-02 without.
+
+    ``landsat_off`` and ``pan_off``: metres by which content of Landsat's files lies too far up, left.
+    """
     world = ground(6 * count + 32, 10, seed=3)[:, 16:, 16:]
     stamps = ("20220501", "20220602")
     for sensor, name, bands, gsd, sigma, off in (

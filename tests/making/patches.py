@@ -66,8 +66,9 @@ def made_facts(**facts: object) -> Facts:
         "landsat_id": "LC09_L2SP_192025_20230520_20230530_02_T1",
         "sentinel2_id": "S2A_MSIL2A_20230520T101031_N0509_R022_T33UVS_20230520T160000",
         "landsat_time": "2023-05-20T10:02:03+00:00", "sentinel2_time": "2023-05-20T10:10:31+00:00",
-        "location": "33UVS", "path_row": "192025", "ms_scale": 1.0, "ms_offset": 0.0, "pan_scale": 1.0, "pan_offset": 0.0,
-        "s2_scale": 1.0, "s2_offset": 0.0, "decision": "accept", "shift_down_m": 0.4, "shift_right_m": -0.2, "ce90_m": 1.5,
+        "location": "33UVS", "path_row": "192025", "ms_scale": 1.0, "ms_offset": 0.0, "pan_scale": 1.0,
+        "pan_offset": 0.0, "s2_scale": 1.0, "s2_offset": 0.0, "decision": "accept", "shift_down_m": 0.4,
+        "shift_right_m": -0.2, "ce90_m": 1.5,
         "slope": (1.0, 1.01, 1.02, 1.03, 1.04, 1.05), "landsat_cloud": 0.0, "ssim": 0.9, "psnr": float("inf"),
     }  # fmt: skip
     return Facts(**{**known, **facts})  # type: ignore[arg-type]

@@ -75,8 +75,8 @@ def plant(
 ) -> Planted:
     """Landsat as it would see the ground if Sentinel-2's content lay ``shift`` metres too far down and right.
 
-    Optics, noise, gains (10 %) and offsets (0.02) are drawn. Clouds, a share of each image, are of other places, brightness
-    and opacity in the two; masks miss their thin rims.
+    Optics, noise, gains (10 %) and offsets (0.02) are drawn. Clouds, a share of each image, are of other places,
+    brightness and opacity in the two; masks miss their thin rims.
 
     Args:
         side: MS pixels to a side, fewer where the image is small.

@@ -53,10 +53,11 @@ def sentinel2_item(box: GeoBox, day: datetime = DAY, tile: str = "33UVS", baseli
     return SceneItem(
         id=f"S2A_{tile}_{day:%Y%m%d}_0_L2A", kind="sentinel-2-l2a", catalog="made", collection="made",
         product=product, scene=f"sentinel-2a {tile} {day:%Y%m%d}T101031", acquired=day + timedelta(minutes=8),
-        platform="sentinel-2a", location=tile, zone=grid.epsg(box.crs) % 100, footprint=_footprint(box), cloud_cover=2.0,
-        sun_elevation=53.0, sun_azimuth=152.0, view_zenith=4.5, view_azimuth=105.0, tier=None, correction=None,
-        baseline=baseline, processed=None, datastrip=None, scale=1e-4, offset=S2_OFFSET if baseline >= "04.00" else 0.0,
-        offset_removed=False, assets={"red": Asset(href="https://example.org/red")},
+        platform="sentinel-2a", location=tile, zone=grid.epsg(box.crs) % 100, footprint=_footprint(box),
+        cloud_cover=2.0, sun_elevation=53.0, sun_azimuth=152.0, view_zenith=4.5, view_azimuth=105.0,
+        tier=None, correction=None, baseline=baseline, processed=None, datastrip=None, scale=1e-4,
+        offset=S2_OFFSET if baseline >= "04.00" else 0.0, offset_removed=False,
+        assets={"red": Asset(href="https://example.org/red")},
     )  # fmt: skip
 
 
@@ -101,7 +102,10 @@ def write_sentinel2(
     store: Path, item: SceneItem, box: GeoBox, fine: NDArray[np.uint16], coarse: NDArray[np.uint16],
     scl: NDArray[np.uint8] | None = None, suffix: str = ".tif",
 ) -> Path:  # fmt: skip
-    """What ``l8s2 fetch`` makes of a scene: (3, 3h, 3w) and (3, 3h/2, 3w/2) digital numbers under the MS grid ``box``."""
+    """What ``l8s2 fetch`` makes of a scene.
+
+    (3, 3h, 3w) and (3, 3h/2, 3w/2) digital numbers under the MS grid ``box``.
+    """
     folder = store / item.product
     folder.mkdir(parents=True)
     grids = s2_grids(box)

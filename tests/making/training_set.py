@@ -26,9 +26,10 @@ def made(folder: Path, count: int = 5, side: int = 20, pan: bool = True, **facts
         known = {"location": f"place{number}", "path_row": f"{192 + number}025", "r": 0.5 + 0.1 * number, **facts}
         known |= {f"{name}_scale": 1e-4 for name in ("ms", "s2")} | {"pan_scale": 1e-4 if pan else float("nan")}
         patch = Patch(
-            ms=seen(30, 6, 15, side), pan=seen(15, 1, 15, 2 * side)[0] if pan else None, s2_10m=seen(10, 3, 10, 3 * side),
-            s2_20m=seen(20, 3, 15, 3 * side // 2), landsat_usable=np.ones((side, side), bool),
-            s2_usable=rng.random((3 * side, 3 * side)) > 0.001, box=box, facts=made_facts(**known),
+            ms=seen(30, 6, 15, side), pan=seen(15, 1, 15, 2 * side)[0] if pan else None,
+            s2_10m=seen(10, 3, 10, 3 * side), s2_20m=seen(20, 3, 15, 3 * side // 2),
+            landsat_usable=np.ones((side, side), bool), s2_usable=rng.random((3 * side, 3 * side)) > 0.001,
+            box=box, facts=made_facts(**known),
         )  # fmt: skip
         patches.add(f"{'pan' if pan else 'nopan'}{number}", [patch])
     patches.split({"Train": 0.6, "Validation": 0.2, "Test": 0.2})

@@ -23,7 +23,7 @@ def interpolated(ms: "torch.Tensor", pan: "torch.Tensor", alignment: str) -> "to
 
 
 def coordinates() -> tuple["torch.Tensor", ...]:
-    """Rows in MS pixels from the centre of the first, at the centres of ms, pan and the 10 m pixels; columns a tenth."""
+    """Rows in MS pixels from the centre of the first, at the centres of ms, pan and 10 m pixels; columns a tenth."""
 
     def plane(at: "torch.Tensor") -> "torch.Tensor":
         return (at[:, None] + 0.1 * at)[None, None]
@@ -33,7 +33,10 @@ def coordinates() -> tuple["torch.Tensor", ...]:
 
 
 def test_straight_lines_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exactly with the kernel that is exact on them, which shows the geometry; and with PyTorch's, which is not, on average."""
+    """Exactly with the kernel that is exact on them, which shows the geometry.
+
+    With PyTorch's, which is not, on average.
+    """
     ms, pan, fine = coordinates()
     inner = (..., slice(6, -6), slice(6, -6))
     error = (interpolated(ms.expand(1, 6, -1, -1), pan, "lattice") - fine)[inner]

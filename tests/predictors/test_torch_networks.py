@@ -1,4 +1,7 @@
-"""Networks of the module contract, from a folder to a product: tiles without trace, no sigma, no no-pan model, dropout, memory."""
+"""Networks of the module contract, from a folder to a product.
+
+Tiles without trace, no sigma, no no-pan model, dropout, memory.
+"""
 
 import gc
 import json

@@ -1,4 +1,7 @@
-"""Configurations: what is refused, in one line that names the key; the keys of the Deep-Harmonization code one by one."""
+"""Configurations: what is refused, in one line that names the key.
+
+The keys of the Deep-Harmonization code are tried one by one.
+"""
 
 import ast
 import subprocess
