@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -15,15 +14,6 @@ from l8s2.models.domain import Domain
 
 if TYPE_CHECKING:
     from l8s2.networks import HarmonizationNetwork
-
-
-_DEFAULTS = {"Compact": {"no_pan_model": '"compact-nopan"', "memory_per_pixel": "7000"}}
-"""What the embedded files do not say of themselves, by architecture."""
-
-
-def with_defaults(info: Mapping[str, str]) -> dict[str, str]:
-    """Return the metadata of an ONNX file with what older files leave unsaid."""
-    return {"no_pan_model": "null"} | _DEFAULTS.get(info.get("architecture", ""), {}) | dict(info)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import onnx
 import torch
 
 from l8s2.errors import InputError
-from l8s2.models.onnx_file import with_defaults
+from l8s2.models.onnx_metadata import with_defaults
 from l8s2.models.tensors import fill
 from l8s2.networks import ARCHITECTURES, HarmonizationNetwork
 

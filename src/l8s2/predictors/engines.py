@@ -13,7 +13,8 @@ import numpy as np
 from l8s2.arrays import Float
 from l8s2.errors import InputError
 from l8s2.models.domain import Domain
-from l8s2.models.onnx_file import ModelFile, import_openvino, openvino_core, with_defaults
+from l8s2.models.onnx_file import ModelFile, import_openvino, openvino_core
+from l8s2.models.onnx_metadata import with_defaults
 from l8s2.sensors import N_BANDS
 
 if TYPE_CHECKING:
