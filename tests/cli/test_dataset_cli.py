@@ -160,14 +160,14 @@ def test_export_published(folder: Path, tmp_path: Path) -> None:
 
 def test_what_is_exported_as_published_is_read_as_published(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from l8s2.datasets.deep_harmonization import Patches
+    from l8s2.datasets.deep_harmonization import DeepHarmonizationPatches
 
     run("split", folder, "--train", 1, "--validation", 0, "--test", 0)
     patches = PatchSet(tmp_path / "one")
     patches.add("b", [PatchSet(folder).read(int(np.argmax(PatchSet(folder).facts["location"] == "43PHQ")))])
     patches.split({"Train": 1})
     run("export", tmp_path / "one", "-o", tmp_path / "out", "--format", "published")
-    (pair,) = Patches(tmp_path / "out/patches.csv", tmp_path / "out/patches", "Train", 48)
+    (pair,) = DeepHarmonizationPatches(tmp_path / "out/patches.csv", tmp_path / "out/patches", "Train", 48)
     sample = ShardPairs(tmp_path / "one")[0]
     assert np.abs(pair.truth - sample.truth)[pair.valid].max() < 2e-4
     assert not pair.valid[:, :10].any()

@@ -200,7 +200,7 @@ def test_real_images_with_and_without_the_offset(data: Path) -> None:
                     ("dark", from_dark_objects(dn(truth, offset))),
                     ("landsat", from_landsat(as_stored(truth, offset), ms)),
                 ):
-                    assert evidence.offset in (offset, None), (image.place, image.index, offset, evidence)
+                    assert evidence.offset in (offset, None), (image.site, image.index, offset, evidence)
                     told[how].append((offset, evidence.offset is not None))
     shares = {(how, offset): np.mean([t for o, t in told[how] if o == offset]) for how in told for offset in (IN, OUT)}
     assert shares["landsat", IN] > 0.6
