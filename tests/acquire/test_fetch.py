@@ -291,7 +291,7 @@ def test_another_window_needs_another_folder(server: AssetServer, item: SceneIte
         assert "holds the window" in told(item, tmp_path, by, **how)
     server.fault(f"{ID}_SR_B3.TIF", Fault(404))
     failures(item, tmp_path / "whole", by)
-    assert "holds the whole scene, or what is there of it" in told(item, tmp_path / "whole", by, bbox=bbox)
+    assert "holds the whole scene, or a part of it" in told(item, tmp_path / "whole", by, bbox=bbox)
     (tmp_path / ID / WINDOW).write_text("{")
     assert "damaged; delete the folder" in told(item, tmp_path, by)
 

@@ -71,7 +71,7 @@ def test_ground_of_a_shard_that_is_gone_is_not_dealt_again(folder: Path) -> None
     run("split", folder)
     (folder / "shards/a.h5").unlink()
     said = run("split", folder, code=1).stderr
-    assert "3 patches of split.csv are not there, and their ground would be dealt again; resume the build" in said
+    assert "3 patches of split.csv are missing, and their ground would be dealt again; resume the build" in said
     run("split", folder, "--anew")
 
 

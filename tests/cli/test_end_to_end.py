@@ -398,7 +398,7 @@ def test_two_processes_at_one_scene(world: World, user: Path, tmp_path: Path) ->
     with cached_product(single_landsat_item(world.item())) as product:
         result = run("harmonize", "--stac", world.item(), "-o", tmp_path / "out")
         assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-        assert "another process works on it; wait for that" in result.stderr
+        assert "another process uses it; wait until that ends" in result.stderr
         assert len(list(product.glob("*.TIF"))) == 8
     assert not list(user.iterdir())
 
