@@ -95,7 +95,7 @@ def test_pan_at_30m_has_the_mtf_of_the_band(period):
 
 
 def test_blurred_pan_is_what_a_less_sharp_pan_would_have_seen():
-    truth = landscape(5, (40, 40)).truth
+    truth = landscape(4, (40, 40)).truth
     sharp, dull = (
         observe(truth, Conditions(pan_psf_sigma=sigma), np.random.default_rng(0)).pan
         for sigma in (OLI.pan_psf_sigma, 11.0)

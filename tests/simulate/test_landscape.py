@@ -103,6 +103,21 @@ def test_cutting_land_loses_none_of_it():
     np.testing.assert_array_equal(owners, 1)
 
 
+@pytest.mark.parametrize("turn", [0.0, 0.3, 1.1, 2.5])
+def test_rounding_does_not_choose_how_a_square_is_cut(turn):
+    """All axes of a square are principal ones; on another machine its corners may lie a last digit elsewhere."""
+    angles = turn + np.arange(4) * np.pi / 2
+    corners = 5000 + 3000 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    sides = (1, 1 + 1e-15, 1 - 1e-15)
+    cut = [
+        [p.corners for p in divide(np.random.default_rng(1), Parcel(corners * side, np.zeros(4)), 2e6, (4.0,))]
+        for side in sides
+    ]
+    for other in cut[1:]:
+        for a, b in zip(cut[0], other, strict=True):
+            np.testing.assert_allclose(b, a, rtol=1e-9)
+
+
 def test_distance_to_a_line():
     distance = distance_to_curve((20, 30), np.array([[5.0, 4.0], [25.0, 4.0]]), 3.0)
     assert distance[4, 5:26].max() == 0

@@ -370,7 +370,7 @@ def test_a_tiny_unet_learns_more_than_bicubic(tmp_path: Path) -> None:
 
     content = tiny(
         tmp_path, model={"architecture": "UNet", "config": {"depth": 3, "growth_factor": 3}}, steps=1200,
-        optimizer={"kind": "adam", "learning_rate": 0.01, "weight_decay": 0.0}, schedule={"warmup": 20}, ema=0.95,
+        optimizer={"kind": "adam", "learning_rate": 0.005, "weight_decay": 0.0}, schedule={"warmup": 20}, ema=0.98,
         validate_every=0, checkpoint_every=1200, log_every=100,
     )  # fmt: skip
     held_out = Image(site="unseen", stack=landscape(99, (60, 60)).truth, known_bands=(True,) * 6)

@@ -14,6 +14,9 @@ from l8s2.arrays import Float
 
 Points = NDArray[np.float64]
 
+OBLIQUE = 3 * math.pi / 8
+"""Radians: across rows, columns and diagonals of an image."""
+
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Float:
     """Noise of mean 0 and standard deviation 1 whose blobs are about ``scale`` pixels wide."""
@@ -103,7 +106,7 @@ def divide(rng: np.random.Generator, parcel: Parcel, area: float, verges: tuple[
         yield parcel
         return
     x, y = (parcel.corners - parcel.centre).T
-    heading = 0.5 * math.atan2(2 * float(x @ y), float(x @ x - y @ y))  # principal axis
+    heading = _principal_axis(x, y)
     spread = [float(np.ptp(x * math.cos(a) + y * math.sin(a))) for a in (heading, heading + math.pi / 2)]
     if spread[1] > 0.4 * spread[0] and rng.random() < 0.3:
         heading += math.pi / 2
@@ -113,6 +116,12 @@ def divide(rng: np.random.Generator, parcel: Parcel, area: float, verges: tuple[
     point = parcel.centre + rng.uniform(-0.16, 0.16) * spread[0] * normal
     for half in parcel.cut(point, normal, verges[0]):
         yield from divide(rng, half, area, verges[1:] or verges)
+
+
+def _principal_axis(x: Points, y: Points) -> float:
+    """Radians; OBLIQUE where all axes are alike, as in a square: there rounding, which differs by machine, would choose one."""
+    sine, cosine, both = (float(np.sum(moment)) for moment in (2 * x * y, x * x - y * y, x * x + y * y))
+    return OBLIQUE if math.hypot(sine, cosine) < 1e-9 * both else 0.5 * math.atan2(sine, cosine)
 
 
 def meander(rng: np.random.Generator, start: Points, heading: float, length: float, bend: float, wave: float) -> Points:
