@@ -298,7 +298,7 @@ def test_a_stored_import_path_is_refused_and_not_imported(tmp_path: Path, monkey
     folder = stored(tmp_path / "m", {"width": 8, "blocks": 1}, "Compact")
     rewrite(folder, architecture="own_network:Small", config={})
     assert "own_network:Small names code to import" in refusal(folder)
-    assert "give --trust-architecture own_network:Small" in refusal(folder)
+    assert "`trust_architecture` own_network:Small" in refusal(folder)
     assert "not own_network:Other; if you trust" in refusal(folder, trust_architecture="own_network:Other")
     assert not (tmp_path / "imported").exists()
     built = open_model_folder(folder, trust_architecture="own_network:Small").build()

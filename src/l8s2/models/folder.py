@@ -130,7 +130,7 @@ def _read_config(path: Path, trust_architecture: str | None) -> tuple[str, dict[
         given = f", not {trust_architecture}" if trust_architecture else ""
         raise InputError(
             f"{path}: architecture {architecture} names code to import{given}; if you trust that code, give "
-            f"--trust-architecture {architecture}"
+            f"`trust_architecture` {architecture}"
         )
     return architecture, content["config"], no_pan
 

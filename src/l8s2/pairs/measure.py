@@ -45,10 +45,8 @@ LEAST = 0.5
 """Share of a patch that either sensor must know at least."""
 _INFRARED, _ALIKE, _INTERCEPT = range(N_BANDS)[NATIVE_20M], 0.75, 0.05
 """Bands with little haze; correlation from which they show an offset; reflectance beyond haze and changed ground."""
-_ROW_BLOCK = 252
-"""MS rows read at a time."""
-_SAMPLE = 4_000_000
-"""20 m pixels among which dark objects are looked for."""
+_ROW_BLOCK, _SAMPLE = 252, 4_000_000
+"""MS rows read at a time; 20 m pixels among which dark objects are looked for."""
 _Window = tuple[slice, slice]
 
 

@@ -119,7 +119,10 @@ def divide(rng: np.random.Generator, parcel: Parcel, area: float, verges: tuple[
 
 
 def _principal_axis(x: Points, y: Points) -> float:
-    """Radians; OBLIQUE where all axes are alike, as in a square: there rounding, which differs by machine, would choose one."""
+    """Return radians; OBLIQUE where all axes are alike, as in a square.
+
+    There rounding, which differs by machine, would choose an axis.
+    """
     sine, cosine, both = (float(np.sum(moment)) for moment in (2 * x * y, x * x - y * y, x * x + y * y))
     return OBLIQUE if math.hypot(sine, cosine) < 1e-9 * both else 0.5 * math.atan2(sine, cosine)
 
