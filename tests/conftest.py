@@ -15,6 +15,14 @@ settings.register_profile("l8s2", deadline=None)  # a busy machine is no failure
 settings.load_profile("l8s2")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what Windows cannot do."""
+    if os.name == "nt":
+        for item in items:
+            if item.get_closest_marker("posix"):
+                item.add_marker(pytest.mark.skip(reason="needs the signals, or the limits, of POSIX"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
     """Ctrl-C arrives, even where the tests run in the background of a shell that keeps it from them."""

@@ -192,6 +192,13 @@ def test_the_rule_on_printing_catches(code: str) -> None:
     assert prints(ast.parse(code))
 
 
+def test_what_is_cited_is_this_version() -> None:
+    citation = SOURCE.parents[1] / "CITATION.cff"
+    if not citation.exists():
+        pytest.skip("not a clone of the repository")
+    assert f"\nversion: {l8s2.__version__}\n" in citation.read_text(encoding="utf-8")
+
+
 def test_every_public_name_exists() -> None:
     names = [name for name in l8s2.__all__ if not name.startswith("_")]
     assert names == sorted(names)

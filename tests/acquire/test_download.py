@@ -289,6 +289,7 @@ download(lambda fresh: sys.argv[1], Path(sys.argv[2]), watch=FetchProgress(slowl
 """
 
 
+@pytest.mark.posix
 def test_a_killed_process_is_resumed_by_another(server: AssetServer, path: Path) -> None:
     def begin(pause: float) -> subprocess.Popen[str]:
         arguments = [sys.executable, "-c", PROGRAM, f"{server.url}/{NAME}", str(path), str(pause)]

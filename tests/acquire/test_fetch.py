@@ -536,6 +536,7 @@ fetch_scene(read_item(Path(sys.argv[3])), Path(sys.argv[4]), access("http://nowh
 """
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("windowed", [False, True], ids=["whole", "window"])
 def test_ctrl_c_does_not_wait_for_a_silent_server(product: Path, bbox: BBox, tmp_path: Path, windowed: bool) -> None:
     here = Path(__file__).parents[1]

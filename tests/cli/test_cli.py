@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -235,6 +234,7 @@ def started(product: Path, output: Path, *options: str) -> subprocess.Popen[str]
     return process
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("options", [(), ("--crs", "EPSG:3035")], ids=["lattice", "warp"])
 def test_ctrl_c_is_130_and_leaves_nothing(large: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
     process = started(large, tmp_path / "out", *options)
@@ -247,6 +247,7 @@ def test_ctrl_c_is_130_and_leaves_nothing(large: Path, tmp_path: Path, options: 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.posix
 def test_ctrl_c_while_replacing_keeps_the_old(product: Path, large: Path, tmp_path: Path) -> None:
     assert run("harmonize", product, "-o", tmp_path).returncode == 0
     before = files_below(tmp_path)
@@ -257,6 +258,7 @@ def test_ctrl_c_while_replacing_keeps_the_old(product: Path, large: Path, tmp_pa
     assert files_below(tmp_path) == before
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("options", [(), ("--crs", "EPSG:3035")], ids=["lattice", "warp"])
 def test_a_killed_run_leaves_no_product_and_the_next_one_cleans_up(
     product: Path, large: Path, tmp_path: Path, options: tuple[str, ...]
@@ -274,13 +276,12 @@ def test_a_killed_run_leaves_no_product_and_the_next_one_cleans_up(
 
 def files_no_larger_than(size: int) -> Callable[[], None]:
     """What a full disk looks like, made with a limit on the size of files."""
+    resource = pytest.importorskip("resource")
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 @pytest.fixture
 def limited() -> Callable[[], None]:
-    if not hasattr(resource, "RLIMIT_FSIZE"):
-        pytest.skip("no limit on file sizes here")
     return files_no_larger_than(1_000_000)
 
 

@@ -311,6 +311,7 @@ def test_what_is_missing_is_listed_and_all_else_kept(world: World, tmp_path: Pat
     assert_delivered(tmp_path / "in", world.original)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("verb", ["fetch", "harmonize"])
 def test_ctrl_c_leaves_what_can_be_resumed(world: World, user: Path, expected: Path, tmp_path: Path, verb: str) -> None:
     slow = f"{ID}_SR_B5.TIF"

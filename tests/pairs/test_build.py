@@ -225,6 +225,7 @@ def test_every_pixel_is_where_it_says(tmp_path: Path, monkeypatch: pytest.Monkey
                 assert (patch.s2_usable == (patch.s2_10m > 0).all(0)).all()
 
 
+@pytest.mark.posix
 def test_killed_at_any_moment_and_resumed(world: Any, tmp_path: Path) -> None:
     store, _, recipe, whole = world
     create_build(recipe, tmp_path, size=SIZE)

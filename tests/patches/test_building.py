@@ -62,6 +62,7 @@ def test_a_lock_on_a_file_that_is_gone_is_none(tmp_path: Path, monkeypatch: pyte
         assert path.exists()
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("delay", [0.05, 0.3, 0.6])
 def test_killed_while_writing_and_resumed(tmp_path: Path, delay: float) -> None:
     whole = build(tmp_path / "whole", list(range(8)))

@@ -213,6 +213,7 @@ def test_pan_is_used_up_to_the_edge_of_the_footprint(predictor: NetworkPredictor
     assert with_pan.all()
 
 
+@pytest.mark.posix
 def test_signals_still_arrive_when_a_network_ends_in_another_thread() -> None:
     code = """
 import signal, threading, l8s2

@@ -377,3 +377,16 @@ def test_a_tiny_unet_learns_more_than_bicubic(tmp_path: Path) -> None:
     outcome, _ = run(content, tmp_path / "run", prepared=Prepared(Landscapes(), SimulatedPairs([held_out])))
     assert outcome.validation is not None
     assert outcome.validation["gain_db"] > 0.5
+
+
+def test_memory_is_told_in_bytes_and_only_where_the_system_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from l8s2.training import loop
+
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrusage", lambda _: type("Usage", (), {"ru_maxrss": 3_000_000}))
+    for system, peak in (("linux", 3_072_000_000), ("darwin", 3_000_000)):  # KiB, bytes
+        monkeypatch.setattr(sys, "platform", system)
+        assert loop._peak_memory() == peak
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert loop._peak_memory() is None
+    assert loop._early(1.0, 600, None, torch.device("cpu")) == "1 s a step, 10.0 min to go"

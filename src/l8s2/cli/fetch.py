@@ -99,10 +99,10 @@ def _parsed(what: str, known: dict[str, Any]) -> FetchRequest:
 
     if what != "-":
         return parse_request(what, known)
-    with tempfile.NamedTemporaryFile(prefix="l8s2-", suffix=".json") as piped:
-        piped.write(sys.stdin.buffer.read())
-        piped.flush()
+    with tempfile.TemporaryDirectory(prefix="l8s2-") as folder:  # Windows opens no file twice that removes itself
+        piped = Path(folder) / "piped.json"
+        piped.write_bytes(sys.stdin.buffer.read())
         try:
-            return parse_request(piped.name, known)
+            return parse_request(str(piped), known)
         except InputError as error:
-            raise InputError(str(error).replace(piped.name, "standard input")) from None
+            raise InputError(str(error).replace(str(piped), "standard input")) from None

@@ -98,7 +98,8 @@ def _in_archive(path: Path) -> list[ProductFiles]:
                 if not compressed:
                     members.append((name.name, inside(os.path.abspath(path), member.offset_data, member.size)))
                 elif _part(match):  # random access into gzip would decompress from the start each time
-                    unpacked = unpacked or tempfile.TemporaryDirectory(prefix="l8s2-")
+                    # Windows removes no file that is still open: what cannot be removed stays
+                    unpacked = unpacked or tempfile.TemporaryDirectory(prefix="l8s2-", ignore_cleanup_errors=True)
                     members.append((name.name, _unpack(archive, member, Path(unpacked.name) / name.name)))
                 else:
                     members.append((name.name, ""))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import resource
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -188,14 +188,20 @@ def _silent(line: str) -> None:
 
 def _early(seconds: float, left: int, epoch: int | None, device: torch.device) -> str:
     """Return the time that the run takes, and its memory."""
-    if device.type == "cuda":
-        memory = torch.cuda.max_memory_allocated(device)
-    else:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _peak_memory()
     an_epoch = f"{_span(seconds * epoch)} an epoch, " if epoch else ""
-    return f"{seconds:.3g} s a step, {an_epoch}{_span(seconds * left)} to go, " + (
-        f"{memory / 1e9:.2g} GB of memory at most so far"
-    )
+    used = "" if memory is None else f", {memory / 1e9:.2g} GB of memory at most so far"
+    return f"{seconds:.3g} s a step, {an_epoch}{_span(seconds * left)} to go{used}"
+
+
+def _peak_memory() -> int | None:
+    """Return the bytes that this process has held at most; None on Windows, which does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB
 
 
 def _span(seconds: float) -> str:

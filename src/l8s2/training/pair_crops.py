@@ -138,7 +138,7 @@ def fingerprint(pairs: Pairs, folder: Path) -> str:
     """
     if isinstance(pairs, ShardPairs):
         return pairs.fingerprint
-    files = sorted((str(p.relative_to(folder)), p.stat().st_size) for p in folder.rglob("*") if p.is_file())
+    files = sorted((p.relative_to(folder).as_posix(), p.stat().st_size) for p in folder.rglob("*") if p.is_file())
     return hashlib.sha256(repr(files).encode()).hexdigest()
 
 
