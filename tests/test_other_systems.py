@@ -1,4 +1,4 @@
-"""What Windows and macOS lack is used only where there is a way without it; read from the source, as tests run on one system."""
+"""What Windows and macOS lack is used only where there is a way without it; read from the source."""
 
 import ast
 import io
