@@ -56,7 +56,7 @@ def test_shapes(config: CompactConfig, size: tuple[int, int]) -> None:
 
 
 def test_a_network_with_pan_needs_pan() -> None:
-    with pytest.raises(ValueError, match="pan-less twin"):
+    with pytest.raises(ValueError, match="no-pan model"):
         network()(ground()[0], None)
 
 
