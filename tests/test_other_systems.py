@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from l8s2.usgs_layout import products_in
 
 import l8s2
+from l8s2.landsat.layout import products_in
 
 FILES = sorted(Path(l8s2.__file__).parent.rglob("*.py"))
 POSIX_MODULES = {"curses", "fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}

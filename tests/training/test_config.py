@@ -219,7 +219,7 @@ def test_the_deep_harmonization_default_is_gaussian(tmp_path: Path) -> None:
         ("wandb_logging", "true", "wandb_logging True: logging to wandb is not built; metrics.jsonl"),
         ("high_pass", "true", "high_pass True"),
         ("use_parallel", "true", "use_parallel True: .*torchrun"),
-        ("resume_training", "true", "resume_training True: .*--resume"),
+        ("resume_training", "true", "resume_training True: .*`resume`"),
         ("pre_interpolate", "false", "pre_interpolate False"),
         ("criterion", "L2", "criterion 'L2': use L1, MGL or SSIM"),
         ("AUNet.interp_mode", "bilinear", "AUNet.interp_mode 'bilinear'"),
