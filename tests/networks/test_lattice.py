@@ -3,7 +3,6 @@
 import pytest
 
 torch = pytest.importorskip("torch")
-from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from l8s2.networks import OnLattice, UNet, UNetConfig, lattice  # noqa: E402
@@ -11,8 +10,11 @@ from l8s2.networks import OnLattice, UNet, UNetConfig, lattice  # noqa: E402
 TOP = torch.arange(14.0)
 
 
-class Inputs(nn.Module):
+class Inputs(UNet):
     """Hands back what the network was given."""
+
+    def __init__(self) -> None:
+        super().__init__(UNetConfig(depth=2, growth_factor=1))
 
     def forward(self, ms: "torch.Tensor", pan: "torch.Tensor") -> "torch.Tensor":
         return torch.cat([ms, pan], 1)
