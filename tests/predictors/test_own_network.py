@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 from l8s2 import load_model, masks  # noqa: E402
 from l8s2.arrays import enlarge  # noqa: E402
 from l8s2.cli import main  # noqa: E402
+from l8s2.errors import InputError  # noqa: E402
 from l8s2.models.folder import save_model_folder  # noqa: E402
 from l8s2.networks import build  # noqa: E402
 from making.scenes import ID, make, ms_grid  # noqa: E402
@@ -79,5 +80,5 @@ def test_without_that_name_it_is_refused(
 def test_a_no_pan_model_that_needs_pan_is_refused(model: Path) -> None:
     path = model / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"no_pan_model": "compact"}))
-    with pytest.raises(ValueError, match="no_pan_model compact needs pan itself; name one that does not"):
+    with pytest.raises(InputError, match="no_pan_model compact needs pan itself; name one that does not"):
         load_model(model, trust_architecture=NAME)
