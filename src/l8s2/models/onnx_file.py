@@ -49,6 +49,9 @@ class ModelFile:
     def build(self) -> HarmonizationNetwork:
         """Return the network in the file, for PyTorch."""
         try:
+            import onnx  # noqa: F401
+            import torch  # noqa: F401
+
             from l8s2.models.onnx_weights import read_network
         except ImportError as error:
             raise InputError(f"engine torch needs {error.name}; install it with: pip install 'l8s2[torch]'") from None
