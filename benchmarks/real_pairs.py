@@ -20,17 +20,13 @@ from unexplained import read
 from l8s2 import load_model
 from l8s2.evaluation.baselines import band_pass_bicubic
 from l8s2.evaluation.pair_scores import score_pair_band
+from l8s2.metrics.scores import normalised_difference
 from l8s2.optics import resample
 from l8s2.registration import measure_shift
 from l8s2.sensors import BAND_NAMES
 
 BORDER = 6
 """10 m pixels at the border that do not count: there the network does not see its surroundings."""
-
-
-def ndvi(image: np.ndarray) -> np.ndarray:
-    """Return (H, W) of (6, H, W) reflectance."""
-    return (image[3] - image[2]) / np.maximum(image[3] + image[2], 0.01)
 
 
 def main() -> None:
@@ -63,8 +59,10 @@ def main() -> None:
                 )
                 for field in scores[0]._fields[:-1]:
                     print(f"  {field:16}" + "".join(f"{getattr(score, field):9.2f}" for score in scores))
-                inner = usable
-                values = [np.corrcoef(ndvi(x)[inner], ndvi(truth)[inner])[0, 1] for x in (mean, bicubic)]
+                values = [
+                    np.corrcoef(*(normalised_difference(image, "ndvi")[usable] for image in (x, truth)))[0, 1]
+                    for x in (mean, bicubic)
+                ]
                 print(f"  NDVI correlation {values[0]:.4f}, of bicubic {values[1]:.4f}")
         for label, bands in (("visible", slice(0, 3)), ("nir08", slice(3, 4)), ("SWIR", slice(4, 6))):
             part = np.array([[score[:3] for score in scores[bands]] for scores in means]).mean((0, 1))

@@ -10,13 +10,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from l8s2.arrays import Array, Mask
+from l8s2.metrics import uncertainty
 from l8s2.metrics.detail import detail_energy_ratio
-
-Array = NDArray[np.floating]
-Mask = NDArray[np.bool_]
-Values = NDArray[np.float64]
 
 
 class PairScore(NamedTuple):
@@ -52,7 +49,7 @@ def fit_level(prediction: Array, truth: Array, usable: Mask) -> tuple[float, flo
 
 
 def score_pair_band(
-    prediction: Array, bicubic: Array, truth: Array, usable: Mask, sigma: Array | None = None, *, z: float = 1.645
+    prediction: Array, bicubic: Array, truth: Array, usable: Mask, sigma: Array | None = None
 ) -> PairScore:
     """Score one band against Sentinel-2.
 
@@ -62,7 +59,6 @@ def score_pair_band(
         truth: (H, W) reflectance that Sentinel-2 measured, co-registered.
         usable: (H, W) bool, True = compared.
         sigma: (H, W) standard error of the prediction; None without.
-        z: half width of the 90 % interval, in sigmas.
     """
     usable = usable & np.isfinite(prediction) & np.isfinite(bicubic) & np.isfinite(truth)
     gain, offset = fit_level(prediction, truth, usable)
@@ -72,16 +68,15 @@ def score_pair_band(
     error_of_bicubic = (truth - of_bicubic[0] * bicubic - of_bicubic[1])[usable]
     columns = [bicubic[usable], (prediction - bicubic)[usable], np.ones(int(usable.sum()))]
     base, added, _ = np.linalg.lstsq(np.stack(columns, axis=1).astype(np.float64), truth[usable], rcond=None)[0]
-    coverages = [np.nan, np.nan]
-    if sigma is not None:
-        width = z * sigma[usable]
-        misfits = (truth - prediction)[usable], error
-        coverages = [float(np.mean(np.abs(misfit) <= width)) for misfit in misfits]
+    coverage, fitted_coverage = (
+        np.nan if sigma is None else uncertainty.coverage(mean, sigma, truth, usable).value
+        for mean in (prediction, level)
+    )
     return PairScore(
         rmse_ratio=float(np.sqrt(np.mean(error**2) / np.mean(error_of_bicubic**2))),
         detail_energy=detail_energy_ratio(level, truth, usable).value,
         best_multiple=float(added / base),
-        coverage=coverages[0],
-        fitted_coverage=coverages[1],
+        coverage=coverage,
+        fitted_coverage=fitted_coverage,
         pixels=int(usable.sum()),
     )

@@ -166,7 +166,7 @@ def check_lattice(box: GeoBox) -> None:
     if not row % 2 or not column % 2 or box.shape[0] % 2 or box.shape[1] % 2:
         raise ValueError(
             f"row {row}, column {column}, {box.shape[0]} x {box.shape[1]} MS pixels: does not hold whole 20 m pixels;"
-            " row and column must be odd and the sides even, as data.patch.cells gives them"
+            " row and column must be odd and the sides even, as patches.patch.cells gives them"
         )
 
 
