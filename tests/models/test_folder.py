@@ -289,19 +289,19 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
 
 
 def test_a_stored_import_path_is_refused_and_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "own_network.py").write_text(
+    (tmp_path / "stored_network.py").write_text(
         f"import pathlib; pathlib.Path({str(tmp_path / 'imported')!r}).touch()\n"
         "from l8s2.networks import Compact, CompactConfig\n"
         "def Small(): return Compact(CompactConfig(width=8, blocks=1))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     folder = stored(tmp_path / "m", {"width": 8, "blocks": 1}, "Compact")
-    rewrite(folder, architecture="own_network:Small", config={})
-    assert "own_network:Small names code to import" in refusal(folder)
-    assert "`trust_architecture` own_network:Small" in refusal(folder)
-    assert "not own_network:Other; if you trust" in refusal(folder, trust_architecture="own_network:Other")
+    rewrite(folder, architecture="stored_network:Small", config={})
+    assert "stored_network:Small names code to import" in refusal(folder)
+    assert "`trust_architecture` stored_network:Small" in refusal(folder)
+    assert "not stored_network:Other; if you trust" in refusal(folder, trust_architecture="stored_network:Other")
     assert not (tmp_path / "imported").exists()
-    built = open_model_folder(folder, trust_architecture="own_network:Small").build()
+    built = open_model_folder(folder, trust_architecture="stored_network:Small").build()
     same(built, network("Compact", {"width": 8, "blocks": 1}))
 
 

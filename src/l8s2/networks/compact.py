@@ -11,6 +11,7 @@ top-of-atmosphere pan matters.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,14 +38,15 @@ class CompactConfig:
     """Channels of the body."""
     blocks: int = 7
     """Residual blocks of two 3x3 convolutions."""
-    back_projection_steps: int = 4
-    """How closely ``up`` inverts ``down``; more steps amplify noise."""
+    back_projection_steps: float | tuple[float, ...] = (2.0, 2.0, 2.0, 2.0, 1.5, 1.5)
+    """How closely ``up`` inverts ``down``, for all bands or each; more steps amplify noise."""
     band_pass: tuple[tuple[float, float], ...] = (
         (0.9778, -0.0040), (1.0053, -0.0009), (0.9765, 0.0009), (0.9983, -0.0001), (0.9987, -0.0011), (1.0030, -0.0012),
     )  # fmt: skip
     """(a, b) per band with OLI = a * MSI + b."""
-    blur: tuple[float, ...] = (1.39, 1.39, 1.38, 1.14, 0.98, 1.00)
-    """Gaussian sigma that turns Sentinel-2's sharpness into OLI's, 10 m pixels, per band."""
+    blur: tuple[float, ...] = (1.22, 1.22, 1.22, 1.04, 0.90, 0.95)
+    """Gaussian sigma that turns Sentinel-2's sharpness into OLI's, 10 m pixels, per band; medians of seven real
+    pairs."""
     pan_weights: tuple[float, ...] = (0.28, 0.37, 0.35)
     """Blue, green, red in pan."""
     pan_blur: float = 0.854
@@ -71,7 +73,8 @@ class Compact(HarmonizationNetwork):
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
         self.config = config
-        self.polyphase = Polyphase(config.blur, config.back_projection_steps)
+        steps = config.back_projection_steps
+        self.polyphase = Polyphase(config.blur, steps if isinstance(steps, Sequence) else (steps,) * BANDS)
         channels = 2 * BANDS + (4 if config.pan else 0)
         self.head = nn.Conv2d(channels, config.width, 3, padding=1)
         self.blocks = nn.Sequential(*(Block(config.width) for _ in range(config.blocks)))

@@ -48,11 +48,12 @@ def down_taps(sigma: float) -> Float:
     return np.asarray(weight / weight.sum())
 
 
-def inverse_taps(sigma: float, steps: int) -> Float:
+def inverse_taps(sigma: float, steps: float) -> Float:
     """(7,): the 30 m filter that makes interpolation undo the blur of ``sigma``, as ``steps`` of back-projection would.
 
     With H the transfer function of interpolating and blurring back, ``steps`` steps of back-projection multiply by
-    (1 - (1 - H)^steps) / H; this is its least-squares fit in seven symmetric taps that sum to 1.
+    (1 - (1 - H)^steps) / H; this is its least-squares fit in seven symmetric taps that sum to 1. ``steps`` need not be
+    whole.
     """
     up, down = up_taps(), down_taps(sigma)
     row = np.zeros((9, FACTOR))
@@ -63,7 +64,7 @@ def inverse_taps(sigma: float, steps: int) -> Float:
     response = [fine[3 * (4 + r) - 4 : 3 * (4 + r) + 6] @ down for r in range(0, radius)]
     frequency = np.linspace(0, 0.5, 257)
     transfer = response[0] + 2 * sum(response[j] * np.cos(2 * np.pi * j * frequency) for j in range(1, radius))
-    target = (1 - (1 - transfer) ** steps) / transfer
+    target = (1 - np.maximum(1 - transfer, 0) ** steps) / transfer
     basis = np.stack([2 * (np.cos(2 * np.pi * j * frequency) - 1) for j in range(1, INVERSE_RADIUS + 1)], axis=1)
     side, *_ = np.linalg.lstsq(basis, target - 1, rcond=None)
     return np.concatenate([side[::-1], [1 - 2 * side.sum()], side])
@@ -80,12 +81,12 @@ class Polyphase(nn.Module):
     cubic: Tensor
     psf: Tensor
 
-    def __init__(self, sigmas: Sequence[float], steps: int) -> None:
-        """``sigmas``: blur from Sentinel-2 to OLI per band, in 10 m pixels. ``steps`` = 0: plain bicubic."""
+    def __init__(self, sigmas: Sequence[float], steps: Sequence[float]) -> None:
+        """``sigmas``: blur from Sentinel-2 to OLI per band, in 10 m pixels. ``steps`` per band; 0: plain bicubic."""
         super().__init__()
         identity = np.zeros(2 * INVERSE_RADIUS + 1)
         identity[INVERSE_RADIUS] = 1
-        inverse = [inverse_taps(s, steps) if steps else identity for s in sigmas]
+        inverse = [inverse_taps(s, n) if n else identity for s, n in zip(sigmas, steps, strict=True)]
         psf = [down_taps(s) for s in sigmas]
         up = up_taps()
         cubic = np.einsum("iy,jx->ijyx", up, up).reshape(FACTOR**2, 1, 5, 5)
