@@ -1,7 +1,6 @@
 import math
 from dataclasses import asdict, replace
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")

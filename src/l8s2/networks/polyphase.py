@@ -82,8 +82,10 @@ class Polyphase(nn.Module):
     psf: Tensor
 
     def __init__(self, sigmas: Sequence[float], steps: float | Sequence[float]) -> None:
-        """``sigmas``: blur from Sentinel-2 to OLI per band, in 10 m pixels. ``steps``: see ``inverse_taps``; for all
-        bands or each; 0: plain bicubic.
+        """Build the kernels.
+
+        ``sigmas``: blur from Sentinel-2 to OLI per band, in 10 m pixels. ``steps``: see ``inverse_taps``; for all bands
+        or each; 0: plain bicubic.
         """
         super().__init__()
         identity = np.zeros(2 * INVERSE_RADIUS + 1)
