@@ -67,7 +67,8 @@ class PairArchive:
         """Return one date.
 
         Sentinel-2's 20 m bands are interpolated, band-limited, and so are its 10 m bands where they lie off the block
-        grid. What lies beyond them, or within MARGIN pixels of missing ones, is not valid.
+        grid. Clouds in the 20 m bands are guessed from what lies beside them first, lest they ring into clear ground.
+        What lies beyond the bands, or within MARGIN pixels of missing ones, is not valid.
         """
         index = range(len(self))[index]
         ms = _reflectance(self._arrays["ms"][index])
@@ -81,7 +82,9 @@ class PairArchive:
             values = _reflectance(self._arrays[name][index])
             seen = ~dilate(~all_bands_valid(values), MARGIN)
             if name == "x20" and (bits := self._bits("scl", index)) is not None:
-                seen &= _under_any_placement(masks.usable(bits), seen.shape)
+                clear = _under_any_placement(masks.usable(bits), seen.shape)
+                seen &= clear
+                values[:, ~clear] = np.nan
             rows, columns = _positions(h, down, gsd), _positions(w, right, gsd)
             bands.append(resample(fill_missing(values), rows, columns, 0.0))
             valid &= _nearest(seen, rows, columns)

@@ -48,7 +48,8 @@ def registered(pair: ImagePair) -> tuple[ImagePair, Shift]:
 
     The shift is measured between ``band_pass_bicubic`` and Sentinel-2, mean of the visible bands, valid pixels only,
     and taken out of all bands by one band-limited interpolation. Where none can be measured the pair stays as it is.
-    What has been interpolated is not valid within ``image_pair.MARGIN`` pixels of what is not.
+    What is not valid is guessed from what lies beside it first, lest clouds ring into clear ground; nothing within
+    ``image_pair.MARGIN`` pixels of it stays valid.
 
     Raises InputError where the position of the pair's arrays is not known.
     """
@@ -58,7 +59,8 @@ def registered(pair: ImagePair) -> tuple[ImagePair, Shift]:
     if found.reason:
         return pair, found
     move = found.down, found.right
-    return replace(pair, truth=shift(pair.truth, *move), valid=erode_valid(pair.valid, *move)), found
+    seen = np.where(pair.valid, pair.truth, np.float32(np.nan))
+    return replace(pair, truth=shift(seen, *move), valid=erode_valid(pair.valid, *move)), found
 
 
 def fit_level(prediction: Array, truth: Array, usable: Mask) -> tuple[float, float]:

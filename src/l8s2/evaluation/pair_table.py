@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from l8s2.evaluation.evaluate import BASE, Scored
 from l8s2.evaluation.metric_table import VISIBLE
-from l8s2.evaluation.tables import OF_PAIR, Averages, all_records, means, nested, shift_facts
+from l8s2.evaluation.tables import OF_PAIR, Averages, all_records, means, nested, of_image, shift_facts
 from l8s2.metrics.scores import NOTHING, Score
 from l8s2.sensors import BAND_NAMES
 
@@ -34,7 +34,7 @@ def pair_table(scored: Sequence[Scored], models: Iterable[str]) -> str:
     """
     lines = []
     for one in scored if len(scored) <= MOST_SHOWN else ():
-        lines += [_heading(one), *_block(means(one.records), models, BAND_NAMES, pixels=True), ""]
+        lines += [_heading(one), *_block(of_image(one), models, BAND_NAMES, pixels=True), ""]
     sites = len({one.site for one in scored})
     lines.append(f"mean of {_count(len(scored), 'pair')} of {_count(sites, 'site')}")
     return "\n".join([*lines, *_block(means(all_records(scored)), models, _MEAN_OF, pixels=False)])
@@ -76,13 +76,12 @@ def pair_facts(scored: Sequence[Scored]) -> dict[str, Any]:
     metrics = {*OF_PAIR.values(), _NDVI[1]}
     facts: dict[str, Any] = {}
     for one in scored:
-        averages: Mapping[str, Any] = means(one.records)
         facts[one.name] = {
             "site": one.site,
             **shift_facts(one),
             "scores": {
                 model: nested({key: score for key, score in found.items() if key[1] in metrics})
-                for model, found in averages.items()
+                for model, found in of_image(one).items()
             },
         }
     return facts

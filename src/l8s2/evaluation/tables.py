@@ -88,6 +88,14 @@ def strata(scored: Sequence[Scored]) -> dict[str, dict[str, list[Scored]]]:
     return found
 
 
+def of_image(scored: Scored) -> Averages:
+    """Return the scores of one image, by model."""
+    found: Averages = {}
+    for r in scored.records:
+        found.setdefault(r.model, {})[r.bands, r.metric] = Score(r.value, r.n)
+    return found
+
+
 def all_records(scored: Iterable[Scored]) -> list[Record]:
     """Of all images, one after the other."""
     return [record for s in scored for record in s.records]
@@ -113,9 +121,7 @@ def scores_json(scored: Sequence[Scored], facts: Mapping[str, Any]) -> str:
         kind: {value: means(all_records(some)) for value, some in sorted(values.items())}
         for kind, values in strata(scored).items()
     }
-    images: dict[str, dict[str, dict[tuple[str, str], Score]]] = {}
-    for r in records:
-        images.setdefault(r.model, {}).setdefault(r.image, {})[r.bands, r.metric] = Score(r.value, r.n)
+    images = {s.name: of_image(s) for s in scored}
     document = {
         **facts,
         "metrics": {name: {"ideal": strict(ideal), "meaning": text} for name, (ideal, text) in MEANING.items()},
@@ -128,7 +134,7 @@ def scores_json(scored: Sequence[Scored], facts: Mapping[str, Any]) -> str:
                     kind: {value: nested(models[model]) for value, models in values.items() if model in models}
                     for kind, values in by_stratum.items()
                 },
-                "images": {image: nested(s) for image, s in images[model].items()},
+                "images": {image: nested(found[model]) for image, found in images.items() if model in found},
             }
             for model, found in averages.items()
         },
