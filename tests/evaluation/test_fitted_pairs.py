@@ -197,8 +197,8 @@ def test_a_pair_without_a_shift_to_be_found_stays_where_it_is(tmp_path: Path) ->
 
 BAD: dict[str, tuple[Any, str]] = {
     "nothing": (lambda f: [f / "x.npz"], "no such file; give an .npz of pairs"),
-    "no pairs": (lambda f: [f], "no training set that l8s2 knows"),
-    "no archive": (lambda f: [f / "x.npz"], "x.npz: no such file"),
+    "no pairs": (lambda f: [f], "in: holds no real pairs"),
+    "no archive": (lambda f: [write_pair_archive(f / "x.npz").rename(f / "x.tif")], "x.tif: holds no real pairs"),
     "missing": (lambda f: [write_pair_archive(f / "x.npz", x10=None)], "x.npz: no x10 in it"),
     "no clear pixel": (
         lambda f: [write_pair_archive(f / "x.npz", scl=np.full((1, 40, 40), 9, np.uint8))],

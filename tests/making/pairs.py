@@ -116,7 +116,7 @@ def write_pair_archive(
     """A pair archive (``l8s2.datasets.pair_archive``) of one date, clear throughout, that shows one ground.
 
     ``moved``: metres (down, right) by which Sentinel-2's content lies off its position. ``edge``: the same for the
-    edges of its pixels, without any effect on the content. ``arrays`` replace, or with None remove, what would be there.
+    edges of its pixels, without any effect on the content. ``arrays`` replace what would be there, None removes it.
     Sentinel-2 begins 40 m before the block grid and ends 40 m behind it.
     """
     margin = 35  # the block grid begins 5 m further in than the MS pixels

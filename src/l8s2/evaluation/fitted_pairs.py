@@ -46,8 +46,12 @@ def _archives(path: Path) -> list[Path]:
 
 
 def _open(path: Path, side: str | None) -> Pairs:
-    sided = kind_of(path) in ("set", "OLI2MSI")
-    return open_pairs(path, side or "Test" if sided else side)
+    kind = kind_of(path)
+    if kind is None and path.suffix != ".npz":
+        raise InputError(
+            f"{path}: holds no real pairs; give an .npz of pairs, a folder of them, or a set of real pairs"
+        )
+    return open_pairs(path, side or "Test" if kind in ("set", "OLI2MSI") else side)
 
 
 def _cases(sources: Sequence[Pairs], warn: Callable[[str], None]) -> Iterator[Case]:
