@@ -5,8 +5,8 @@
 For every band Sentinel-2 is blurred by a Gaussian, shifted and sampled at 30 m, with gain and offset, so that it fits
 Landsat best. What is left is the root mean square of the difference, reflectance; in brackets the share of its variance
 that lies above half the Nyquist frequency of 30 m pixels (white noise: 0.75), which sharpening multiplies most. Below,
-the fitted blur in metres. Real pairs are the archives in ``pairs`` (see ``read``); simulated ones cut windows of the
-same size from ``patches``.
+the fitted blur in metres. Real pairs are the archives in ``pairs`` (``l8s2.datasets.pair_archive``); simulated ones cut
+windows of the same size from ``patches``.
 """
 
 from __future__ import annotations
@@ -21,15 +21,19 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from l8s2.arrays import Float
+from l8s2.datasets.pair_archive import PairArchive
+from l8s2.grid import ms_centres_at_10m
 from l8s2.optics import resample
 from l8s2.sensors import BAND_NAMES
-from l8s2.simulate import Conditions, observe, sentinel2_stack
+from l8s2.simulate import Conditions, observe
 from l8s2.simulate.archives import load_archive
 
 SIDE = 20
 """MS pixels to a side of a simulated window: that of the real pairs."""
 MARGIN = 2
 """MS pixels at the border that do not count."""
+CENTRE = float(ms_centres_at_10m(1)[0])
+"""Row and column of the first MS pixel in its block of 10 m pixels."""
 START = (12.2, 12.2, 12.2, 10.4, 9.0, 9.5)
 """Blur in metres at which the search begins."""
 
@@ -56,21 +60,6 @@ class Fit:
     """Share of its variance above half the Nyquist frequency."""
     blur: float
     """Gaussian sigma, metres."""
-
-
-def read(path: Path) -> Iterator[Pair]:
-    """The dates of an archive.
-
-    It holds ``ms`` int16 [dates, 6, h, w], ``x10``, ``x20``, reflectance x 10^4, and where they lie in ``meta``.
-    """
-    import json
-
-    with np.load(path, allow_pickle=False) as archive:
-        meta = json.loads(str(archive["meta"]))
-        (x, y), (left, top) = meta["ms_centre_00"], meta["x10_edge"]
-        for ms, fine, coarse in zip(archive["ms"], archive["x10"], archive["x20"], strict=True):
-            truth = sentinel2_stack(fine[:3] * np.float32(1e-4), coarse * np.float32(1e-4))
-            yield Pair(ms * np.float32(1e-4), truth, ((top - y) / 10 - 0.5, (x - left) / 10 - 0.5))
 
 
 def fit(ms: Float, truth: Float, first: tuple[float, float], blur: float) -> Fit:
@@ -135,7 +124,8 @@ def main(places: tuple[str, ...], draws: int) -> None:
     data = Path(os.environ["L8S2_TEST_DATA"])
     print("| | " + " | ".join(BAND_NAMES) + " |\n|" + "---|" * 7)
     for path in sorted((data / "pairs").glob("*.npz")):
-        for date, pair in enumerate(read(path)):
+        for date, real in enumerate(PairArchive(path)):
+            pair = Pair(real.ms, real.truth, (CENTRE, CENTRE))
             print(line(f"real: {path.stem}, date {date}", iter([pair])))
     for place in places or ("gers", "leuven3", "antwerp3", "ftw_austria4"):
         (path,) = (data / "patches").glob(f"{place}_*.npz")

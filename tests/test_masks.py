@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from l8s2.masks import QA_BITS, flag, from_qa_pixel, saturated_bits, scl_to_bits, usable
+from l8s2.masks import QA_BITS, flag, from_pixel_qa, from_qa_pixel, saturated_bits, scl_to_bits, usable
 
 SHAPES = st.tuples(st.integers(0, 6), st.integers(0, 6))
 WORDS = arrays(np.uint16, SHAPES)
@@ -50,6 +50,25 @@ def test_each_bit_of_qa_pixel_alone(place: int) -> None:
 )
 def test_words_of_real_products(word: int, names: list[str]) -> None:
     assert from_qa_pixel(np.array([[word]], np.uint16)).item() == sum(flag(name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("word", "names"),
+    [
+        (1, ["fill"]),
+        (322, []),
+        (324, ["water"]),
+        (328, ["cloud_shadow"]),
+        (336, ["snow"]),
+        (480, ["cloud"]),
+        (834, ["cirrus"]),
+        (992, ["cloud", "cirrus"]),
+        (1346, []),  # terrain occlusion
+    ],
+)
+def test_words_of_collection_1(word: int, names: list[str]) -> None:
+    """From the table of values in the product guide of Landsat 8 surface reflectance, Collection 1."""
+    assert from_pixel_qa(np.array([[word]], np.uint16)).item() == sum(flag(name) for name in names)
 
 
 @given(WORDS)

@@ -54,6 +54,8 @@ _QA_PIXEL = (
     (5, "snow"),
     (7, "water"),
 )
+_PIXEL_QA = ((0, "fill"), (2, "water"), (3, "cloud_shadow"), (4, "snow"), (5, "cloud"))
+_HIGH_CIRRUS = 3 << 8
 _SCL = {0: "fill", 1: "saturated", 3: "cloud_shadow", 6: "water", 8: "cloud", 9: "cloud", 10: "cirrus", 11: "snow"}
 
 
@@ -71,6 +73,19 @@ def from_qa_pixel(qa_pixel: NDArray[np.unsignedinteger]) -> Bits:
     bits = np.zeros(qa_pixel.shape, np.uint16)
     for bit, name in _QA_PIXEL:
         bits |= np.where(qa_pixel >> bit & 1, flag(name), 0).astype(np.uint16)
+    return bits
+
+
+def from_pixel_qa(pixel_qa: NDArray[np.unsignedinteger]) -> Bits:
+    """Return the bits that correspond to Landsat-8 Collection-1 pixel_qa, (h, w); it has no dilated clouds.
+
+    Bits by the Landsat 8 Collection 1 Land Surface Reflectance Code Product Guide (USGS LSDS-1368): 5 is cloud, 8-9 the
+    confidence of cirrus, where 3 is high.
+    """
+    bits = np.zeros(pixel_qa.shape, np.uint16)
+    for bit, name in _PIXEL_QA:
+        bits |= np.where(pixel_qa >> bit & 1, flag(name), 0).astype(np.uint16)
+    bits |= np.where(pixel_qa & _HIGH_CIRRUS == _HIGH_CIRRUS, flag("cirrus"), 0).astype(np.uint16)
     return bits
 
 

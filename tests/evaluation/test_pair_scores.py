@@ -63,3 +63,13 @@ def test_pixels_that_are_not_usable_never_count() -> None:
 def test_the_level_is_numpys_line() -> None:
     truth = 0.9 * BICUBIC + 0.03 + RNG.normal(0, 0.01, BICUBIC.shape)
     assert fit_level(BICUBIC, truth, ALL) == pytest.approx(np.polyfit(BICUBIC.ravel(), truth.ravel(), 1), rel=1e-6)
+
+
+def test_where_nothing_is_added_or_known_there_is_no_figure() -> None:
+    truth = BICUBIC + DETAIL
+    same = score_pair_band(1.02 * BICUBIC - 0.01, BICUBIC, truth, ALL)
+    assert same.rmse_ratio == pytest.approx(1)
+    assert np.isnan(same.best_multiple)
+    nothing = score_pair_band(truth, BICUBIC, truth, ~ALL)
+    assert np.isnan(nothing[:-1]).all()
+    assert nothing.pixels == 0

@@ -1,5 +1,6 @@
 """Small folders in the layouts of other datasets, whose images really show one ground."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +103,47 @@ def write_oli2msi(folder: Path, count: int = 2) -> Float:
             write_tiff(folder / f"{part}_lr" / f"img_{number}.TIF", ms, grid_of(30, 16))
             write_tiff(folder / f"{part}_hr" / f"img_{number}.TIF", truth, grid_of(10, 48))
     return truth
+
+
+def write_pair_archive(
+    path: Path,
+    *,
+    count: int = 24,
+    moved: tuple[float, float] = (0.0, 0.0),
+    edge: tuple[float, float] = (0.0, 0.0),
+    **arrays: object,
+) -> Path:
+    """A pair archive (``l8s2.datasets.pair_archive``) of one date, clear throughout, that shows one ground.
+
+    ``moved``: metres (down, right) by which Sentinel-2's content lies off its position. ``edge``: the same for the
+    edges of its pixels, without any effect on the content. ``arrays`` replace what would be there, None removes it.
+    Sentinel-2 begins 40 m before the block grid and ends 40 m behind it.
+    """
+    margin = 35  # the block grid begins 5 m further in than the MS pixels
+    world = ground((30 * count + 200) // int(FINE), 6, seed=5)
+    ms = seen(world, count, 30, sigma=14.8, off=(2 * margin, 2 * margin))
+    at = tuple(margin - metres + step for metres, step in zip(moved, edge, strict=True))
+    wide = 3 * count + 8
+    fine, coarse = (seen(world, wide * 10 // gsd, gsd, sigma=sigma, off=at) for gsd, sigma in ((10, 5.2), (20, 10.5)))
+    left, top = 500_000 + edge[1], 5_600_000 - edge[0]
+    meta = {
+        "ms_centre_00": [500_000 + margin + 15, 5_600_000 - margin - 15],
+        "x10_edge": [left, top],
+        "x20_edge": [left, top],
+        "dates": [["2019-07-01 10:30:00", "2019-07-02 10:50:00"]],
+    }
+    stored: dict[str, object] = {
+        "ms": dn_of(ms),
+        "x10": dn_of(np.concatenate([fine[:3], fine[2:3]])),
+        "x20": dn_of(coarse[3:]),
+        "l8_qa": np.full((1, count, count), 322, np.uint16),
+        "scl": np.full((1, wide // 2, wide // 2), 4, np.uint8),
+        "meta": json.dumps(meta),
+    }
+    np.savez(path, **{key: np.asarray(value) for key, value in (stored | arrays).items() if value is not None})
+    return path
+
+
+def dn_of(reflectance: Float) -> NDArray[np.int16]:
+    """Reflectance (bands, h, w) as the integers of an archive of one date."""
+    return np.rint(reflectance[None] * 1e4).astype(np.int16)

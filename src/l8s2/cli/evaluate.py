@@ -12,8 +12,18 @@ from l8s2.cli.shell import JSON, PAN, TRUST, ProgressBar, warn
 
 
 @click.command()
-@click.argument("imagery", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder that gets the results.")
+@click.argument("imagery", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder that gets the results; without it only the table."
+)
+@click.option(
+    "--pair",
+    "pairs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Instead of IMAGERY: real pairs as a judge; shift, gain and offset are fitted first. An .npz of pairs, a"
+    " folder of them, or a set; may be given several times.",
+)
 @click.option(
     "--model",
     "models",
@@ -44,6 +54,8 @@ def evaluate(imagery: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     OLI2MSI, LS2S2) is scored as it is, and so is a Landsat product with --sentinel2. A Landsat product alone is
     scored without reference: consistency at 30 m, detail against pan, QNR.
     """
+    if not imagery and not options["pairs"]:
+        raise click.UsageError("nothing to evaluate; give IMAGERY, or real pairs with --pair")
     from l8s2.evaluation.run import run_evaluation
 
     options["bbox"] = options["bbox"] or None
@@ -54,9 +66,9 @@ def evaluate(imagery: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     else:
         click.echo(table)
         images, sites = summary["images"], summary["sites"]
+        where = f"in {summary['output']}/report.html" if summary["output"] else "with -o FOLDER"
         click.echo(
-            f"{images} image{'s'[: images != 1]} of {sites} site{'s'[: sites != 1]}; pictures and every score in"
-            f" {summary['output']}/report.html",
+            f"{images} image{'s'[: images != 1]} of {sites} site{'s'[: sites != 1]}; pictures and every score {where}",
             err=True,
         )
 

@@ -19,12 +19,12 @@ def kind_of(folder: Path) -> Literal["set", "OLI2MSI", "LS2S2"] | None:
 
 
 def open_pairs(folder: Path, side: str | None = None) -> Pairs:
-    """Open the source in a folder, by what lies in it: a set that l8s2 has built, OLI2MSI, or LS2S2.
+    """Open the source in a folder, by what lies in it: a set that l8s2 has built, OLI2MSI, or LS2S2; or a pair archive.
 
     ``side``: of a set that l8s2 has built, as it was split (None: all); Train (also None) or Test of OLI2MSI. Raises
     InputError where the folder is none of them, and for a side that it does not have.
     """
-    from l8s2.datasets import geotiffs, ls2s2, set_pairs
+    from l8s2.datasets import geotiffs, ls2s2, pair_archive, set_pairs
 
     kind = kind_of(folder)
     if kind == "set":
@@ -34,10 +34,11 @@ def open_pairs(folder: Path, side: str | None = None) -> Pairs:
         if part not in ("train", "test"):
             raise InputError(f"{folder}: no side {side}; give Train or Test, which OLI2MSI has")
         return geotiffs.oli2msi(folder, part)
-    if kind == "LS2S2":
+    if kind == "LS2S2" or folder.suffix == ".npz":
         if side is not None:
+            what = kind or "a pair archive"
             raise InputError(
-                f"{folder}: LS2S2 has no sides, so none is called {side}; leave the side out, or give a set with sides"
+                f"{folder}: {what} has no sides, so none is called {side}; leave the side out, or give a set with sides"
             )
-        return ls2s2.Ls2s2(folder)
+        return ls2s2.Ls2s2(folder) if kind else pair_archive.PairArchive(folder)
     raise InputError(f"{folder}: no training set that l8s2 knows; give a folder with shards, train_lr, or LS2S2 areas")

@@ -18,15 +18,16 @@ from l8s2.datasets.open import kind_of, open_pairs
 from l8s2.datasets.simulated_pairs import simulate_pair, validation_conditions
 from l8s2.errors import InputError
 from l8s2.evaluation.image_scores import BORDER, for_scoring
-from l8s2.evaluation.strata import quarter, strata_from_meta
+from l8s2.evaluation.strata import quarter, season_of, strata_from_meta
 from l8s2.evaluation.truth import Truth
 from l8s2.grid import BLOCK
 from l8s2.landsat.scene import Scene, open_scene
+from l8s2.registration import Shift
 from l8s2.sensors import BANDS
 from l8s2.simulate.archives import Image, load_archive
 from l8s2.target import Area, choose_target
 
-Mode = Literal["simulated", "pair", "no-reference"]
+Mode = Literal["simulated", "pair", "fitted-pair", "no-reference"]
 TILE = 256
 """MS pixels to a side of the pieces, about, in which a Landsat scene is scored."""
 _MARGIN = BORDER // BLOCK
@@ -42,6 +43,9 @@ class Case(ImagePair):
     """(6, 3h, 3w) reflectance at 10 m; None without reference, and then ``valid`` is (h, w), MS pixels."""
     strata: dict[str, str]
     """What is known of the image, such as level and season."""
+    shift: Shift | None = None
+    """What was measured between Sentinel-2 and Landsat and taken out of ``truth``, 10 m pixels; None where the pair is
+    scored as it is. Models are then scored after a gain and an offset as well (``pair_scores``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +129,7 @@ def _real(pairs: Pairs) -> Imagery:
 
     def cases() -> Iterator[Case]:
         for pair in (pairs[n] for n in range(len(pairs))):
-            month = pair.date[5:7]
-            yield Case(**vars(for_scoring(pair)), strata={"season": quarter(int(month))} if month else {})
+            yield Case(**vars(for_scoring(pair)), strata=season_of(pair.date))
 
     return Imagery(mode="pair", pixels=len(pairs) * pairs[0].truth[0].size, cases=cases())
 

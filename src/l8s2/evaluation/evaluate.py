@@ -15,6 +15,8 @@ from l8s2.errors import InputError
 from l8s2.evaluation.baselines import BASELINES, NEED_PAN
 from l8s2.evaluation.cases import Case, Imagery
 from l8s2.evaluation.metric_table import (
+    FITTED,
+    FITTED_GROUPS,
     GROUPS,
     INDICES,
     OF_SIGMA,
@@ -24,13 +26,17 @@ from l8s2.evaluation.metric_table import (
     nrmse,
     without_reference,
 )
+from l8s2.evaluation.pair_scores import score_pair_band
 from l8s2.metrics import scores, similarity
 from l8s2.metrics.scores import NOTHING, Score
 from l8s2.predictors.protocol import ZENITH
+from l8s2.registration import Shift
 from l8s2.sensors import BAND_NAMES, BANDS
 
 PLAIN = "bicubic"
 """The baseline that ``psnr_gain`` is counted from."""
+BASE = "band-pass + bicubic"
+"""The baseline that fitted pairs are compared with, and that the best multiple of the detail is added to."""
 _THREADS = 4
 """At most so many models are scored at a time; each takes memory."""
 DEEP_HARMONIZATION = {"NRMSE": nrmse, "PSNR": scores.psnr, "SSIM": similarity.ssim}
@@ -60,7 +66,7 @@ class Record(NamedTuple):
     site: str
     image: str
     bands: str
-    """A band, a group of ``catalogue.GROUPS``, or ``visible``."""
+    """A band, a group of ``metric_table.GROUPS`` or ``FITTED_GROUPS``, or ``visible``."""
     metric: str
     value: float
     n: int
@@ -76,6 +82,10 @@ class Scored:
     """Values (all bands) that every model was scored on; MS pixels without reference."""
     strata: dict[str, str]
     records: list[Record]
+    date: str = ""
+    """Of the Landsat image, ISO 8601; '' where it is not known."""
+    shift: Shift | None = None
+    """As ``Case.shift``."""
     deep_harmonization: dict[str, float] = field(default_factory=dict)
     """Scores of the first model by name, as the Deep-Harmonization system writes them."""
     deep_harmonization_bands: dict[str, float] = field(default_factory=dict)
@@ -153,7 +163,7 @@ def common(case: Case, made: Mapping[str, Output]) -> Mask:
 def _scored(case: Case, made: Mapping[str, Output], usable: Mask, first: str, bands_range: float) -> Scored:
 
     def one(output: Output) -> dict[tuple[str, str], Score]:
-        return score(output, made[PLAIN].mean, case, usable)
+        return score(output, made, case, usable)
 
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
         found = zip(made, pool.map(one, made.values()), strict=True)
@@ -179,17 +189,19 @@ def _scored(case: Case, made: Mapping[str, Output], usable: Mask, first: str, ba
         pixels=int(usable.sum()),
         strata=case.strata,
         records=records,
+        date=case.date,
+        shift=case.shift,
         deep_harmonization=deep_harmonization,
         deep_harmonization_bands=deep_harmonization_bands,
     )
 
 
-def score(output: Output, plain: Float, case: Case, usable: Mask) -> dict[tuple[str, str], Score]:
+def score(output: Output, made: Mapping[str, Output], case: Case, usable: Mask) -> dict[tuple[str, str], Score]:
     """(bands, metric) -> score of one output, by band and by group.
 
     Args:
         output: what was made of the image.
-        plain: (6, 3h, 3w), what bicubic makes of it.
+        made: what all models and baselines make of it, PLAIN and BASE among them.
         case: the image.
         usable: as ``case.valid``.
     """
@@ -199,12 +211,17 @@ def score(output: Output, plain: Float, case: Case, usable: Mask) -> dict[tuple[
         found = {}
         for i, band in enumerate(BAND_NAMES):
             of_band = output.mean[i], case.truth[i], usable[i]
-            found[band, "psnr_gain"] = PSNR_GAIN.score(of_band[0], plain[i], *of_band[1:])
+            found[band, "psnr_gain"] = PSNR_GAIN.score(of_band[0], made[PLAIN].mean[i], *of_band[1:])
             found |= {(band, name): metric.score(*of_band) for name, metric in PER_BAND.items()}
             if output.sigma is not None:
                 of_sigma = output.mean[i], output.sigma[i], case.truth[i], usable[i]
                 found |= {(band, name): metric.score(*of_sigma) for name, metric in OF_SIGMA.items()}
-    found |= _means_over_bands(found)
+            if case.shift is not None:
+                sigma = None if output.sigma is None else output.sigma[i]
+                fitted = score_pair_band(of_band[0], made[BASE].mean[i], *of_band[1:], sigma)
+                names = [name for name in FITTED if sigma is not None or name != "fitted_coverage"]
+                found |= {(band, name): Score(getattr(fitted, name), fitted.pixels) for name in names}
+    found |= _means_over_bands(found, GROUPS if case.shift is None else GROUPS | FITTED_GROUPS)
     if case.truth is not None:
         for group, members in GROUPS.items():
             known = [i for i in members if usable[i].any()]
@@ -216,12 +233,14 @@ def score(output: Output, plain: Float, case: Case, usable: Mask) -> dict[tuple[
     return found
 
 
-def _means_over_bands(found: Mapping[tuple[str, str], Score]) -> dict[tuple[str, str], Score]:
+def _means_over_bands(
+    found: Mapping[tuple[str, str], Score], groups: Mapping[str, Sequence[int]]
+) -> dict[tuple[str, str], Score]:
     """Return the mean of every score over the bands of each group that have it."""
     names = dict.fromkeys(name for band, name in found if band in BAND_NAMES)
     return {
         (group, name): mean_score([found[BAND_NAMES[i], name] for i in members])
-        for group, members in GROUPS.items()
+        for group, members in groups.items()
         for name in names
     }
 

@@ -41,26 +41,30 @@ class ImageScore:
         return 20 * np.log10(self.bicubic_rmse / self.rmse)
 
 
-def for_scoring(pair: ImagePair) -> ImagePair:
-    """Return the pair as it is scored: on the lattice, with unknown bands filled, and nothing valid within BORDER.
+def for_scoring(pair: ImagePair, border: int = BORDER) -> ImagePair:
+    """Return the pair as it is scored: on the lattice, with unknown bands filled, and nothing valid within the border.
 
     A pair at 10 m is scored as it is. Raises InputError where the position of its arrays is not known.
+
+    Args:
+        pair: as its source gives it.
+        border: 10 m pixels at the border of the image, and around missing ones, that do not count.
     """
     if pair.at_10m:
         return pair
     pair = on_lattice(pair)
     ms = fill_unknown_bands(pair.ms)
-    return replace(pair, ms=ms, valid=_without_border(pair.valid, ms), site=pair.site or "pairs")
+    return replace(pair, ms=ms, valid=_without_border(pair.valid, ms, border), site=pair.site or "pairs")
 
 
-def _without_border(valid: Mask, ms: Float) -> Mask:
-    """Return ``valid`` (6, 3h, 3w) less what is nearer than BORDER to the border or to NaN of ms (6, h, w)."""
+def _without_border(valid: Mask, ms: Float, border: int) -> Mask:
+    """Return ``valid`` (6, 3h, 3w) less what is nearer than ``border`` to the border or to NaN of ms (6, h, w)."""
     usable = np.zeros_like(valid)
-    within = np.s_[:, BORDER:-BORDER, BORDER:-BORDER]
+    within = np.s_[:, border:-border, border:-border]
     usable[within] = valid[within]
     missing = np.asarray(np.isnan(ms).any(0))
     if missing.any():
-        usable &= ~dilate(enlarge(missing), BORDER)
+        usable &= ~dilate(enlarge(missing), border)
     return usable
 
 

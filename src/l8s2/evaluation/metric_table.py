@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from l8s2 import sensors
 from l8s2.arrays import Array, Mask
 from l8s2.metrics import detail, no_reference, scores, similarity, uncertainty
 from l8s2.metrics.scores import Score
-from l8s2.sensors import BAND_NAMES, N_BANDS, NATIVE_10M, NATIVE_20M
+from l8s2.sensors import BAND_NAMES, N_BANDS, NATIVE_10M, NATIVE_20M, NIR
 
 GROUPS: dict[str, tuple[int, ...]] = {
     "10 m": tuple(range(N_BANDS)[NATIVE_10M]),
@@ -125,6 +126,19 @@ OF_SIGMA |= {
     for name, level in CALIBRATION.items()
 }
 
+FITTED: dict[str, tuple[float, str]] = {
+    "rmse_ratio": (0, "RMSE over that of bicubic, each after one gain and offset; below 1 something is gained"),
+    "detail_energy": (1, "energy of the detail over Sentinel-2's, after gain and offset; above 1 some is invented"),
+    "best_multiple": (1, "multiple of what is added to bicubic with the least error; below 1 too much is added"),
+    "fitted_coverage": (0.9, "coverage after gain and offset"),
+}
+"""Fields of ``pair_scores.PairScore`` that nothing else tells: ideal value and meaning."""
+FITTED_GROUPS: dict[str, tuple[int, ...]] = {
+    VISIBLE: tuple(range(N_BANDS)[sensors.VISIBLE]),
+    "SWIR": tuple(range(NIR + 1, N_BANDS)),
+}
+"""Bands that are scored together on fitted pairs, beside ``GROUPS``; nir08 stands for itself."""
+
 NO_REFERENCE = {
     "consistency": (0, "RMS reflectance between the output, seen by OLI at 30 m, and the input"),
     "pan_correlation": (1, "correlation of the fine detail of the visible output with that of pan"),
@@ -138,6 +152,7 @@ MEANING: dict[str, tuple[float, str]] = {
     **{name: metric[1:] for name, metric in (PER_BAND | SPECTRAL).items()},
     **{name: (_INDEX[part][0], _INDEX[part][1].format(index.upper())) for name, (index, part) in INDICES.items()},
     **{name: metric[1:] for name, metric in OF_SIGMA.items()},
+    **FITTED,
     **NO_REFERENCE,
 }
 """Every score: its ideal value and what it means, in one line."""

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from l8s2.arrays import Float, Mask, enlarge
 from l8s2.evaluation.cases import Case
-from l8s2.evaluation.evaluate import Output, Scored
+from l8s2.evaluation.evaluate import BASE, Output, Scored
 from l8s2.evaluation.metric_table import GROUPS
+from l8s2.evaluation.pair_scores import at_level
 from l8s2.sensors import NATIVE_20M, RGB
 
 WORST = 12
@@ -71,22 +72,38 @@ class Gallery:
         badness = badness_of(scored, self.models[0])
         if len(self.shown) == WORST and badness <= self.shown[-1].badness:
             return
+        if case.shift is not None:
+            made = {name: _at_level(made[name], case, usable) for name in (*self.models, BASE)}
         worst = _misfit(case, made[self.models[0]], usable)
         rows, columns = _worst_square(worst)
         window = (rows.start, rows.stop - 1, columns.start, columns.stop - 1)
         scale = max(float(np.nanpercentile(worst[rows, columns], 98)) if np.isfinite(worst).any() else 0.0, 1e-4)
-        model_rows = [_picture_row(case, name, made[name], usable, rows, columns, scale) for name in self.models]
+        before = ("input, 30 m", enlarge(case.ms)) if case.shift is None else ("bicubic, 10 m", made[BASE].mean)
+        model_rows = [
+            _picture_row(case, name, made[name], before, usable, rows, columns, scale) for name in self.models
+        ]
         self.shown.append(Shown(name=case.id, site=case.site, badness=badness, window=window, model_rows=model_rows))
         self.shown = sorted(self.shown, key=lambda s: -s.badness)[:WORST]
 
 
 def badness_of(scored: Scored, model: str) -> float:
-    """Rises with the trouble a model has: its gain over bicubic, negative, or its inconsistency at 30 m."""
+    """Rises with the trouble a model has: its gain over bicubic, negative, or its inconsistency at 30 m.
+
+    Of fitted pairs it is RMSE over that of bicubic.
+    """
+    metrics = ("psnr_gain", "consistency") if scored.shift is None else ("rmse_ratio",)
     for record in scored.records:
-        if record.model == model and record.bands == "all" and record.metric in ("psnr_gain", "consistency"):
+        if record.model == model and record.bands == "all" and record.metric in metrics:
             value = -record.value if record.metric == "psnr_gain" else record.value
             return -np.inf if np.isnan(value) else value
     return -np.inf
+
+
+def _at_level(output: Output, case: Case, usable: Mask) -> Output:
+    """Return an output with the gain and offset per band that fit it to the truth; sigma as it is."""
+    assert case.truth is not None
+    bands = [at_level(*images) for images in zip(output.mean, case.truth, usable, strict=True)]
+    return output._replace(mean=np.stack(bands).astype(np.float32))
 
 
 def _misfit(case: Case, output: Output, usable: Mask) -> Float:
@@ -115,15 +132,23 @@ def _worst_square(worst: Float) -> tuple[slice, slice]:
 
 
 def _picture_row(
-    case: Case, model: str, output: Output, usable: Mask, rows: slice, columns: slice, scale: float
+    case: Case,
+    model: str,
+    output: Output,
+    compared: tuple[str, Float],
+    usable: Mask,
+    rows: slice,
+    columns: slice,
+    scale: float,
 ) -> PictureRow:
+    """Draw what a model makes of an image beside ``compared``: the heading and (6, 3h, 3w) reflectance of another."""
     lines = []
     for bands in _COMPOSITES:
-        before = enlarge(case.ms[bands])[:, rows, columns]
+        before = compared[1][bands][:, rows, columns]
         after = output.mean[bands][:, rows, columns]
         reference = before if case.truth is None else case.truth[bands][:, rows, columns]
         low, high = _stretch(reference)
-        panels = {"input, 30 m": _colour(before, low, high), "output, 10 m": _colour(after, low, high)}
+        panels = {compared[0]: _colour(before, low, high), "output, 10 m": _colour(after, low, high)}
         if case.truth is not None:
             error = np.where(usable[bands], output.mean[bands] - case.truth[bands], np.nan)[:, rows, columns]
             panels = {"truth, 10 m": _colour(reference, low, high), **panels, "|error|": _heat(_rms(error), scale)}

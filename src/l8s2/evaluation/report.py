@@ -9,14 +9,17 @@ from typing import Any
 
 from l8s2.evaluation import tables
 from l8s2.evaluation.evaluate import Scored
-from l8s2.evaluation.metric_table import CALIBRATION, GROUPS, MEANING, VISIBLE
+from l8s2.evaluation.metric_table import CALIBRATION, FITTED_GROUPS, GROUPS, MEANING
+from l8s2.evaluation.pair_table import MOST_SHOWN, pair_table
 from l8s2.evaluation.pictures import Shown, calibration_svg
 from l8s2.evaluation.tables import Averages, means, shown, site_means
 from l8s2.metrics.scores import NOTHING
 from l8s2.sensors import BAND_NAMES
 
-_BANDS = (*BAND_NAMES, *GROUPS, VISIBLE)
-_OPEN = ("psnr_gain", "rmse", "ssim", "coverage", "consistency")
+_BANDS = (*BAND_NAMES, *GROUPS, *FITTED_GROUPS)
+_MAIN = {"no-reference": "consistency", "fitted-pair": "rmse_ratio"}
+"""Mode -> the score by which sites and images are compared; gain of PSNR by default."""
+_OPEN = ("psnr_gain", "rmse", "ssim", "coverage", *_MAIN.values())
 """Scores whose tables are open when the page is."""
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 1080px; margin: 2em auto; padding: 0 1em; color: #1b1f24; }
@@ -51,6 +54,7 @@ def report(scored: Sequence[Scored], facts: Mapping[str, Any], pictures: Sequenc
         "<h2>Summary</h2>",
         f'<p class="quiet">Mean over the images of each site, then over sites. {_headings(facts["mode"])}</p>',
         _summary(averages, models, facts["mode"]),
+        *_pairs(scored, facts),
         *_calibration(averages),
         *_by_site(scored, records, models, facts["mode"]),
         *_worst(scored, pictures, facts["mode"]),
@@ -70,6 +74,9 @@ def _head(scored: Sequence[Scored], facts: Mapping[str, Any]) -> str:
         "simulated": "Landsat simulated from Sentinel-2 images, with the nominal sensor and noise"
         + (" and disturbed radiometry" if facts["disturbed"] else ""),
         "pair": "A real Landsat scene against a Sentinel-2 image of the same ground",
+        "fitted-pair": "Real Landsat and Sentinel-2 images of one ground; the shift between them is taken out, and "
+        "what is called RMSE over bicubic's, energy, best multiple and fitted coverage is after one gain and offset "
+        "per band for every method",
         "no-reference": "Real Landsat scenes, without any truth",
     }[facts["mode"]]
     counted = "MS pixels" if facts["mode"] == "no-reference" else "values (pixels times bands)"
@@ -96,6 +103,12 @@ def _summary(averages: Averages, models: set[str], mode: str) -> str:
     return _table(list(heads), [metric for _, metric in heads.values()], rows, models)
 
 
+def _pairs(scored: Sequence[Scored], facts: Mapping[str, Any]) -> Iterable[str]:
+    if facts["mode"] == "fitted-pair":
+        yield f"<h2>{'Every pair' if len(scored) <= MOST_SHOWN else 'Pairs'}</h2>"
+        yield f"<pre>{escape(pair_table(scored, facts['models']))}</pre>"
+
+
 def _by_band(averages: Averages, models: set[str]) -> Iterable[str]:
     for metric, (_, meaning) in MEANING.items():
         bands = [band for band in _BANDS if any((band, metric) in found for found in averages.values())]
@@ -117,12 +130,13 @@ def _by_band(averages: Averages, models: set[str]) -> Iterable[str]:
 
 
 def _by_site(scored: Sequence[Scored], records: Any, models: set[str], mode: str) -> Iterable[str]:
-    metric = "consistency" if mode == "no-reference" else "psnr_gain"
+    metric = _MAIN.get(mode, "psnr_gain")
+    groups = (*FITTED_GROUPS, "nir08") if mode == "fitted-pair" else ("10 m", "20 m")
     parts: dict[str, dict[str, Averages]] = {"site": site_means(records)}
     for kind, values in tables.strata(scored).items():
         parts[kind] = {value: means(tables.all_records(some)) for value, some in sorted(values.items())}
     for kind, found in parts.items():
-        columns = [(value, group) for value in found for group in ("10 m", "20 m")]
+        columns = [(value, group) for value in found for group in groups]
         names = dict.fromkeys(name for averages in found.values() for name in averages)
         rows = {
             name: [found[value].get(name, {}).get((group, metric), NOTHING).value for value, group in columns]
@@ -163,9 +177,10 @@ def _worst(scored: Sequence[Scored], pictures: Sequence[Shown], mode: str) -> It
     )
     for item in pictures:
         rows, columns = (f"{a} to {b}" for a, b in (item.window[:2], item.window[2:]))
-        how = (
-            f"consistency {item.badness:.5f}" if mode == "no-reference" else f"gain {-item.badness:+.2f} dB, all bands"
-        )
+        how = {
+            "no-reference": f"consistency {item.badness:.5f}",
+            "fitted-pair": f"RMSE {item.badness:.2f} of bicubic's, all bands",
+        }.get(mode, f"gain {-item.badness:+.2f} dB, all bands")
         yield (
             f"<h3>{escape(item.name)}: {how}</h3>"
             f"<p class='quiet'>site {escape(item.site)}, rows {rows}, columns {columns}</p>"

@@ -12,7 +12,9 @@ from l8s2.errors import InputError
 from l8s2.evaluation import tables
 from l8s2.evaluation.baselines import BASELINES
 from l8s2.evaluation.cases import collect_images
-from l8s2.evaluation.evaluate import evaluate
+from l8s2.evaluation.evaluate import Scored, evaluate
+from l8s2.evaluation.fitted_pairs import collect_pairs
+from l8s2.evaluation.pair_table import pair_facts, pair_table
 from l8s2.evaluation.pictures import Gallery
 from l8s2.evaluation.report import report
 from l8s2.files import WholeFolder, fsync
@@ -25,8 +27,9 @@ MARK = "scores.json"
 
 def run_evaluation(
     paths: Sequence[Path],
-    output: Path,
+    output: Path | None,
     *,
+    pairs: Sequence[Path] = (),
     models: Sequence[str] = ("compact", "compact-nopan"),
     sentinel2: Path | None = None,
     pan: Path | None = None,
@@ -43,7 +46,8 @@ def run_evaluation(
 
     Args:
         paths: as ``cases.collect_images``.
-        output: folder of the results.
+        output: folder of the results; None writes nothing.
+        pairs: instead of ``paths``: real pairs to judge models by, as ``fitted_pairs.collect_pairs``.
         models: as ``load_model`` takes them; with commas between, an ensemble.
         sentinel2: as ``cases.collect_images``.
         pan: as ``cases.collect_images``.
@@ -61,7 +65,12 @@ def run_evaluation(
 
     Raises InputError with one clear line; then nothing is written.
     """
-    folder = WholeFolder(output, overwrite=overwrite, mark=MARK)
+    if pairs and (paths or sentinel2 is not None or pan is not None or bbox is not None or disturbed):
+        raise InputError(
+            "`pair` stands alone; leave out other imagery, `sentinel2`, `pan`, `bbox` and `disturbed`, or evaluate "
+            "them one after the other"
+        )
+    folder = None if output is None else WholeFolder(output, overwrite=overwrite, mark=MARK)
     warnings: list[str] = []
 
     def note(message: str) -> None:
@@ -70,13 +79,20 @@ def run_evaluation(
             warn(message)
 
     with ExitStack() as stack:
-        imagery = collect_images(
-            paths, stack, sentinel2=sentinel2, pan=pan, bbox=bbox, disturbed=disturbed, side=side, warn=note
-        )
+        if pairs:
+            imagery = collect_pairs(pairs, side=side, warn=note)
+        else:
+            imagery = collect_images(
+                paths, stack, sentinel2=sentinel2, pan=pan, bbox=bbox, disturbed=disturbed, side=side, warn=note
+            )
         loaded = _loaded(models, trust_architecture)
         gallery = Gallery(list(loaded))
         scored = evaluate(
-            imagery, loaded, deep_harmonization_range=deep_harmonization_range, progress=progress, on_scored=gallery
+            imagery,
+            loaded,
+            deep_harmonization_range=deep_harmonization_range,
+            progress=progress,
+            on_scored=gallery if folder else None,
         )
     facts = {
         "l8s2": __version__,
@@ -85,18 +101,25 @@ def run_evaluation(
         "models": {name: predictor.sha256 for name, predictor in loaded.items()},
         "warnings": warnings,
     }
+    if folder is not None:
+        _write(folder, _files(scored, facts, gallery))
+    summary = {"output": None if output is None else str(output), **tables.summary(scored, facts)}
+    if imagery.mode == "fitted-pair":
+        return tables.strict({**summary, "pairs": pair_facts(scored)}), pair_table(scored, loaded)
+    return tables.strict(summary), tables.short_table(tables.means(tables.all_records(scored)), imagery.mode)
+
+
+def _files(scored: Sequence[Scored], facts: dict[str, Any], gallery: Gallery) -> dict[str, str]:
+    """Name -> text."""
     files = {
         MARK: tables.scores_json(scored, facts),
         "scores.csv": tables.scores_csv(scored),
         "report.html": report(scored, facts, gallery.shown),
     }
-    if imagery.mode != "no-reference":
+    if facts["mode"] != "no-reference":
         files["published.json"] = tables.deep_harmonization_json(scored, by_band=False)
         files["published_bands.json"] = tables.deep_harmonization_json(scored, by_band=True)
-    _write(folder, files)
-    averages = tables.means(tables.all_records(scored))
-    summary = tables.strict({"output": str(output), **tables.summary(scored, facts)})
-    return summary, tables.short_table(averages, imagery.mode)
+    return files
 
 
 def _write(folder: WholeFolder, files: dict[str, str]) -> None:

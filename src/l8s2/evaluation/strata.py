@@ -36,6 +36,11 @@ def strata_from_meta(meta: dict[str, Any], index: int, count: int) -> dict[str, 
     return found
 
 
+def season_of(date: str) -> dict[str, str]:
+    """Return the season of a date in ISO 8601; nothing where it is ''."""
+    return {"season": quarter(int(date[5:7]))} if date else {}
+
+
 def quarter(month: int) -> str:
     """Return the quarter of the year by name."""
     return _QUARTERS[month % 12 // 3]

@@ -12,6 +12,7 @@ from typing import Any
 from l8s2.evaluation.evaluate import Record, Scored, mean_score
 from l8s2.evaluation.metric_table import MEANING, VISIBLE
 from l8s2.metrics.scores import NOTHING, Score
+from l8s2.sensors import OUTPUT_GSD
 
 Averages = dict[str, dict[tuple[str, str], Score]]
 """Model -> (bands, metric) -> mean."""
@@ -28,6 +29,18 @@ PAIR_COLUMNS: dict[str, tuple[str, str]] = {
     for group in ("10 m", "20 m")
 }
 """Heading -> (bands, metric) of the short table."""
+OF_PAIR = {
+    "RMSE": "rmse_ratio",
+    "energy": "detail_energy",
+    "best multiple": "best_multiple",
+    "coverage": "coverage",
+    "fitted coverage": "fitted_coverage",
+}
+"""Heading -> what a fitted pair tells of a band."""
+FITTED_COLUMNS: dict[str, tuple[str, str]] = {
+    **{f"{name} {group}": (group, metric) for name, metric in OF_PAIR.items() for group in (VISIBLE, "nir08", "SWIR")},
+    "NDVI correlation": ("all", "ndvi_correlation"),
+}
 NO_REFERENCE_COLUMNS: dict[str, tuple[str, str]] = {
     "consistency 10 m": ("10 m", "consistency"),
     "consistency 20 m": ("20 m", "consistency"),
@@ -40,7 +53,7 @@ NO_REFERENCE_COLUMNS: dict[str, tuple[str, str]] = {
 
 def columns(mode: str) -> dict[str, tuple[str, str]]:
     """Of the short table."""
-    return NO_REFERENCE_COLUMNS if mode == "no-reference" else PAIR_COLUMNS
+    return {"no-reference": NO_REFERENCE_COLUMNS, "fitted-pair": FITTED_COLUMNS}.get(mode, PAIR_COLUMNS)
 
 
 def site_means(records: Iterable[Record]) -> dict[str, Averages]:
@@ -75,6 +88,14 @@ def strata(scored: Sequence[Scored]) -> dict[str, dict[str, list[Scored]]]:
     return found
 
 
+def of_image(scored: Scored) -> Averages:
+    """Return the scores of one image, by model."""
+    found: Averages = {}
+    for r in scored.records:
+        found.setdefault(r.model, {})[r.bands, r.metric] = Score(r.value, r.n)
+    return found
+
+
 def all_records(scored: Iterable[Scored]) -> list[Record]:
     """Of all images, one after the other."""
     return [record for s in scored for record in s.records]
@@ -88,7 +109,7 @@ def summary(scored: Sequence[Scored], facts: Mapping[str, Any]) -> dict[str, Any
         "images": len(scored),
         "sites": len({s.site for s in scored}),
         "values": sum(s.pixels for s in scored),
-        "scores": {model: _nested(found) for model, found in averages.items()},
+        "scores": {model: nested(found) for model, found in averages.items()},
     }
 
 
@@ -100,22 +121,20 @@ def scores_json(scored: Sequence[Scored], facts: Mapping[str, Any]) -> str:
         kind: {value: means(all_records(some)) for value, some in sorted(values.items())}
         for kind, values in strata(scored).items()
     }
-    images: dict[str, dict[str, dict[tuple[str, str], Score]]] = {}
-    for r in records:
-        images.setdefault(r.model, {}).setdefault(r.image, {})[r.bands, r.metric] = Score(r.value, r.n)
+    images = {s.name: of_image(s) for s in scored}
     document = {
         **facts,
         "metrics": {name: {"ideal": strict(ideal), "meaning": text} for name, (ideal, text) in MEANING.items()},
-        "images": {s.name: {"site": s.site, "values": s.pixels, "strata": s.strata} for s in scored},
+        "images": {s.name: {"site": s.site, "values": s.pixels, "strata": s.strata, **shift_facts(s)} for s in scored},
         "scores": {
             model: {
-                "mean": _nested(found),
-                "sites": {site: _nested(models[model]) for site, models in sites.items() if model in models},
+                "mean": nested(found),
+                "sites": {site: nested(models[model]) for site, models in sites.items() if model in models},
                 "strata": {
-                    kind: {value: _nested(models[model]) for value, models in values.items() if model in models}
+                    kind: {value: nested(models[model]) for value, models in values.items() if model in models}
                     for kind, values in by_stratum.items()
                 },
-                "images": {image: _nested(s) for image, s in images[model].items()},
+                "images": {image: nested(found[model]) for image, found in images.items() if model in found},
             }
             for model, found in averages.items()
         },
@@ -123,14 +142,34 @@ def scores_json(scored: Sequence[Scored], facts: Mapping[str, Any]) -> str:
     return to_json(document)
 
 
+def shift_facts(scored: Scored) -> dict[str, Any]:
+    """Return date and shift of a fitted pair: metres that Sentinel-2 lay down and right, or why that is not known."""
+    if scored.shift is None:
+        return {}
+    down, right = (OUTPUT_GSD * pixels for pixels in (scored.shift.down, scored.shift.right))
+    return {"date": scored.date, "shift": {"down_m": down, "right_m": right, "reason": scored.shift.reason}}
+
+
 def scores_csv(scored: Sequence[Scored]) -> str:
-    """One line for every model, image, band or group and metric; no means over images. Empty where nothing counted."""
+    """One line for every model, image, band or group and metric; no means over images. Empty where nothing counted.
+
+    The shift of a fitted pair is a line of the model ``Sentinel-2``.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Record._fields)
-    for r in all_records(scored):
+    for r in [*_shift_records(scored), *all_records(scored)]:
         writer.writerow(r._replace(value="" if math.isnan(r.value) else repr(r.value)))  # type: ignore[arg-type]
     return text.getvalue()
+
+
+def _shift_records(scored: Iterable[Scored]) -> list[Record]:
+    return [
+        Record("Sentinel-2", s.site, s.name, VISIBLE, f"shift_{axis}", shift_facts(s)["shift"][axis], s.shift.pixels)
+        for s in scored
+        if s.shift is not None
+        for axis in ("down_m", "right_m")
+    ]
 
 
 def deep_harmonization_json(scored: Sequence[Scored], *, by_band: bool) -> str:
@@ -171,7 +210,8 @@ def to_json(document: Any) -> str:
     return json.dumps(strict(document), indent=1, allow_nan=False) + "\n"
 
 
-def _nested(found: Mapping[tuple[str, str], Score]) -> dict[str, dict[str, dict[str, float]]]:
+def nested(found: Mapping[tuple[str, str], Score]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return bands -> metric -> value and n."""
     result: dict[str, dict[str, dict[str, float]]] = {}
     for (bands, metric), score in found.items():
         result.setdefault(bands, {})[metric] = {"value": score.value, "n": score.n}
