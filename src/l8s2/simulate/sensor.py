@@ -114,7 +114,7 @@ _BLUR_SCATTER = (1.1, 1.1, 1.1, 0.55, 0.8, 0.9)
 _RESAMPLING_BLUR = 10.0
 """Share of Level 1's cubic convolution in a fitted blur, metres (variances add): measured on simulated pairs of
 fields."""
-_TEXTURE = (0.04, 0.04, 0.03, 0.05, 0.05, 0.05)
+_TEXTURE = (0.04, 0.04, 0.03, 0.05, 0.075, 0.09)
 """Medians of ``Conditions.texture`` and ``unevenness``: with them about as much is left unexplained at 30 m, of the
 same spectrum, as on real pairs (``benchmarks/unexplained.py``)."""
 _UNEVENNESS = (0.15, 0.11, 0.09, 0.11, 0.08, 0.08)
