@@ -44,9 +44,9 @@ def test_coverage_is_that_of_a_normal_distribution() -> None:
     truth = np.linspace(0, 1, 90_000).reshape(300, 300)
     prediction = truth + RNG.normal(0.02, 0.01, truth.shape)
     sigma = np.full(truth.shape, 0.01)
-    found = score_pair_band(prediction, truth + 1e-6, truth, np.ones(truth.shape, bool), sigma)
+    found = score_pair_band(prediction, truth + 1e-6, truth, np.ones(truth.shape, bool), 3 * sigma, sigma)
     assert found.fitted_coverage == pytest.approx(0.90, abs=0.005)
-    assert found.coverage == pytest.approx(0.3612, abs=0.01)  # Phi(-0.355) - Phi(-3.645)
+    assert found.coverage == pytest.approx(0.9984, abs=0.001)  # Phi(2.935) - Phi(-6.935)
 
 
 def test_pixels_that_are_not_usable_never_count() -> None:

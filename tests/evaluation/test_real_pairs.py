@@ -15,6 +15,7 @@ from l8s2.evaluation.baselines import band_pass_bicubic
 from l8s2.evaluation.fitted_pairs import BORDER
 from l8s2.evaluation.pair_scores import registered, score_pair_band
 from l8s2.metrics.scores import index_scores
+from l8s2.radiometry import total_sigma
 from l8s2.sensors import BAND_NAMES
 
 MODEL = "compact-nopan"
@@ -48,10 +49,11 @@ def test_the_command_says_what_the_library_finds(folder: Path, said: dict[str, A
         usable = np.zeros_like(moved.valid)
         usable[:, BORDER:-BORDER, BORDER:-BORDER] = moved.valid[:, BORDER:-BORDER, BORDER:-BORDER]
         assert 0.8 < usable[:, BORDER:-BORDER, BORDER:-BORDER].mean() < 1  # a little is cloud
-        mean, sigma = model.predict(pair.ms, None)
+        mean, detail = model.predict(pair.ms, None)
+        total = total_sigma(mean, detail)
         bicubic = band_pass_bicubic(pair.ms)
         for b, band in enumerate(BAND_NAMES):
-            score = score_pair_band(mean[b], bicubic[b], moved.truth[b], usable[b], sigma[b])
+            score = score_pair_band(mean[b], bicubic[b], moved.truth[b], usable[b], total[b], detail[b])
             found = told["scores"][MODEL][band]
             for field in score._fields[:-1]:
                 assert found[field]["value"] == pytest.approx(getattr(score, field), rel=1e-6), (name, band, field)

@@ -43,6 +43,8 @@ class Case(ImagePair):
     """(6, 3h, 3w) reflectance at 10 m; None without reference, and then ``valid`` is (h, w), MS pixels."""
     strata: dict[str, str]
     """What is known of the image, such as level and season."""
+    simulated: bool = False
+    """Whether both images agree in level: Landsat was made from the truth."""
     shift: Shift | None = None
     """What was measured between Sentinel-2 and Landsat and taken out of ``truth``, 10 m pixels; None where the pair is
     scored as it is. Models are then scored after a gain and an offset as well (``pair_scores``)."""
@@ -183,7 +185,8 @@ def _simulated(archives: list[list[Path]], disturbed: bool, warn: Callable[[str]
     def cases() -> Iterator[Case]:
         for image, strata in loaded:
             conditions = validation_conditions(disturbed=disturbed, seed=image.index)
-            yield Case(**vars(for_scoring(simulate_pair(image, conditions, image.index))), strata=strata)
+            pair = for_scoring(simulate_pair(image, conditions, image.index))
+            yield Case(**vars(pair), strata=strata, simulated=True)
 
     return Imagery(mode="simulated", pixels=sum(image.stack[0].size for image, _ in loaded), cases=cases())
 

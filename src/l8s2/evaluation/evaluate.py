@@ -30,6 +30,7 @@ from l8s2.evaluation.pair_scores import score_pair_band
 from l8s2.metrics import scores, similarity
 from l8s2.metrics.scores import NOTHING, Score
 from l8s2.predictors.protocol import ZENITH
+from l8s2.radiometry import total_sigma
 from l8s2.registration import Shift
 from l8s2.sensors import BAND_NAMES, BANDS
 
@@ -57,6 +58,9 @@ class Output(NamedTuple):
 
     mean: Float
     sigma: Float | None
+    """Standard error of what is compared: on real images ``radiometry.total_sigma``; None without."""
+    detail: Float | None = None
+    """Standard error that the model gives, of the detail; None without."""
 
 
 class Record(NamedTuple):
@@ -143,8 +147,11 @@ def outputs(case: Case, predictors: Mapping[str, Model]) -> Iterator[tuple[str, 
     for name, predictor in predictors.items():
         # simulated pan knows no sun: it is as under one at the zenith
         sun_elevation = ZENITH if case.sun_elevation is None else case.sun_elevation
-        mean, sigma = predictor.predict(case.ms, case.pan, sun_elevation=sun_elevation)
-        yield name, Output(mean, sigma if np.isfinite(sigma).any() else None)
+        mean, detail = predictor.predict(case.ms, case.pan, sun_elevation=sun_elevation)
+        if np.isfinite(detail).any():
+            yield name, Output(mean, detail if case.simulated else total_sigma(mean, detail), detail)
+        else:
+            yield name, Output(mean, None)
     for name, baseline in BASELINES.items():
         if case.pan is not None or name not in NEED_PAN:
             yield name, Output(baseline(case.ms, case.pan), None)
@@ -217,9 +224,9 @@ def score(output: Output, made: Mapping[str, Output], case: Case, usable: Mask) 
                 of_sigma = output.mean[i], output.sigma[i], case.truth[i], usable[i]
                 found |= {(band, name): metric.score(*of_sigma) for name, metric in OF_SIGMA.items()}
             if case.shift is not None:
-                sigma = None if output.sigma is None else output.sigma[i]
-                fitted = score_pair_band(of_band[0], made[BASE].mean[i], *of_band[1:], sigma)
-                names = [name for name in FITTED if sigma is not None or name != "fitted_coverage"]
+                sigmas = [None if x is None else x[i] for x in (output.sigma, output.detail)]
+                fitted = score_pair_band(of_band[0], made[BASE].mean[i], *of_band[1:], *sigmas)
+                names = [name for name in FITTED if output.detail is not None or name != "fitted_coverage"]
                 found |= {(band, name): Score(getattr(fitted, name), fitted.pixels) for name in names}
     found |= _means_over_bands(found, GROUPS if case.shift is None else GROUPS | FITTED_GROUPS)
     if case.truth is not None:

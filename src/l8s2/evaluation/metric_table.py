@@ -100,7 +100,11 @@ INDICES: dict[str, tuple[str, str]] = {f"{index}_{part}": (index, part) for inde
 """Score -> the index and the field of ``scores.index_scores`` it is."""
 
 OF_SIGMA: dict[str, Metric] = {
-    "coverage": Metric(uncertainty.coverage, 0.9, "share of true values within 1.645 sigma of the prediction"),
+    "coverage": Metric(
+        uncertainty.coverage,
+        0.9,
+        "share of true values within 1.645 sigma of the prediction; on real images of the total sigma",
+    ),
     "ence": Metric(
         uncertainty.ence, 0, "expected normalised calibration error: how far sigma is from RMSE, in 20 bins"
     ),
@@ -130,7 +134,7 @@ FITTED: dict[str, tuple[float, str]] = {
     "rmse_ratio": (0, "RMSE over that of bicubic, each after one gain and offset; below 1 something is gained"),
     "detail_energy": (1, "energy of the detail over Sentinel-2's, after gain and offset; above 1 some is invented"),
     "best_multiple": (1, "multiple of what is added to bicubic with the least error; below 1 too much is added"),
-    "fitted_coverage": (0.9, "coverage after gain and offset"),
+    "fitted_coverage": (0.9, "coverage of the detail's sigma after gain and offset"),
 }
 """Fields of ``pair_scores.PairScore`` that nothing else tells: ideal value and meaning."""
 FITTED_GROUPS: dict[str, tuple[int, ...]] = {

@@ -38,7 +38,7 @@ class PairScore(NamedTuple):
     coverage: float
     """Share of Sentinel-2's values within 1.645 sigma, as is; 0.90 is right. NaN without sigma."""
     fitted_coverage: float
-    """The same after gain and offset."""
+    """The same of the detail's sigma after gain and offset."""
     pixels: int
     """10 m pixels compared."""
 
@@ -89,7 +89,12 @@ def at_level(prediction: Array, truth: Array, usable: Mask) -> Array:
 
 
 def score_pair_band(
-    prediction: Array, bicubic: Array, truth: Array, usable: Mask, sigma: Array | None = None
+    prediction: Array,
+    bicubic: Array,
+    truth: Array,
+    usable: Mask,
+    sigma: Array | None = None,
+    detail: Array | None = None,
 ) -> PairScore:
     """Score one band against Sentinel-2.
 
@@ -99,19 +104,20 @@ def score_pair_band(
         truth: (H, W) reflectance that Sentinel-2 measured, co-registered.
         usable: (H, W) bool, True = compared.
         sigma: (H, W) standard error of the prediction; None without.
+        detail: (H, W) the same without the disagreement of the sensors in level, which gain and offset take out.
     """
     usable = usable & np.isfinite(prediction) & np.isfinite(bicubic) & np.isfinite(truth)
     pixels = int(usable.sum())
     if not pixels:
         return PairScore(*5 * (np.nan,), pixels)
     level, level_of_bicubic = (at_level(x, truth, usable) for x in (prediction, bicubic))
-    error, error_of_bicubic = (np.mean((truth - x)[usable].astype(np.float64) ** 2) for x in (level, level_of_bicubic))
+    square, of_bicubic = (np.mean((truth - x)[usable].astype(np.float64) ** 2) for x in (level, level_of_bicubic))
     coverage, fitted_coverage = (
-        np.nan if sigma is None else uncertainty.coverage(mean, sigma, truth, usable).value
-        for mean in (prediction, level)
+        np.nan if error is None else uncertainty.coverage(mean, error, truth, usable).value
+        for mean, error in ((prediction, sigma), (level, detail))
     )
     return PairScore(
-        rmse_ratio=float(np.sqrt(error / error_of_bicubic)) if error_of_bicubic > 0 else np.nan,
+        rmse_ratio=float(np.sqrt(square / of_bicubic)) if of_bicubic > 0 else np.nan,
         detail_energy=detail_energy_ratio(level, truth, usable).value,
         best_multiple=_best_multiple(*(x[usable].astype(np.float64) for x in (prediction - bicubic, bicubic, truth))),
         coverage=coverage,
