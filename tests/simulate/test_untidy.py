@@ -228,7 +228,7 @@ def test_untidy_draws_stay_within_their_bounds() -> None:
     assert all(c.raw_grid is not None and 8 <= abs(c.raw_grid.rotation) <= 14 for c in drawn)
     shifts = np.array([c.band_shift for c in drawn])
     assert (shifts - shifts.mean(1, keepdims=True)).std() == pytest.approx(1.5 * np.sqrt(5 / 6), rel=0.05)
-    assert np.median([c.texture for c in drawn], axis=0) == pytest.approx((0.04, 0.04, 0.03, 0.05, 0.05, 0.05), rel=0.1)
+    assert np.median([c.texture for c in drawn], axis=0) == pytest.approx((0.04, 0.04, 0.03, 0.05, 0.075, 0.09), rel=0.1)
     assert all(0.7 <= c.noise <= 2.5 and 4 <= c.pan_psf_sigma <= 6 for c in drawn)
     for i, c in enumerate(drawn):
         assert (replace(c, gain=(1.0,) * 6, offset=(0.0,) * 6, tilt=(0.0, 0.0)) != c) is (i % 2 == 0)
@@ -258,7 +258,7 @@ def test_untidy_oli_is_as_sharp_as_on_real_pairs() -> None:
                 for s in np.arange(5, 19)
             ]
             found.append(5 + int(np.argmax([f[0, 1] for f in fits])))
-    for index, wanted in ((1, 12.3), (3, 10.4), (4, 9.0)):
+    for index, wanted in ((1, 12.2), (3, 10.4), (4, 9.0)):
         assert np.mean(sharp[index]) == pytest.approx(wanted, abs=1.0)
     nominal = extra_blur(BANDS[1].oli_psf_sigma, BANDS[1].msi_psf_sigma) * 10
     assert nominal > 13.5  # what the tidy world supposes

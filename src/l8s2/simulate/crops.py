@@ -39,7 +39,7 @@ class Crops:
     """Endless simulated crops; the batch of step n depends on (seed, n) alone, so training can resume anywhere."""
 
     def __init__(
-        self, images: list[Image], *, size: int, batch: int, seed: int, disturbed: bool = False, untidy: bool = False
+        self, images: list[Image], *, size: int, batch: int, seed: int, disturbed: bool = False, untidy: float = 0
     ) -> None:
         """Weigh the images.
 
@@ -49,7 +49,7 @@ class Crops:
             batch: crops to a batch.
             seed: of everything that is drawn.
             disturbed: add radiometric errors, see ``Conditions.random``.
-            untidy: let the sensors differ as real ones do, see ``Conditions.random``.
+            untidy: share of the crops in which the sensors differ as real ones do, see ``Conditions.random``.
         """
         self.images = [image for image in images if min(image.stack.shape[1:]) >= 3 * size * image.smallest_scale]
         self.size, self.batch, self.seed = size, batch, seed
@@ -72,7 +72,7 @@ class Crops:
         if rng.random() < 0.25:
             foreign, _ = self._truth(self.images[rng.choice(len(self.images), p=self.weight)], rng)
             truth = add_foreign_detail(truth, foreign, rng)
-        conditions = Conditions.random(rng, disturbed=self.disturbed, untidy=self.untidy)
+        conditions = Conditions.random(rng, disturbed=self.disturbed, untidy=rng.random() < self.untidy)
         haze = random_haze(truth.shape, rng) if rng.random() < 0.3 else None
         if haze is not None:
             truth = truth + haze

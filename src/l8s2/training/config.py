@@ -66,8 +66,8 @@ class SimulatedConfig(CropsConfig):
 
     disturbed: bool = False
     """Add radiometric errors that no network can undo."""
-    untidy: bool = False
-    """Let OLI differ from Sentinel-2 as real sensors do, see ``Conditions.random``."""
+    untidy: float = Field(default=0, ge=0, le=1)
+    """Share of the crops in which OLI differs from Sentinel-2 as real sensors do, see ``Conditions.random``."""
     split: Path | None = None
     """YAML file of what each archive is for, see ``training.archive_split``; relative to the configuration."""
     held_out: tuple[str, ...] = ()

@@ -115,7 +115,7 @@ def _config(model: str, imagery: Path, steps: int, rate: float, batch: int) -> R
         kind, data = "pairs", {"folder": imagery, "validation_side": "Test"}
         data["size"] = min(40, min(open_pairs(imagery, "Train")[0].ms.shape[1:]) - 1)
     else:
-        kind, data = "simulated", {"folder": imagery, "untidy": True}
+        kind, data = "simulated", {"folder": imagery, "untidy": 1}
         images, _ = images_of(SimulatedConfig.model_validate(data))
         data["size"] = min(40, max(min(image.stack.shape[1:]) // 3 for image in images))
     return parse(
