@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from l8s2._version import __version__
-from l8s2.datasets.open import kind_of, open_pairs
+from l8s2.datasets.open import form_of, open_pairs
 from l8s2.errors import InputError
 from l8s2.evaluation.calibration import error_ratios
 from l8s2.evaluation.image_scores import ImageScore
@@ -112,7 +112,7 @@ def _scale_sigma(network: HarmonizationNetwork, source: Source, device: str) -> 
 
 
 def _config(model: str, imagery: Path, steps: int, rate: float, batch: int) -> RunConfig:
-    if kind_of(imagery):
+    if form_of(imagery):
         kind, data = "pairs", {"folder": imagery, "validation_side": "Test"}
         data["size"] = min(40, min(open_pairs(imagery, "Train")[0].ms.shape[1:]) - 1)
     else:
