@@ -103,7 +103,8 @@ def train(
         if main:
             content = {
                 "step": done, **learned, "plateau": asdict(plateau), "running": running, "validation": validation,
-                "architecture": architecture, "model_config": model_config, "training_config": plain,
+                "architecture": architecture, "model_config": model_config, "no_pan_model": network.no_pan_model,
+                "training_config": plain,
                 "bands": list(BAND_NAMES), "data": source.fingerprint, "l8s2": __version__,
             }  # fmt: skip
             files.save(path, content)
