@@ -62,6 +62,13 @@ def test_shapes(name: str, size: tuple[int, int]) -> None:
 
 
 @EVERY
+def test_inputs_at_10m_are_answered_pixel_for_pixel(name: str) -> None:
+    net = network(name)
+    if net.takes_10m:
+        assert net(torch.rand(1, 6, 12, 16), torch.rand(1, 1, 12, 16))[0].shape == (1, 6, 12, 16)
+
+
+@EVERY
 def test_every_parameter_gets_a_gradient(name: str) -> None:
     net = network(name).train()
     sum(out.square().sum() for out in outputs(net, inputs(net, 8, 9))).backward()

@@ -208,10 +208,6 @@ class RunConfig(Section):
             raise ValueError("give either steps or epochs")
         if self.epochs and self.data.simulated:
             raise ValueError("epochs: simulated imagery has no end; give steps")
-        if self.data.deep_harmonization and self.model.architecture == "Compact":
-            raise ValueError(
-                "model.architecture Compact: takes 30 m and 15 m pixels, data.deep_harmonization is at 10 m; take UNet"
-            )
         return self
 
 
