@@ -66,9 +66,7 @@ def open_pairs(folder: Path, side: str | None = None) -> Pairs:
     """
     name = form_of(folder)
     if name is None:
-        raise InputError(
-            f"{folder}: no training set that l8s2 knows; give a folder with shards, train_lr, or LS2S2 areas"
-        )
+        raise InputError(f"{folder}: no training set that l8s2 knows; give one of the forms {', '.join(FORMS)}")
     form = FORMS[name]
     if side is not None and not form.split:
         raise InputError(
