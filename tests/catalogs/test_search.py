@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from l8s2.catalogs import http_policy
 from l8s2.catalogs.endpoints import LANDSAT_L1, LANDSAT_L2, SENTINEL2, Catalog, Collection, choose, known_catalogs
 from l8s2.catalogs.query import Query, read_area
 from l8s2.catalogs.search import Found, search_scenes
+from l8s2.cli import main
 from l8s2.errors import InputError
 from making.items import Answer, Item, front, landing, landsat, rustac, sentinel2
 
@@ -305,8 +308,17 @@ def test_without_pystac_client(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- what is asked, and where
 
 
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_built_in_catalogue_is_in_the_help_and_on_the_page(name: str) -> None:
+    said = CliRunner().invoke(main, ["search", "--help"]).stdout
+    assert re.search(rf"\b{name}\b", " ".join(said.split()))
+    page = Path(__file__).parents[2] / "docs" / "search.md"
+    if page.exists():
+        assert f"({KNOWN[name].url}) | `{name}` |" in page.read_text(encoding="utf-8")
+
+
 def test_the_built_in_catalogues() -> None:
-    assert list(KNOWN) == ["usgs", "planetary-computer", "earth-search", "cdse"]
+    assert {"usgs", "planetary-computer", "earth-search", "cdse"} <= KNOWN.keys()
     assert all(c.url.startswith("https://") and c.collections for c in KNOWN.values())
     assert KNOWN["usgs"].of(LANDSAT_L1)[0].access[0] == "s3-requester-pays"
     assert all(not c.pan_from or KNOWN[c.pan_from].of(LANDSAT_L1) for c in KNOWN.values())

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from l8s2.models.onnx_file import openvino_core  # noqa: E402
-from l8s2.networks import Compact, HarmonizationNetwork, OnLattice, build  # noqa: E402
+from l8s2.networks import ARCHITECTURES, HarmonizationNetwork, OnLattice, build  # noqa: E402
 
 SMALL = {"depth": 3, "growth_factor": 3}
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -26,6 +26,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "dropout": ("UNet", {**SMALL, "dropout": 0.3}),
     "corners": ("UNet", {**SMALL, "input_alignment": "corners"}),
 }
+WITH_SIGMA = {"Compact", "Compact without pan", "gaussian"}
 EVERY = pytest.mark.parametrize("name", NETWORKS)
 
 
@@ -56,9 +57,15 @@ def test_shapes(name: str, size: tuple[int, int]) -> None:
     mean, sigma = net(*inputs(net, *size))
     assert mean.shape == (2, 6, 3 * size[0], 3 * size[1])
     assert mean.isfinite().all()
-    has_sigma = isinstance(net, Compact) or net.network.config.gaussian
-    assert (sigma is not None) == has_sigma
+    assert (sigma is not None) == (name in WITH_SIGMA)
     assert sigma is None or (sigma.shape == mean.shape and (sigma > 0).all())
+
+
+@EVERY
+def test_inputs_at_10m_are_answered_pixel_for_pixel(name: str) -> None:
+    net = network(name)
+    if net.takes_10m:
+        assert net(torch.rand(1, 6, 12, 16), torch.rand(1, 1, 12, 16))[0].shape == (1, 6, 12, 16)
 
 
 @EVERY
@@ -133,10 +140,12 @@ def test_onnx_says_the_same(name: str) -> None:
             torch.testing.assert_close(torch.from_numpy(found[i]), expected, atol=1e-4, rtol=0)
 
 
-def test_networks_that_need_pan_ask_for_it() -> None:
-    for name in ("Compact", "upsample"):
+@EVERY
+def test_a_network_that_needs_pan_asks_for_it(name: str) -> None:
+    net = network(name)
+    if net.uses_pan:
         with pytest.raises(ValueError, match="pan=None"):
-            network(name)(torch.rand(1, 6, 8, 8), None)
+            net(torch.rand(1, 6, 8, 8), None)
 
 
 class Own(HarmonizationNetwork):
@@ -170,7 +179,7 @@ def test_a_class_of_ones_own() -> None:
 @pytest.mark.parametrize(
     ("architecture", "config", "message"),
     [
-        ("SRUNet", {}, "'SRUNet' is unknown; use Compact, UNet or package.module:Class"),
+        ("SRUNet", {}, f"'SRUNet' is unknown; use {', '.join(ARCHITECTURES)} or package.module:Class"),
         ("UNet", {"dept": 5}, "'dept' is no key"),
         ("Compact", {"input_alignment": "lattice"}, "'input_alignment' is no key"),
         ("UNet", {"input_alignment": "centres"}, "it must be 'lattice' or 'corners'"),

@@ -82,3 +82,34 @@ def test_a_no_pan_model_that_needs_pan_is_refused(model: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"no_pan_model": "compact"}))
     with pytest.raises(InputError, match="no_pan_model compact needs pan itself; name one that does not"):
         load_model(model, trust_architecture=NAME)
+
+
+def test_models_are_described_and_exported_where_they_are_trusted(model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "own.onnx"
+    trust = ("--trust-architecture", NAME)
+    for command in (("info", model), ("export", model, "-o", file), ("convert", model, "-o", tmp_path / "copy")):
+        refused = run("models", *command)
+        assert refused.exit_code == 1
+        assert refused.stderr.endswith(f"give --trust-architecture {NAME}\n")
+        done = run("models", *command, *trust)
+        assert done.exit_code == 0, done.stderr
+    assert json.loads(run("models", "info", model, *trust, "--json").stdout)["parameters"] == 6
+    ms, pan = (np.full(shape, 0.2, np.float32) for shape in ((6, 8, 8), (16, 16)))
+    np.testing.assert_allclose(load_model(file).predict(ms, pan)[0], 0.1, rtol=1e-5)  # its code is not needed
+
+
+def test_an_onnx_file_brings_no_code(model: Path, tmp_path: Path) -> None:
+    """What it names is told, and neither imported nor called."""
+    onnx = pytest.importorskip("onnx")
+    file = tmp_path / "own.onnx"
+    assert run("models", "export", model, "-o", file, "--trust-architecture", NAME).exit_code == 0
+    proto = onnx.load(file)
+    for entry in proto.metadata_props:
+        entry.value = {"architecture": "os:mkdir", "config": json.dumps({"path": str(tmp_path / "called")})}.get(
+            entry.key, entry.value
+        )
+    onnx.save(proto, file)
+    told = json.loads(run("models", "info", file, "--json").stdout)
+    assert (told["architecture"], told["parameters"]) == ("os:mkdir", None)
+    assert run("models", "convert", file, "-o", tmp_path / "folder").exit_code == 1
+    assert not (tmp_path / "called").exists()

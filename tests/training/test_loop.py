@@ -270,6 +270,7 @@ def test_devices_losses_and_networks_that_do_not_go_together(imagery: Path, tmp_
         ({"model": {"architecture": "Compact", "config": {"wide": 3}}}, "'wide' is no key"),
         ({"model": {"architecture": "Compactor"}}, "architecture='Compactor' is unknown"),
         ({"model": {"architecture": "torch.nn:Identity"}}, "no uses_pan"),
+        ({"data": {"deep_harmonization": {"csv_path": "x", "patch_path": "x"}}}, "at 10 m, and Compact takes 30 m"),
     ):
         with pytest.raises(InputError, match=message):
             run(tiny(imagery, **other), tmp_path / "run")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from l8s2.cli.shell import JSON, show
+from l8s2.cli.shell import JSON, TRUST, show
 
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there once the new one is whole.")
 
@@ -38,12 +38,13 @@ def list_models(as_json: bool) -> None:
 
 @models.command()
 @click.argument("name")
+@TRUST
 @JSON
-def info(name: str, as_json: bool) -> None:
+def info(name: str, trust_architecture: str | None, as_json: bool) -> None:
     """Show architecture, configuration, size, reach, cost, checksum and card of the model NAME."""
     from l8s2.models.describe import describe
 
-    facts = describe(name)
+    facts = describe(name, trust_architecture=trust_architecture)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
@@ -54,12 +55,13 @@ def info(name: str, as_json: bool) -> None:
 @click.argument("source")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The model folder.")
 @click.option("--config", type=click.Path(path_type=Path), help="config.json, where none lies beside SOURCE.")
+@TRUST
 @OVERWRITE
 def convert(source: str, **options: Any) -> None:
     """Make a model folder (safetensors) from SOURCE.
 
     SOURCE: pytorch_model.bin, a checkpoint of the published research code, a model folder, an ONNX file of a compact
-    network, or a name. Nothing in it is executed.
+    network, or a name. Nothing in it is executed; --trust-architecture runs code that is installed.
     """
     from l8s2.models.describe import convert as run
 
@@ -69,6 +71,7 @@ def convert(source: str, **options: Any) -> None:
 @models.command()
 @click.argument("name")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .onnx file.")
+@TRUST
 @OVERWRITE
 def export(name: str, **options: Any) -> None:
     """Write the model NAME as ONNX, checked against the network.
@@ -83,10 +86,11 @@ def export(name: str, **options: Any) -> None:
 @models.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("name", metavar="OWNER/NAME")
+@TRUST
 @click.option("--dry-run", is_flag=True, help="List what would be sent.")
-def push(folder: Path, name: str, dry_run: bool) -> None:
+def push(folder: Path, name: str, trust_architecture: str | None, dry_run: bool) -> None:
     """Send a model FOLDER to the Hugging Face Hub. Needs HF_TOKEN."""
     from l8s2.models import hub
 
-    for file in hub.push(folder, name, dry_run=dry_run):
+    for file in hub.push(folder, name, trust_architecture=trust_architecture, dry_run=dry_run):
         click.echo(str(folder / file))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from l8s2.cli.shell import JSON, tell
+from l8s2.cli.shell import JSON, TRUST, tell
 
 OUTPUT = click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Folder of the run. Default: runs/<name of FILE>."
@@ -26,6 +26,7 @@ MINUTES = click.option(
 @click.option(
     "--config", "file", required=True, type=click.Path(path_type=Path), help="YAML file, ours or of the published code."
 )
+@TRUST
 @OUTPUT
 @RESUME
 @MINUTES
@@ -34,7 +35,13 @@ MINUTES = click.option(
 )
 @click.argument("overrides", nargs=-1, metavar="[KEY VALUE]...")
 def train(
-    file: Path, output: Path | None, resume: bool, max_minutes: float, slurm: str | None, overrides: tuple[str, ...]
+    file: Path,
+    trust_architecture: str | None,
+    output: Path | None,
+    resume: bool,
+    max_minutes: float,
+    slurm: str | None,
+    overrides: tuple[str, ...],
 ) -> None:
     """Train a network as FILE says, with single keys changed by KEY VALUE (optimizer.learning_rate 1e-4).
 
@@ -45,6 +52,8 @@ def train(
         from l8s2.training.config import read_config
         from l8s2.training.loop import train as run
 
+    if trust_architecture is not None:
+        overrides = (*overrides, "model.trust_architecture", trust_architecture)
     config, notes = read_config(file, overrides)
     folder = output or Path("runs") / file.stem
     for note in notes:
@@ -65,6 +74,7 @@ def train(
 @click.option(
     "--model", default="compact", show_default=True, help="compact, compact-nopan, an .onnx of l8s2, a model folder."
 )
+@TRUST
 @click.argument("imagery", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--steps", default=300, show_default=True, type=click.IntRange(min=1))
@@ -74,6 +84,7 @@ def train(
 @JSON
 def finetune(
     model: str,
+    trust_architecture: str | None,
     imagery: Path,
     output: Path,
     steps: int,
@@ -98,6 +109,7 @@ def finetune(
         output,
         steps=steps,
         learning_rate=learning_rate,
+        trust_architecture=trust_architecture,
         resume=resume,
         max_minutes=max_minutes,
         report=_say,

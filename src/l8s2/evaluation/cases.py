@@ -14,7 +14,7 @@ import numpy as np
 from l8s2 import masks
 from l8s2.arrays import Float, dilate, enlarge
 from l8s2.datasets.image_pair import ImagePair, Lattice, Pairs
-from l8s2.datasets.open import kind_of, open_pairs
+from l8s2.datasets.open import FORMS, form_of, open_pairs
 from l8s2.datasets.simulated_pairs import simulate_pair, validation_conditions
 from l8s2.errors import InputError
 from l8s2.evaluation.image_scores import BORDER, for_scoring
@@ -86,15 +86,15 @@ def collect_images(
 
     Raises InputError for what cannot be used.
     """
-    kinds = [kind_of(path) for path in paths]
-    if any(kinds):
+    forms = [name for path in paths if (name := form_of(path))]
+    if forms:
         if len(paths) > 1:
             raise InputError("a set of real pairs beside other imagery; evaluate them one after the other")
         if sentinel2 is not None or pan is not None or bbox is not None or disturbed:
             raise InputError(
                 "`sentinel2`, `pan`, `bbox` and `disturbed` are not for a set of real pairs; leave them out"
             )
-        return _real(open_pairs(paths[0], side if side or kinds == ["LS2S2"] else "Test"))
+        return _real(open_pairs(paths[0], side or ("Test" if FORMS[forms[0]].split else None)))
     if side is not None:
         raise InputError(f"`side` {side}: belongs to a set of real pairs; leave it out")
     archives = [_archives(path) for path in paths]

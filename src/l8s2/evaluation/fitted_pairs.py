@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from l8s2.datasets.image_pair import Pairs
-from l8s2.datasets.open import kind_of, open_pairs
+from l8s2.datasets.open import FORMS, form_of, open_pairs
 from l8s2.datasets.pair_archive import PairArchive
 from l8s2.errors import InputError
 from l8s2.evaluation.cases import Case, Imagery
@@ -42,16 +42,18 @@ def collect_pairs(paths: Sequence[Path], *, side: str | None, warn: Callable[[st
 
 def _archives(path: Path) -> list[Path]:
     """Return what ``path`` stands for: the archives in a folder, or itself."""
-    return (sorted(path.glob("*.npz")) if path.is_dir() and kind_of(path) is None else []) or [path]
+    return (sorted(path.glob("*.npz")) if path.is_dir() and form_of(path) is None else []) or [path]
 
 
 def _open(path: Path, side: str | None) -> Pairs:
-    kind = kind_of(path)
-    if kind is None and path.suffix != ".npz":
+    form = form_of(path)
+    if form is not None:
+        return open_pairs(path, side or ("Test" if FORMS[form].split else None))
+    if path.suffix != ".npz":
         raise InputError(
             f"{path}: holds no real pairs; give an .npz of pairs, a folder of them, or a set of real pairs"
         )
-    return open_pairs(path, side or "Test" if kind in ("set", "OLI2MSI") else side)
+    return PairArchive(path)  # says what is wrong with it
 
 
 def _cases(sources: Sequence[Pairs], warn: Callable[[str], None]) -> Iterator[Case]:

@@ -12,7 +12,7 @@ from typing import Any
 from l8s2.errors import InputError
 from l8s2.files import whole_file
 from l8s2.models import hub
-from l8s2.models.folder import CARD, convert_model, import_torch, open_model_folder, save_model_folder
+from l8s2.models.folder import CARD, convert_model, import_torch, is_trusted, open_model_folder, save_model_folder
 from l8s2.models.names import EMBEDDED, PUBLISHED_ENSEMBLE, located
 from l8s2.models.onnx_file import ModelFile, openvino_core
 from l8s2.sensors import N_BANDS
@@ -27,15 +27,18 @@ def available() -> list[dict[str, Any]]:
     return rows + [{"name": name, "kind": "cached", "path": path} for name, path in cached.items()]
 
 
-def describe(name: str) -> dict[str, Any]:
-    """Facts about a model, ready for JSON. What only PyTorch can tell is None without it."""
+def describe(name: str, *, trust_architecture: str | None = None) -> dict[str, Any]:
+    """Facts about a model, ready for JSON.
+
+    What only PyTorch can tell is None without it, and of an ONNX file whose architecture is not trusted.
+    """
     if name == PUBLISHED_ENSEMBLE:
         return {"name": name, "members": list(hub.PUBLISHED)}
     path = located(name)
     if path.suffix == ".onnx":
         facts, card = _onnx_facts(path), path.with_suffix(".md")
     else:
-        model = open_model_folder(path)
+        model = open_model_folder(path, trust_architecture=trust_architecture)
         facts = {
             "name": model.name,
             "architecture": model.architecture,
@@ -43,7 +46,7 @@ def describe(name: str) -> dict[str, Any]:
             "sha256": model.sha256,
         }
         path, card = model.path, model.path.parent / CARD
-    facts |= _measured(facts["architecture"], facts["configuration"])
+    facts |= _measured(facts["architecture"], facts["configuration"], trust_architecture)
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     licence = re.search(r"(?im)^\W*licen[cs]e\W+(?:of the weights\W+)?(\w.*?)\W*$", text)
     body = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
@@ -67,7 +70,7 @@ def _onnx_facts(path: Path) -> dict[str, Any]:
     return {"name": path.stem, "architecture": architecture, "configuration": config, "sha256": file.sha256}
 
 
-def _measured(architecture: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def _measured(architecture: str, config: Mapping[str, Any], trust_architecture: str | None) -> dict[str, Any]:
     """Size, reach and cost of the network, from one that has no weights."""
     keys = (
         "parameters",
@@ -77,21 +80,24 @@ def _measured(architecture: str, config: Mapping[str, Any]) -> dict[str, Any]:
         "gives_sigma",
         "kflop_per_output_pixel",
     )
+    if not is_trusted(architecture, trust_architecture):
+        return dict.fromkeys(keys)
     try:
         torch = import_torch()
     except InputError:
         return dict.fromkeys(keys)
     from torch.utils.flop_counter import FlopCounterMode
 
-    from l8s2.networks import build
+    from l8s2.networks import ARCHITECTURES, build
 
+    device = "meta" if architecture in ARCHITECTURES else "cpu"
     try:
-        with torch.device("meta"):
+        with torch.device(device):
             network: Any = build(architecture, config)
     except (TypeError, ValueError) as error:
         raise InputError(f"{architecture}: {error}") from None
     side = network.stride * -(-24 // network.stride)
-    ms, pan = (torch.empty(1, n, k * side, k * side, device="meta") for n, k in ((N_BANDS, 1), (1, 2)))
+    ms, pan = (torch.empty(1, n, k * side, k * side, device=device) for n, k in ((N_BANDS, 1), (1, 2)))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         _, sigma = network(ms, pan if network.uses_pan else None)
     parameters = sum(p.numel() for p in network.parameters())
@@ -100,12 +106,19 @@ def _measured(architecture: str, config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(zip(keys, values, strict=True))
 
 
-def convert(source: str, output: Path, *, config: Path | None = None, overwrite: bool = False) -> Path:
+def convert(
+    source: str,
+    output: Path,
+    *,
+    config: Path | None = None,
+    trust_architecture: str | None = None,
+    overwrite: bool = False,
+) -> Path:
     """Write the model folder ``output`` from whatever ``source`` names."""
     import_torch()
     path = located(source)
     if path.suffix != ".onnx":
-        convert_model(path, output, config=config, overwrite=overwrite)
+        convert_model(path, output, config=config, trust_architecture=trust_architecture, overwrite=overwrite)
         return output
     from l8s2.models.onnx_weights import read_network
 
@@ -116,7 +129,7 @@ def convert(source: str, output: Path, *, config: Path | None = None, overwrite:
     return output
 
 
-def export(name: str, output: Path, *, overwrite: bool = False) -> Path:
+def export(name: str, output: Path, *, trust_architecture: str | None = None, overwrite: bool = False) -> Path:
     """Write the ONNX file ``output`` of a model by name."""
     if output.exists() and not overwrite:
         raise InputError(f"{output}: exists already; give `overwrite` to replace it, or another file")
@@ -127,7 +140,7 @@ def export(name: str, output: Path, *, overwrite: bool = False) -> Path:
         with whole_file(output) as draft:
             shutil.copyfile(path, draft)
         return output
-    model = open_model_folder(path)
+    model = open_model_folder(path, trust_architecture=trust_architecture)
     import_torch()
     from l8s2.models.onnx_export import export_onnx
 

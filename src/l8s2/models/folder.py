@@ -126,13 +126,23 @@ def _read_config(path: Path, trust_architecture: str | None) -> tuple[str, dict[
         raise InputError(
             f"{path}: model_type {kind!r}; l8s2 opens {deep_harmonization.MODEL_TYPE} and what it has written itself"
         )
-    if ":" in architecture and architecture != trust_architecture:
+    check_trusted(architecture, trust_architecture, path)
+    return architecture, content["config"], no_pan
+
+
+def is_trusted(architecture: str, trust_architecture: str | None) -> bool:
+    """Tell whether a stored architecture may be built: it is one of l8s2, or the one whose code the user trusts."""
+    return ":" not in architecture or architecture == trust_architecture
+
+
+def check_trusted(architecture: str, trust_architecture: str | None, path: object) -> None:
+    """Raise InputError where what is stored at ``path`` names code that the user has not said to trust."""
+    if not is_trusted(architecture, trust_architecture):
         given = f", not {trust_architecture}" if trust_architecture else ""
         raise InputError(
             f"{path}: architecture {architecture} names code to import{given}; if you trust that code, give "
             f"`trust_architecture` {architecture}"
         )
-    return architecture, content["config"], no_pan
 
 
 def save_model_folder(
@@ -181,9 +191,16 @@ def save_model_folder(
         whole.publish()
 
 
-def convert_model(source: Path, folder: Path, *, config: Path | None = None, overwrite: bool = False) -> None:
+def convert_model(
+    source: Path,
+    folder: Path,
+    *,
+    config: Path | None = None,
+    trust_architecture: str | None = None,
+    overwrite: bool = False,
+) -> None:
     """Write a stored model (see ``open_model_folder``) as a model folder, with the card beside its weights."""
-    model = open_model_folder(source, config=config)
+    model = open_model_folder(source, config=config, trust_architecture=trust_architecture)
     card = model.path.parent / CARD
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else f"# {model.name}\n"
     text += f"\nConverted by l8s2 {__version__} from {model.path.name}, sha256 {model.sha256}.\n"

@@ -61,12 +61,12 @@ def fetch(name: str, revision: str | None = None) -> Path:
     return converted
 
 
-def push(folder: Path, name: str, *, dry_run: bool = False) -> list[str]:
+def push(folder: Path, name: str, *, trust_architecture: str | None = None, dry_run: bool = False) -> list[str]:
     """Send a model folder to the Hub as ``name`` (owner/name), made where there is none.
 
-    Returns the names of its files.
+    Returns the names of its files. ``trust_architecture``: as ``open_model_folder``; its code is not sent.
     """
-    model = open_model_folder(folder)
+    model = open_model_folder(folder, trust_architecture=trust_architecture)
     names = [n for n in (CONFIG, WEIGHTS, CARD, MODELLING) if (folder / n).is_file()]
     if model.path.name != WEIGHTS:
         raise InputError(f"{folder}: holds {model.path.name}; convert it with l8s2 models convert before")

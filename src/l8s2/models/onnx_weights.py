@@ -17,17 +17,22 @@ from l8s2.networks import ARCHITECTURES, HarmonizationNetwork
 def read_network(path: Path) -> tuple[HarmonizationNetwork, str]:
     """Return the network in an ONNX file of l8s2, and its architecture.
 
-    Raises InputError for any other file, and for networks whose weights the exporter has changed: those without seams.
+    Raises InputError for any other file, for networks that are not in ``ARCHITECTURES``, and for those whose weights
+    the exporter has changed.
     """
     try:
         proto = onnx.load(path)
         info = with_defaults({p.key: p.value for p in proto.metadata_props})
-        calibration = torch.tensor(json.loads(info["calibration"]))
+        scale = torch.tensor(json.loads(info.get("calibration", "[]")))
         network = ARCHITECTURES[info["architecture"]](json.loads(info["config"]))
     except Exception:  # whatever the parser makes of rubbish
-        raise InputError(f"{path}: no compact network in ONNX that l8s2 has exported; give a model folder") from None
+        raise InputError(f"{path}: no network in ONNX that l8s2 can read back; give a model folder") from None
     stored = {t.name: torch.tensor(onnx.numpy_helper.to_array(t)) for t in proto.graph.initializer}
-    stored["calibration"] = calibration
-    fill(network, {name: stored[name] for name in network.state_dict() if name in stored}, path)
+    stored |= {name: scale for name, buffer in network.named_buffers() if buffer is network.sigma_scale}
+    if missing := [name for name in network.state_dict() if name not in stored]:
+        raise InputError(
+            f"{path}: the exporter has changed {missing[0]}, so PyTorch cannot have it; give a model folder"
+        )
+    fill(network, {name: stored[name] for name in network.state_dict()}, path)
     network.no_pan_model = json.loads(info["no_pan_model"])
     return network.eval(), info["architecture"]

@@ -21,7 +21,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from l8s2.networks.compact import Compact, CompactConfig
 from l8s2.networks.contract import REQUIRED, HarmonizationNetwork, Stages
@@ -64,26 +64,29 @@ def build(architecture: str, config: Mapping[str, Any]) -> HarmonizationNetwork:
     return network
 
 
-def _compact(config: Mapping[str, Any]) -> Compact:
-    _refuse_unknown(config, {field.name for field in fields(CompactConfig)})
-    return Compact(CompactConfig(**config))
+class Architecture(NamedTuple):
+    """A network by name."""
+
+    build: Callable[..., HarmonizationNetwork]
+    """Takes the configuration, a ``config`` dataclass, and ``inputs`` by name."""
+    config: type[Any]
+    """Dataclass of the configuration."""
+    inputs: tuple[str, ...] = ()
+    """Further keys of the configuration."""
+
+    def __call__(self, values: Mapping[str, Any]) -> HarmonizationNetwork:
+        """Return the untrained network. Raises ValueError for a key or value that cannot be."""
+        own = {field.name for field in fields(self.config)}
+        for key in values:
+            if key not in own.union(self.inputs):
+                known = ", ".join(sorted(own.union(self.inputs)))
+                raise ValueError(f"{key!r} is no key of this network's configuration; use {known}")
+        inputs = {key: value for key, value in values.items() if key in self.inputs}
+        return self.build(self.config(**{key: value for key, value in values.items() if key in own}), **inputs)
 
 
-def _on_lattice(config: Mapping[str, Any]) -> OnLattice:
-    unet = {field.name for field in fields(UNetConfig)}
-    _refuse_unknown(config, unet | set(OnLattice.INPUTS))
-    inputs = {key: value for key, value in config.items() if key in OnLattice.INPUTS}
-    return OnLattice(UNet(UNetConfig(**{key: value for key, value in config.items() if key in unet})), **inputs)
-
-
-def _refuse_unknown(config: Mapping[str, Any], known: set[str]) -> None:
-    for key in config:
-        if key not in known:
-            raise ValueError(f"{key!r} is no key of this network's configuration; use {', '.join(sorted(known))}")
-
-
-ARCHITECTURES: dict[str, Callable[[Mapping[str, Any]], HarmonizationNetwork]] = {
-    "Compact": _compact,
-    "UNet": _on_lattice,
+ARCHITECTURES: dict[str, Architecture] = {
+    "Compact": Architecture(Compact, CompactConfig),
+    "UNet": Architecture(lambda config, **inputs: OnLattice(UNet(config), **inputs), UNetConfig, OnLattice.INPUTS),
 }
-"""Names that ``build`` knows. The UNet's configuration may also hold ``OnLattice.INPUTS``."""
+"""Names that ``build`` knows."""

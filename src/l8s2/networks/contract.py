@@ -31,11 +31,13 @@ class HarmonizationNetwork(nn.Module):
     """MS pixels at multiples of which windows must begin and end for their interiors to agree."""
 
     pan_sun_corrected: bool = True
-    """False: pan is wanted without the division by the sine of the sun's elevation."""
+    """False: pan must come without the division by the sine of the sun's elevation."""
     no_pan_model: str | None = None
     """Name of the model that answers where pan is missing, as ``load_model`` takes it."""
     memory_per_pixel: int | None = None
     """Bytes that running takes for each MS pixel; None: estimated from the largest layer."""
+    takes_10m: bool = False
+    """True: MS and pan of one height and width are taken for 10 m inputs, and answered pixel for pixel."""
     seams: bool = False
     """True: the first two stages return one tensor each; ONNX files hold them as outputs, so that engines can cut
     there."""
@@ -72,7 +74,7 @@ class HarmonizationNetwork(nn.Module):
 
 
 REQUIRED = (
-    "uses_pan", "receptive_field", "stride", "pan_sun_corrected", "no_pan_model", "memory_per_pixel", "seams",
-    "sigma_scale", "base", "with_base", "configuration", "stages", "begin_as_interpolation",
+    "uses_pan", "receptive_field", "stride", "pan_sun_corrected", "no_pan_model", "memory_per_pixel", "takes_10m",
+    "seams", "sigma_scale", "base", "with_base", "configuration", "stages", "begin_as_interpolation",
 )  # fmt: skip
 """What ``build`` asks of a network; ``HarmonizationNetwork`` has all but the first three."""

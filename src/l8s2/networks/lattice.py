@@ -46,6 +46,7 @@ class OnLattice(HarmonizationNetwork):
 
     INPUTS = ("input_alignment", "pan_sun_corrected")
     """Attributes that say what the network was trained on, besides its own configuration."""
+    takes_10m = True
     ms_kernel: Tensor
     pan_kernel: Tensor
 

@@ -28,7 +28,7 @@ _LEAST_BYTES = 7000
 _LAYERS = 3
 """Memory of networks that do not tell theirs, measured: so many times that of their largest layer."""
 _INFO = (
-    "architecture", "receptive_field", "stride", "pan_sun_corrected", "no_pan_model", "memory_per_pixel", "domain",
+    "calibration", "receptive_field", "stride", "pan_sun_corrected", "no_pan_model", "memory_per_pixel", "domain",
 )  # fmt: skip
 """What is read of the metadata of an ONNX file."""
 

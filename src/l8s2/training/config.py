@@ -30,7 +30,8 @@ class Model(Section):
     """Its own configuration."""
     start: str | None = None
     """Instead of both: compact, compact-nopan, an .onnx of ours, a model folder, or owner/name on the Hub."""
-
+    trust_architecture: str | None = None
+    """The one ``package.module:Class`` that may be imported for ``start``, where what is stored there names it."""
     as_interpolation: bool = False
     """A network from scratch begins with bicubic interpolation as its answer; not all can."""
 
@@ -42,6 +43,8 @@ class Model(Section):
             )
         if (self.architecture is None) == (self.start is None) or (self.start and self.config):
             raise ValueError("give either model.architecture (with model.config) or model.start")
+        if self.trust_architecture is not None and self.start is None:
+            raise ValueError("model.trust_architecture: only model.start needs it; leave it away")
         return self
 
 
@@ -205,10 +208,6 @@ class RunConfig(Section):
             raise ValueError("give either steps or epochs")
         if self.epochs and self.data.simulated:
             raise ValueError("epochs: simulated imagery has no end; give steps")
-        if self.data.deep_harmonization and self.model.architecture == "Compact":
-            raise ValueError(
-                "model.architecture Compact: takes 30 m and 15 m pixels, data.deep_harmonization is at 10 m; take UNet"
-            )
         return self
 
 

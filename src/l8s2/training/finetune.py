@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from l8s2._version import __version__
-from l8s2.datasets.open import kind_of, open_pairs
+from l8s2.datasets.open import form_of, open_pairs
 from l8s2.errors import InputError
 from l8s2.evaluation.calibration import error_ratios
 from l8s2.evaluation.image_scores import ImageScore
@@ -44,6 +44,7 @@ def finetune(
     steps: int,
     learning_rate: float,
     batch: int = 8,
+    trust_architecture: str | None = None,
     resume: bool = False,
     max_minutes: float = math.inf,
     report: Report,
@@ -62,6 +63,7 @@ def finetune(
         steps: of training.
         learning_rate: at its highest.
         batch: pairs to a step.
+        trust_architecture: as ``model.trust_architecture`` in the configuration.
         resume: as ``loop.train``.
         max_minutes: as ``loop.train``.
         report: as ``loop.train``.
@@ -70,7 +72,8 @@ def finetune(
         ``verdict`` in words and ``use`` as a bool; ``psnr`` and ``coverage`` by bicubic, start, finetuned: a list of
         bands.
     """
-    config = _config(model, imagery, steps, learning_rate, batch)
+    start = {"start": model, "trust_architecture": trust_architecture}
+    config = _config(start, imagery, steps, learning_rate, batch)
     before, architecture, model_config = initial_network(config.model)
     prepared = prepare(config.data, config.seed, pan=bool(before.uses_pan), report=report)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -110,8 +113,8 @@ def _scale_sigma(network: HarmonizationNetwork, source: Source, device: str) -> 
     network.sigma_scale.mul_(torch.tensor(scale).to(network.sigma_scale))
 
 
-def _config(model: str, imagery: Path, steps: int, rate: float, batch: int) -> RunConfig:
-    if kind_of(imagery):
+def _config(model: dict[str, str | None], imagery: Path, steps: int, rate: float, batch: int) -> RunConfig:
+    if form_of(imagery):
         kind, data = "pairs", {"folder": imagery, "validation_side": "Test"}
         data["size"] = min(40, min(open_pairs(imagery, "Train")[0].ms.shape[1:]) - 1)
     else:
@@ -120,7 +123,7 @@ def _config(model: str, imagery: Path, steps: int, rate: float, batch: int) -> R
         data["size"] = min(40, max(min(image.stack.shape[1:]) // 3 for image in images))
     return parse(
         {
-            "model": {"start": model},
+            "model": model,
             "data": {"batch": batch, kind: data},
             "optimizer": {"learning_rate": rate},
             "schedule": {"warmup": min(20, steps // 4)},

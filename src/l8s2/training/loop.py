@@ -71,6 +71,11 @@ def train(
     deadline = time.monotonic() + 60 * max_minutes
     torch.manual_seed(config.seed)
     network, architecture, model_config = initial_network(config.model)
+    if config.data.deep_harmonization is not None and not network.takes_10m:
+        raise InputError(
+            f"data.deep_harmonization: its images are at 10 m, and {architecture} takes 30 m and 15 m pixels; "
+            "give a model that takes both, as configs/unet5-upsample.yaml has it"
+        )
     learner = Learner(network, config)
     accelerator = learner.accelerator
     main, rank, world = accelerator.is_main_process, accelerator.process_index, accelerator.num_processes
@@ -103,7 +108,8 @@ def train(
         if main:
             content = {
                 "step": done, **learned, "plateau": asdict(plateau), "running": running, "validation": validation,
-                "architecture": architecture, "model_config": model_config, "training_config": plain,
+                "architecture": architecture, "model_config": model_config, "no_pan_model": network.no_pan_model,
+                "training_config": plain,
                 "bands": list(BAND_NAMES), "data": source.fingerprint, "l8s2": __version__,
             }  # fmt: skip
             files.save(path, content)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from l8s2.errors import InputError
+from l8s2.models.folder import check_trusted, open_model_folder
 from l8s2.models.names import located
 from l8s2.networks import HarmonizationNetwork, build
 from l8s2.training.config import Model
@@ -24,14 +25,14 @@ def initial_network(model: Model) -> tuple[HarmonizationNetwork, str, dict[str, 
             if model.as_interpolation:
                 network.begin_as_interpolation()
         else:
-            network, architecture, config = _stored(model.start)
+            network, architecture, config = _stored(model.start, model.trust_architecture)
     except (ValueError, TypeError) as error:
         raise InputError(f"model: {error}") from None
     plain: dict[str, Any] = json.loads(json.dumps({**config, **network.configuration()}))
     return network, architecture, plain
 
 
-def _stored(name: str) -> tuple[HarmonizationNetwork, str, dict[str, Any]]:
+def _stored(name: str, trust_architecture: str | None) -> tuple[HarmonizationNetwork, str, dict[str, Any]]:
     path = located(name)
     if path.suffix == ".onnx":
         from l8s2.models.onnx_weights import read_network
@@ -40,12 +41,12 @@ def _stored(name: str) -> tuple[HarmonizationNetwork, str, dict[str, Any]]:
         return network, architecture, {}
     if path.suffix == ".pt":
         state = read_checkpoint(path)
+        check_trusted(state["architecture"], trust_architecture, path)
         network = build(state["architecture"], state["model_config"])
         network.load_state_dict(state["average"])
+        network.no_pan_model = state.get("no_pan_model", network.no_pan_model)
         return network, state["architecture"], state["model_config"]
-    from l8s2.models.folder import open_model_folder
-
-    stored = open_model_folder(path)
+    stored = open_model_folder(path, trust_architecture=trust_architecture)
     network = build(stored.architecture, stored.config)
     network.load_state_dict(stored.build().state_dict())  # a copy: what build() returns is mapped from the file
     network.no_pan_model = stored.no_pan_model

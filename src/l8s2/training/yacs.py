@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from l8s2.errors import InputError
+from l8s2.models import deep_harmonization
 from l8s2.sensors import N_BANDS
 
 
@@ -129,7 +130,7 @@ def translate(content: Mapping[str, Any], name: str) -> tuple[dict[str, Any], li
     other = "AUNet" if gaussian else "AUNet_G"
     ours: dict[str, Any] = {
         "model": {
-            "architecture": "UNet",
+            "architecture": deep_harmonization.ARCHITECTURE,
             "config": {**NETWORK, "input_alignment": "lattice", "pan_sun_corrected": False, "gaussian": gaussian},
         },
         "data": {"deep_harmonization": {"min_ssim": 0.81, "min_psnr": 22.0}},
