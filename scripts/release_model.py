@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,15 @@ def validate(predictor: Predictor, images: list[Image], ratios: Ratios, kind: st
     type=click.Path(path_type=Path),
     help="The .onnx file; its card goes beside it as .md.",
 )
-def main(run: Path, imagery: Path, split: Path, output: Path) -> None:
+@click.option(
+    "--detail-gain",
+    nargs=6,
+    type=float,
+    default=(1.0,) * 6,
+    help="What the learned detail of each band is multiplied by, as real pairs ask (best multiple of the detail).",
+)
+@click.option("--stages", default="", help="What came before the run, for the card.")
+def main(run: Path, imagery: Path, split: Path, output: Path, detail_gain: tuple[float, ...], stages: str) -> None:
     """Turn the checkpoint of RUN into a model file, scored on the archives of IMAGERY that SPLIT holds out."""
     state = torch.load(run / "last.pt", weights_only=True)
     if state["architecture"] != "Compact":
@@ -83,6 +92,7 @@ def main(run: Path, imagery: Path, split: Path, output: Path) -> None:
         )
     network = Compact(CompactConfig(**state["model_config"]))
     network.load_state_dict(state["average"])
+    multiply_detail(network, detail_gain)
     training, calibration, validation = split_folder(imagery, read_split(split))
     checkpoint = TorchNetwork(lambda: deepcopy(network))
     untidy = bool((state["training_config"].get("data", {}).get("simulated") or {}).get("untidy", False))
@@ -94,7 +104,7 @@ def main(run: Path, imagery: Path, split: Path, output: Path) -> None:
     ).stdout.strip()
     card = {
         "name": output.stem, "version": __version__, "commit": commit, "steps": state["step"],
-        "training": _recipe(state["training_config"]),
+        "training": _recipe(state["training_config"]), "stages": stages, "detail_gain": list(detail_gain),
         "sites": sorted({i.site for i in training}), "calibration": sorted({i.site for i in calibration}),
     }  # fmt: skip
     domain = Domain.fit(colours(training))
@@ -104,6 +114,16 @@ def main(run: Path, imagery: Path, split: Path, output: Path) -> None:
     with whole_file(output.with_suffix(".md")) as draft:
         draft.write_text(model_card(network, card, tables), encoding="utf-8")
     click.echo(json.dumps(tables["clean"]["mean"]))
+
+
+def multiply_detail(network: Compact, gain: Sequence[float]) -> None:
+    """Multiply the detail of each band that the body predicts, (6,) factors."""
+    each = network.tail.out_channels // 2 // len(BAND_NAMES)
+    factors = torch.tensor(gain).repeat_interleave(each)
+    with torch.no_grad():
+        network.tail.weight[: len(factors)] *= factors[:, None, None, None]
+        assert network.tail.bias is not None
+        network.tail.bias[: len(factors)] *= factors
 
 
 def _recipe(config: dict[str, Any]) -> dict[str, Any]:
@@ -121,6 +141,8 @@ def model_card(network: Compact, card: dict[str, Any], tables: dict[str, dict[st
     """Markdown: what the model is, what it was trained on and how well it does."""
     parameters = sum(p.numel() for p in network.parameters())
     training = card["training"]
+    stages = f", after {card['stages']}" if card["stages"] else ""
+    gains = ", ".join(f"{name} {g:g}" for name, g in zip(BAND_NAMES, card["detail_gain"], strict=True) if g != 1)
     lines = [
         f"# {card['name']}",
         "",
@@ -142,9 +164,10 @@ def model_card(network: Compact, card: dict[str, Any], tables: dict[str, dict[st
         "-o RUN data.simulated.folder IMAGERY "
         f"steps {training['steps']}`, then "
         f"`python scripts/release_model.py RUN IMAGERY configs/embedded-split.yaml -o {card['name']}.onnx`; "
-        f"stopped at step {card['steps']}, seed {training['seed']}, "
+        f"stopped at step {card['steps']}, seed {training['seed']}{stages}, "
         f"batches of {training['batch']} crops of {training['size']} x {training['size']} MS pixels; "
         f"l8s2 {card['version']}, commit {card['commit']}.",
+        *([f"* **Detail**: what the network adds is multiplied by {gains}, as real pairs ask."] if gains else []),
         "* **Limits**: trained on about 10 Mpx of ground, simulated, no real Landsat; "
         "haze, cloud edges and snow are rare in it.",
     ]

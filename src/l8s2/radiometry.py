@@ -28,9 +28,9 @@ DN = NDArray[np.uint16] | NDArray[np.int16]
 """Digital numbers; 0 is fill in uint16, -32768 in int16."""
 SigmaKind = Literal["total", "detail"]
 """``detail``: what the network says of itself; ``total``: of what Sentinel-2 would measure, with the level."""
-LEVEL_ABSOLUTE = (0.007,) * 6
+LEVEL_ABSOLUTE = (0.014, 0.010, 0.007, 0.007, 0.007, 0.007)
 """Standard deviation of the disagreement in level at no reflectance, per band."""
-LEVEL_RELATIVE = (0.120, 0.061, 0.051, 0.053, 0.087, 0.124)
+LEVEL_RELATIVE = (0.05, 0.05, 0.05, 0.05, 0.087, 0.122)
 """The same as a share of reflectance, per band; independent of ``LEVEL_ABSOLUTE``."""
 
 

@@ -166,5 +166,5 @@ def test_what_is_no_pair_archive_is_said_in_one_line(name: str, tmp_path: Path) 
 
 
 def test_an_archive_has_no_sides(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a pair archive has no sides"):
+    with pytest.raises(InputError, match="pair archive has no sides"):
         open_pairs(write_pair_archive(tmp_path / "x.npz"), "Test")

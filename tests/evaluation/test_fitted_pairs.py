@@ -216,7 +216,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "twice": (lambda f: [*[write_pair_archive(f / "x.npz"), "--pair"], f / "x.npz"], "two pairs are called x"),
     "disturbed": (lambda f: [write_pair_archive(f / "x.npz"), "--disturbed"], "--pair stands alone"),
     "imagery": (lambda f: [write_pair_archive(f / "x.npz"), f / "x.npz"], "--pair stands alone"),
-    "side": (lambda f: [write_pair_archive(f / "x.npz"), "--side", "Test"], "a pair archive has no sides"),
+    "side": (lambda f: [write_pair_archive(f / "x.npz"), "--side", "Test"], "pair archive has no sides"),
 }
 
 
