@@ -194,6 +194,7 @@ def _in_words(name: str, measure: dict[str, Any] | None) -> str:
         text = f"visible bands blurred by {measure['blur_m']} m against pan, nominal {measure['nominal_blur_m']}"
         text += f"; MTF {measure['mtf_nyquist']} at Nyquist"
     else:
-        ratios = (f"{band} {noise['snr']:.0f} of {noise['documented_snr']:.0f}" for band, noise in measure["bands"].items())
-        text = f"signal-to-noise ratio, of the documented one: {', '.join(ratios)}"
+        bands = measure["bands"].items()
+        ratios = (f"{band} {noise['snr']:.0f} ({noise['documented_snr']:.0f})" for band, noise in bands)
+        text = f"signal-to-noise ratio (documented): {', '.join(ratios)}"
     return f"{measure['verdict']}: {text}"

@@ -15,7 +15,7 @@ import numpy as np
 
 from l8s2.arrays import Array, Mask, Values, enlarge
 from l8s2.landsat.clear_windows import ClearWindow
-from l8s2.sensors import BAND_NAMES, BANDS, N_BANDS, OLI
+from l8s2.sensors import BANDS, N_BANDS, OLI
 
 NOISE = 3.0
 """Noise in units of the documented one above which a scene gets ``warn``: as far as the networks were tried
@@ -87,7 +87,7 @@ def unrelated(covariance: Values) -> Mask:
     ``covariance`` is (..., bands, bands) of residuals. Bands that do not vary at all are no evidence: False.
     """
     deviation = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
-    vary = (deviation > 0).all(-1)  # False for NaN too
+    vary = np.asarray((deviation > 0).all(-1))  # False for NaN too
     scale = np.where(vary[..., None], deviation, 1.0)
     correlation = np.where(vary[..., None, None], covariance, 0.0) / (scale[..., :, None] * scale[..., None, :])
     _, logarithm = np.linalg.slogdet(correlation)

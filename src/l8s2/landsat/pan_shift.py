@@ -49,7 +49,8 @@ def _shifts(window: ClearWindow) -> list[Shift]:
     known = np.isfinite(window.pan)
     filled = np.where(known, window.pan, np.nanmean(window.pan))
     visible = np.tensordot(np.array(OLI.pan_weights, np.float32), window.ms[VISIBLE], axes=1)
-    coarse = resample(filled, *map(ms_centres_at_15m, visible.shape), PAN_BLUR)
+    rows, columns = map(ms_centres_at_15m, visible.shape)
+    coarse = resample(filled, rows, columns, PAN_BLUR)
     coarse[~known.reshape(visible.shape[0], 2, -1, 2).all(axis=(1, 3))] = np.nan
     found = [measure_shift(visible[at], coarse[at], window.clear[at]) for at in blocks_of(visible.shape, BLOCK)]
     return [shift for shift in found if not shift.reason and shift.correlation > 0.5]

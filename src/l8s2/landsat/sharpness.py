@@ -114,7 +114,8 @@ def relative_blur(visible: Float, pan: Float, usable: Mask, shift: tuple[float, 
     inner[_REACH:-_REACH, _REACH:-_REACH] = usable[_REACH:-_REACH, _REACH:-_REACH]
     if inner.sum() < _ENOUGH:
         return None
-    bands = _centred(visible - resample(visible, *map(np.arange, usable.shape), _WIDE / MS_GSD), inner)
+    rows, columns = (np.arange(n) for n in usable.shape)
+    bands = _centred(visible - resample(visible, rows, columns, _WIDE / MS_GSD), inner)
     left = np.array([_unexplained(bands, _blurred(pan, usable.shape, shift, sigma, inner)) for sigma in _SIGMAS])
     best = int(np.clip(np.nanargmin(left), 1, len(left) - 2)) if np.isfinite(left).any() else 1
     curve = np.polynomial.Polynomial.fit(_SIGMAS[best - 1 : best + 2] ** 2, left[best - 1 : best + 2], 2).convert()
