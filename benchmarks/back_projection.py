@@ -22,7 +22,7 @@ from l8s2.networks import CompactConfig
 from l8s2.networks.polyphase import Polyphase
 from l8s2.training.archive_split import read_split, split_folder
 
-STEPS = (0, 1, 2, 3, 4, 6)
+STEPS = (0, 1, 1.5, 2, 3, 4)
 
 
 @click.command()

@@ -32,6 +32,13 @@ from l8s2.sensors import BAND_NAMES
 from l8s2.simulate.archives import Image
 from l8s2.training.archive_split import read_split, split_folder
 
+KINDS = {
+    "clean": "with the nominal sensor and noise, an upper bound",
+    "disturbed": "with the nominal sensor, noise and errors of level between the sensors",
+    "untidy": "with two sensors that differ as real ones do",
+}
+"""Conditions of validation, and what they are."""
+
 
 def colours(images: list[Image], each: int = 800) -> np.ndarray:
     """Return (n, 6) locally averaged reflectance at random pixels of ``images``, for the domain.
@@ -50,11 +57,9 @@ def colours(images: list[Image], each: int = 800) -> np.ndarray:
     return np.concatenate(found).astype(np.float32)
 
 
-def validate(
-    predictor: Predictor, images: list[Image], ratios: Ratios, *, disturbed: bool
-) -> dict[str, dict[str, list[float]]]:
+def validate(predictor: Predictor, images: list[Image], ratios: Ratios, kind: str) -> dict[str, dict[str, list[float]]]:
     """Scores by site as plain lists; the sigma of a site is calibrated without it."""
-    scores = validation_scores(predictor, images, ratios, disturbed=disturbed)
+    scores = validation_scores(predictor, images, ratios, disturbed=kind == "disturbed", untidy=kind == "untidy")
     return {p: {k: [round(float(x), 5) for x in v] for k, v in row.items()} for p, row in mean_by_site(scores).items()}
 
 
@@ -95,9 +100,7 @@ def main(run: Path, imagery: Path, split: Path, output: Path) -> None:
     domain = Domain.fit(colours(training))
     export_onnx(network, output, architecture="Compact", config={}, card=card, domain=domain)
     predictor = load_model(output)
-    tables = {
-        kind: validate(predictor, validation, ratios, disturbed=kind == "disturbed") for kind in ("clean", "disturbed")
-    }
+    tables = {kind: validate(predictor, validation, ratios, kind) for kind in KINDS}
     with whole_file(output.with_suffix(".md")) as draft:
         draft.write_text(model_card(network, card, tables), encoding="utf-8")
     click.echo(json.dumps(tables["clean"]["mean"]))
@@ -148,10 +151,10 @@ def model_card(network: Compact, card: dict[str, Any], tables: dict[str, dict[st
     for kind, table in tables.items():
         lines += [
             "",
-            f"## Validation sites, radiometry {kind}",
+            f"## Validation sites, {kind}",
             "",
-            "Gain in PSNR over Keys bicubic of the Landsat bands (dB), "
-            "simulated with the nominal sensor, noise on; coverage of +-1.645 sigma.",
+            f"Gain in PSNR over Keys bicubic of the Landsat bands (dB), simulated {KINDS[kind]}; "
+            "coverage of +-1.645 sigma.",
             "",
             "| site | " + " | ".join(BAND_NAMES) + " | 10 m bands | 20 m bands | coverage 10 m | coverage 20 m |",
             "|---|" + "---|" * 10,

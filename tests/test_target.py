@@ -459,7 +459,7 @@ class TestPartsOfAProduct:
     def test_mgrs(self, tmp_path: Path) -> None:
         """A whole tile, the only one: it is large. Southern tiles start at odd multiples of 20 m."""
         ms = ms_grid(20, 30, centre=(199_800, -3_699_900), zone=35)
-        folder = harmonize_product(telling_positions(tmp_path / "in", ms), tmp_path, mgrs="35HKC", sigma=False)
+        folder = harmonize_product(telling_positions(tmp_path / "in", ms), tmp_path, mgrs="35HKC", sigma=None)
         assert not list(folder.glob("*SIGMA*"))
         with rasterio.open(next(folder.glob("*_SR.tif"))) as dataset:
             assert dataset.shape == (10_980, 10_980)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from l8s2.pipeline.in_memory import harmonize
     from l8s2.pipeline.to_product import harmonize_product
     from l8s2.predictors.load import load_model
+    from l8s2.radiometry import total_sigma
 
 __all__ = [
     "InputError",
@@ -27,6 +28,7 @@ __all__ = [
     "harmonize_product",
     "load_model",
     "open_scene",
+    "total_sigma",
 ]
 
 _HOME = {
@@ -37,6 +39,7 @@ _HOME = {
     "harmonize_product": "pipeline.to_product",
     "load_model": "predictors.load",
     "open_scene": "landsat.scene",
+    "total_sigma": "radiometry",
 }
 
 

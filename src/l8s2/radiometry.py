@@ -1,16 +1,18 @@
-"""Conversion between digital numbers and reflectance. Pure numpy.
+"""Conversion between digital numbers and reflectance, and how far two sensors disagree in level. Pure numpy.
 
-Source: Landsat 8-9 Collection 2 Level 1 and Level 2 data format control books and product guides.
+Source: Landsat 8-9 Collection 2 Level 1 and Level 2 data format control books and product guides; of the level
+``docs/decisions/0015-total-sigma.md``: two sensors that look at the same ground on the same day differ in atmospheric
+correction, view and sun angle, and in covers whose band-pass is not the mean one.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from l8s2.arrays import Float
+from l8s2.arrays import Array, Float
 from l8s2.errors import InputError
 
 PLAUSIBLE = (-2.0, 3.0)
@@ -24,6 +26,12 @@ NODATA = -32768
 _LIMIT = 32767
 DN = NDArray[np.uint16] | NDArray[np.int16]
 """Digital numbers; 0 is fill in uint16, -32768 in int16."""
+SigmaKind = Literal["total", "detail"]
+"""``detail``: what the network says of itself; ``total``: of what Sentinel-2 would measure, with the level."""
+LEVEL_ABSOLUTE = (0.007,) * 6
+"""Standard deviation of the disagreement in level at no reflectance, per band."""
+LEVEL_RELATIVE = (0.120, 0.061, 0.051, 0.053, 0.087, 0.124)
+"""The same as a share of reflectance, per band; independent of ``LEVEL_ABSOLUTE``."""
 
 
 def is_dn(sample: NDArray[Any]) -> bool:
@@ -93,3 +101,31 @@ def reflectance(dn: DN, scale: float, offset: float) -> Float:
 def decoded(samples: NDArray[np.int16]) -> Float:
     """Return reflectance from int16 steps of SCALE; NaN for NODATA."""
     return np.where(samples == NODATA, np.float32(np.nan), samples * np.float32(SCALE))
+
+
+def level_sigma(reflectance: Array) -> Float:
+    """Return the standard error of level, in the shape of ``reflectance`` (6, H, W).
+
+    It is alike over a whole scene: averaging over pixels does not make it smaller.
+    """
+    absolute, relative = (np.array(x, np.float32).reshape(-1, 1, 1) for x in (LEVEL_ABSOLUTE, LEVEL_RELATIVE))
+    result: Float = np.sqrt(absolute**2 + (relative * reflectance) ** 2)
+    return result
+
+
+def total_sigma(reflectance: Array, detail: Array) -> Float:
+    """Return the standard error with both parts, sqrt(detail^2 + level^2).
+
+    Args:
+        reflectance: (6, H, W) of the output.
+        detail: (6, H, W) standard error by the network; NaN stays NaN.
+    """
+    result: Float = np.hypot(detail, level_sigma(reflectance))
+    return result
+
+
+def describe_sigma(kind: SigmaKind) -> dict[str, object]:
+    """Return what an Item or a Dataset says of its standard errors."""
+    if kind == "detail":
+        return {"kind": kind}
+    return {"kind": kind, "level_absolute": list(LEVEL_ABSOLUTE), "level_relative": list(LEVEL_RELATIVE)}

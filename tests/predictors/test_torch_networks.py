@@ -235,14 +235,14 @@ def test_without_sigma_the_product_says_so(small: Path, tmp_path: Path) -> None:
         done = harmonize(small, "-o", out, "--model", model, *options)
         assert done.exit_code == 0, done.stderr
         assert done.stderr.count("gives no uncertainty") == 1
-        assert properties(out)["l8s2:sigma"] == "none: the model gives no uncertainty"
+        assert properties(out)["l8s2:sigma"] == {"kind": "none", "reason": "the model gives no uncertainty"}
         assert sum("gives no uncertainty" in line for line in properties(out)["l8s2:warnings"]) == 1
         assert (read(out, "SR") != NODATA).any()
         assert not (read(out, "QA") & masks.flag("do_not_trust")).any()
         if "--no-sigma" not in options:
             assert (read(out, "SIGMA") == NODATA).all()
             assert cog_validate(out / f"{ID}_S2L" / f"{ID}_SIGMA.tif", quiet=True)[0]
-    assert "l8s2:sigma" not in properties_of_compact(small, tmp_path)
+    assert properties_of_compact(small, tmp_path)["l8s2:sigma"]["kind"] == "total"
 
 
 def properties_of_compact(product: Path, folder: Path) -> Any:

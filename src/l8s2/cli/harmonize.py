@@ -17,6 +17,7 @@ from l8s2.cli.shell import JSON, PAN, PRODUCT, TRUST, ProgressBar, show, warn
 if TYPE_CHECKING:
     from l8s2.predictors.engines import Engine
     from l8s2.predictors.options import ModelOptions
+    from l8s2.radiometry import SigmaKind
     from l8s2.target import Area, BBox
 
 
@@ -49,7 +50,14 @@ if TYPE_CHECKING:
 @click.option("--mgrs", metavar="TILE", help="Exactly the 10 m grid of a Sentinel-2 tile, for example 43PHQ.")
 @click.option("--crs", metavar="CRS", help="Warp the product once into this coordinate reference system.")
 @click.option("--like", type=click.Path(path_type=Path), help="Warp the product once onto the grid of this raster.")
-@click.option("--sigma/--no-sigma", default=True, show_default=True, help="Write the standard errors.")
+@click.option(
+    "--sigma",
+    type=click.Choice(["total", "detail"]),
+    default="total",
+    show_default=True,
+    help="Standard error of what Sentinel-2 would measure, or without the disagreement of the sensors in level.",
+)
+@click.option("--no-sigma", is_flag=True, help="Leave the standard errors out.")
 @click.option("--engine", type=click.Choice(["openvino", "torch"]), default="openvino", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Processor threads. Default: all.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing product once the new one is whole.")
@@ -67,7 +75,8 @@ def harmonize(
     mgrs: str | None,
     crs: str | None,
     like: Path | None,
-    sigma: bool,
+    sigma: SigmaKind,
+    no_sigma: bool,
     engine: Engine,
     threads: int | None,
     overwrite: bool,
@@ -94,7 +103,7 @@ def harmonize(
     )
     if dry_run or output is None:
         assert product is not None
-        _show_plan(product, area, options, sigma=sigma, pan=pan, as_json=as_json)
+        _show_plan(product, area, options, sigma=not no_sigma, pan=pan, as_json=as_json)
         return
     from l8s2.pipeline.to_product import make_product
 
@@ -103,7 +112,15 @@ def harmonize(
         source = product or stack.enter_context(_fetched(stac or "", output, overwrite, area, options, pan))
         with ProgressBar("harmonising") as progress:
             folder = make_product(
-                source, output, area, options, sigma=sigma, overwrite=overwrite, pan=pan, progress=progress, warn=warn
+                source,
+                output,
+                area,
+                options,
+                sigma=None if no_sigma else sigma,
+                overwrite=overwrite,
+                pan=pan,
+                progress=progress,
+                warn=warn,
             )
     seconds = time.monotonic() - started
     if as_json:

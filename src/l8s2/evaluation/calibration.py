@@ -51,7 +51,9 @@ def factors(ratios: Ratios, *, without: str | None = None) -> NDArray[np.float64
     return np.array([np.quantile(band, 0.9) for band in pooled]) / Z_90
 
 
-def validation_scores(predictor: Any, images: Sequence[Image], ratios: Ratios, *, disturbed: bool) -> list[ImageScore]:
+def validation_scores(
+    predictor: Any, images: Sequence[Image], ratios: Ratios, *, disturbed: bool = False, untidy: bool = False
+) -> list[ImageScore]:
     """Score images under the conditions of validation; the sigma of a site is scaled without that site.
 
     Args:
@@ -59,8 +61,9 @@ def validation_scores(predictor: Any, images: Sequence[Image], ratios: Ratios, *
         images: to simulate pairs from.
         ratios: those that ``predictor`` was calibrated with.
         disturbed: see ``validation_conditions``.
+        untidy: see ``validation_conditions``.
     """
-    pairs = SimulatedPairs(images, disturbed=disturbed)
+    pairs = SimulatedPairs(images, disturbed=disturbed, untidy=untidy)
     return [
         score_pair(predictor, pairs[n], factors(ratios, without=image.site) / factors(ratios))
         for n, image in enumerate(images)

@@ -11,7 +11,6 @@ top-of-atmosphere pan matters.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -73,8 +72,7 @@ class Compact(HarmonizationNetwork):
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
         self.config = config
-        steps = config.back_projection_steps
-        self.polyphase = Polyphase(config.blur, steps if isinstance(steps, Sequence) else (steps,) * BANDS)
+        self.polyphase = Polyphase(config.blur, config.back_projection_steps)
         channels = 2 * BANDS + (4 if config.pan else 0)
         self.head = nn.Conv2d(channels, config.width, 3, padding=1)
         self.blocks = nn.Sequential(*(Block(config.width) for _ in range(config.blocks)))

@@ -81,12 +81,17 @@ class Polyphase(nn.Module):
     cubic: Tensor
     psf: Tensor
 
-    def __init__(self, sigmas: Sequence[float], steps: Sequence[float]) -> None:
-        """``sigmas``: blur from Sentinel-2 to OLI per band, in 10 m pixels. ``steps`` per band; 0: plain bicubic."""
+    def __init__(self, sigmas: Sequence[float], steps: float | Sequence[float]) -> None:
+        """Build the kernels.
+
+        ``sigmas``: blur from Sentinel-2 to OLI per band, in 10 m pixels. ``steps``: see ``inverse_taps``; for all bands
+        or each; 0: plain bicubic.
+        """
         super().__init__()
         identity = np.zeros(2 * INVERSE_RADIUS + 1)
         identity[INVERSE_RADIUS] = 1
-        inverse = [inverse_taps(s, n) if n else identity for s, n in zip(sigmas, steps, strict=True)]
+        each = steps if isinstance(steps, Sequence) else (steps,) * len(sigmas)
+        inverse = [inverse_taps(s, n) if n else identity for s, n in zip(sigmas, each, strict=True)]
         psf = [down_taps(s) for s in sigmas]
         up = up_taps()
         cubic = np.einsum("iy,jx->ijyx", up, up).reshape(FACTOR**2, 1, 5, 5)

@@ -14,6 +14,7 @@ from l8s2.pipeline.tiles import fine, predict_tiles
 from l8s2.predictors.engines import Engine
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import ModelOptions
+from l8s2.radiometry import SigmaKind, describe_sigma
 from l8s2.sensors import BAND_NAMES, N_BANDS
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def harmonize(
     *,
     model: str | Path = "compact",
     pan: str | Path | None = None,
+    sigma: SigmaKind = "total",
     engine: Engine = "openvino",
     threads: int | None = None,
     mc_dropout: int | None = None,
@@ -37,6 +39,8 @@ def harmonize(
         scene: an opened scene, or a path as ``open_scene`` takes it.
         model: see ``load_model``.
         pan: as ``open_scene`` takes it; not used where ``scene`` is opened already.
+        sigma: ``total``: standard error of what Sentinel-2 would measure; ``detail``: without the disagreement of the
+            sensors in level (``l8s2.radiometry``).
         engine: see ``load_model``.
         threads: see ``load_model``.
         mc_dropout: see ``load_model``.
@@ -60,11 +64,12 @@ def harmonize(
             scene = stack.enter_context(open_scene(scene, pan))
         box = grid.output_geobox(scene.geobox)
         mean = np.empty((N_BANDS, *box.shape), np.float32)
-        sigma = np.empty_like(mean)
+        errors = np.empty_like(mean)
         qa = np.empty(box.shape, np.uint16)
-        for part in predict_tiles(scene, predictor, slice(0, scene.shape[0]), slice(0, scene.shape[1])):
+        whole = slice(0, scene.shape[0]), slice(0, scene.shape[1])
+        for part in predict_tiles(scene, predictor, *whole, sigma=sigma):
             at = fine(part.rows), fine(part.columns)
-            mean[:, *at], sigma[:, *at], qa[at] = part.mean, part.sigma, part.qa
+            mean[:, *at], errors[:, *at], qa[at] = part.mean, part.sigma, part.qa
     common: dict[str, Any] = {"units": "1", "grid_mapping": "spatial_ref"}
     dataset = xarray.Dataset(
         {
@@ -75,9 +80,9 @@ def harmonize(
                  "ancillary_variables": "sigma qa", **common},
             ),
             "sigma": (
-                ("band", "y", "x"), sigma,
+                ("band", "y", "x"), errors,
                 {"standard_name": "surface_bidirectional_reflectance standard_error",
-                 "long_name": "standard error; +-1.645 sigma is the 90 % interval", **common},
+                 "long_name": "standard error; +-1.645 sigma is the 90 % interval", **describe_sigma(sigma), **common},
             ),
             "qa": (
                 ("y", "x"), qa,

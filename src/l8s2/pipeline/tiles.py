@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from l8s2.arrays import Float, dilate, enlarge, grow, windows
 from l8s2.landsat.scene import Pixels, Scene
 from l8s2.pipeline.verdict import too_uncertain
 from l8s2.predictors.protocol import ZENITH, Predictor
+from l8s2.radiometry import SigmaKind, total_sigma
 from l8s2.sensors import N_BANDS
 
 NEAR_FILL = 5
@@ -32,18 +33,24 @@ class Tile:
     mean: Float
     """(6, 3h, 3w) reflectance; NaN where missing."""
     sigma: Float
-    """(6, 3h, 3w) standard error of ``mean``."""
+    """(6, 3h, 3w) standard error of ``mean``; NaN where missing, and everywhere from a model without."""
     qa: NDArray[np.uint16]
     """(3h, 3w) bits of masks.QA_BITS."""
 
 
 def predict_tiles(
-    scene: Scene, predictor: Predictor, rows: slice, columns: slice, tile: int | None = None
+    scene: Scene,
+    predictor: Predictor,
+    rows: slice,
+    columns: slice,
+    tile: int | None = None,
+    *,
+    sigma: SigmaKind = "total",
 ) -> Generator[Tile]:
     """Predict the MS window rows x columns of a scene tile by tile; the next tile is read meanwhile.
 
-    A pixel is the same number whatever ``tile`` (default: the predictor's), ``rows`` and ``columns`` are: margins are
-    as wide as the receptive field of the network.
+    ``sigma`` is the kind of standard error that the tiles get. A pixel is the same number whatever ``tile`` (default:
+    the predictor's), ``rows`` and ``columns`` are: margins are as wide as the receptive field of the network.
     """
     plan = [
         (slice(r.start + rows.start, r.stop + rows.start), slice(c.start + columns.start, c.stop + columns.start))
@@ -58,7 +65,8 @@ def predict_tiles(
             pixels = ahead.result()
             if i + 1 < len(plan):
                 ahead = reader.submit(scene.read, *(grow(s, m) for s in plan[i + 1]))
-            yield _predict(predictor, pixels, r, c, sun_elevation)
+            part = _predict(predictor, pixels, r, c, sun_elevation)
+            yield replace(part, sigma=total_sigma(part.mean, part.sigma)) if sigma == "total" else part
 
 
 def _predict(predictor: Predictor, pixels: Pixels, rows: slice, columns: slice, sun_elevation: float) -> Tile:

@@ -28,12 +28,14 @@ from l8s2.product.sink import TileSink
 from l8s2.product.stac import ItemInfo
 from l8s2.product.writer import ProductWriter
 from l8s2.progress import Progress
+from l8s2.radiometry import SigmaKind, describe_sigma
 from l8s2.sensors import OLI, RGB
 from l8s2.target import Area, Target, choose_target
 
 GDAL_CACHE = 256 << 20
 """Bytes; GDAL itself would take a share of the machine, and gain nothing by it here."""
 NO_SIGMA = "gives no uncertainty"
+NO_SIGMA_FACT = {"kind": "none", "reason": f"the model {NO_SIGMA}"}
 
 
 def harmonize_product(
@@ -45,7 +47,7 @@ def harmonize_product(
     mgrs: str | None = None,
     crs: str | None = None,
     like: str | Path | None = None,
-    sigma: bool = True,
+    sigma: SigmaKind | None = "total",
     engine: Engine = "openvino",
     threads: int | None = None,
     mc_dropout: int | None = None,
@@ -65,7 +67,8 @@ def harmonize_product(
         mgrs: a Sentinel-2 tile such as ``43PHQ``; the product gets exactly its 10 m grid.
         crs: coordinate reference system; the product is warped into it once, at the end.
         like: raster whose grid the product gets, by one warp at the end.
-        sigma: False leaves the SIGMA file out.
+        sigma: ``total``: SIGMA is the standard error of what Sentinel-2 would measure; ``detail``: without the
+            disagreement of the sensors in level (``l8s2.radiometry``); None leaves the file out.
         engine: see ``load_model``.
         threads: see ``load_model``.
         mc_dropout: see ``load_model``.
@@ -98,7 +101,7 @@ def make_product(
     area: Area,
     options: ModelOptions,
     *,
-    sigma: bool = True,
+    sigma: SigmaKind | None = "total",
     overwrite: bool = False,
     pan: str | Path | None = None,
     progress: Progress | None = None,
@@ -107,6 +110,7 @@ def make_product(
     """Do what harmonize_product does, with values that were checked before."""
     import rasterio
 
+    with_sigma = sigma is not None
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE))
         scene = stack.enter_context(open_scene(path, pan))
@@ -116,16 +120,16 @@ def make_product(
                 warn(message)
         predictor = load_predictor(options)
         writer = stack.enter_context(
-            ProductWriter(Path(output), scene.product_id, target.geobox, sigma=sigma, overwrite=overwrite)
+            ProductWriter(Path(output), scene.product_id, target.geobox, sigma=with_sigma, overwrite=overwrite)
         )
         if target.warped:
             from l8s2.product.warp import WarpBuffer
 
-            with WarpBuffer(writer.workspace, target.native, sigma=sigma) as buffer:
-                count = _run(scene, predictor, target, buffer, progress)
+            with WarpBuffer(writer.workspace, target.native, sigma=with_sigma) as buffer:
+                count = _run(scene, predictor, target, buffer, sigma or "detail", progress)
                 valid = buffer.warp_into(writer)
         else:
-            count = _run(scene, predictor, target, writer, progress)
+            count = _run(scene, predictor, target, writer, sigma or "detail", progress)
             valid = count.valid
         if not valid.any():
             raise InputError(
@@ -152,14 +156,17 @@ def make_product(
             "l8s2:clear_percent": round(100 * count.clear_share, 2),
             "l8s2:untrusted_percent": round(100 * count.untrusted_share, 2),
             **{f"l8s2:{name}": value for name, value in measures.known().items()},
-            **({} if count.with_sigma else {"l8s2:sigma": f"none: the model {NO_SIGMA}"}),
+            **({} if count.with_sigma else {"l8s2:sigma": NO_SIGMA_FACT}),
+            **({"l8s2:sigma": describe_sigma(sigma)} if sigma and count.with_sigma else {}),
             **({"l8s2:mc_dropout": options.mc_dropout} if options.mc_dropout else {}),
         }
         info = _item_info(scene, predictor, target, lacking, facts)
         return writer.finish(info, partial(progress, what="finishing")) if progress else writer.finish(info)
 
 
-def _run(scene: Scene, predictor: Predictor, target: Target, sink: TileSink, progress: Progress | None) -> Count:
+def _run(
+    scene: Scene, predictor: Predictor, target: Target, sink: TileSink, sigma: SigmaKind, progress: Progress | None
+) -> Count:
     """Feed ``sink`` with every tile, clipped to the target."""
     first_row, first_column = target.origin
     height, width = target.native.shape
@@ -169,7 +176,7 @@ def _run(scene: Scene, predictor: Predictor, target: Target, sink: TileSink, pro
     )
     count, done = Count(), 0
     with (
-        closing(predict_tiles(scene, predictor, target.rows, target.columns)) as parts,
+        closing(predict_tiles(scene, predictor, target.rows, target.columns, sigma=sigma)) as parts,
         ThreadPoolExecutor(1) as pool,
     ):
         pending = None
@@ -182,12 +189,12 @@ def _run(scene: Scene, predictor: Predictor, target: Target, sink: TileSink, pro
                 slice(columns.start + first_column - c.start, columns.stop + first_column - c.start),
             )
             before = enlarge(part.ms[RGB])[:, *inside]
-            mean, sigma, qa = part.mean[:, *inside], part.sigma[:, *inside], part.qa[inside]
+            mean, errors, qa = part.mean[:, *inside], part.sigma[:, *inside], part.qa[inside]
             count.add(mean, qa)
-            count.with_sigma = count.with_sigma or bool(np.isfinite(sigma).any())
+            count.with_sigma = count.with_sigma or bool(np.isfinite(errors).any())
             if pending is not None:
                 pending.result()
-            pending = pool.submit(_write, sink, rows, columns, mean, sigma, qa, before)
+            pending = pool.submit(_write, sink, rows, columns, mean, errors, qa, before)
             done += mean[0].size
             if progress:
                 progress(done, rows_in_all * columns_in_all, "harmonising")

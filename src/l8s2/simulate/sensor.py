@@ -107,7 +107,7 @@ class Conditions:
         )
 
 
-_RELATIVE_BLUR = (12.3, 12.3, 12.3, 10.4, 9.0, 9.5)
+RELATIVE_BLUR = (12.2, 12.2, 12.2, 10.4, 9.0, 9.5)
 """Blur that turns Sentinel-2 into OLI, metres: medians of fits on seven real pairs."""
 _BLUR_SCATTER = (1.1, 1.1, 1.1, 0.55, 0.8, 0.9)
 """Their standard deviations."""
@@ -123,7 +123,7 @@ _UNEVENNESS = (0.15, 0.11, 0.09, 0.11, 0.08, 0.08)
 def _untidy(rng: np.random.Generator) -> dict[str, Any]:
     """Fields of Conditions that differ as two real sensors do; each has its source in its docstring."""
     whole, single = rng.normal(0, 0.7), rng.normal(0, 0.7, sensors.N_BANDS)
-    wanted = np.array(_RELATIVE_BLUR) + np.array(_BLUR_SCATTER) * np.clip(whole + single, -2, 2)
+    wanted = np.array(RELATIVE_BLUR) + np.array(_BLUR_SCATTER) * np.clip(whole + single, -2, 2)
     variance = wanted**2 - _RESAMPLING_BLUR**2
     sigma = np.sqrt(variance + np.array([band.msi_psf_sigma for band in sensors.BANDS]) ** 2)
     shift = rng.normal(0, 1.5, 2) + rng.normal(0, 1.5, (sensors.N_BANDS, 2))

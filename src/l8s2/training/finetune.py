@@ -26,7 +26,7 @@ from l8s2.training.sources import Source, prepare
 from l8s2.training.start import initial_network
 from l8s2.training.validation import Trained, band_means, validate
 
-SIMULATED = "simulated with the nominal sensor"
+SIMULATED = "simulated with two sensors that differ as real ones do"
 """What is compared on, where it is not real pairs."""
 WORTH = 0.1
 """Decibels, mean of the bands, by which new weights must be better to be recommended; no band may lose as much."""
@@ -74,7 +74,8 @@ def finetune(
     before, architecture, model_config = initial_network(config.model)
     prepared = prepare(config.data, config.seed, pan=bool(before.uses_pan), report=report)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    first = validate(before, prepared.held_out, device=device)
+    held_out = prepared.untidy or prepared.held_out
+    first = validate(before, held_out, device=device)
     if not any(np.isfinite(score.rmse).any() for score in first):
         raise InputError(
             f"{imagery}: no pixel of the ground held out counts (clouds, or patches too small); give more of the region"
@@ -87,9 +88,7 @@ def finetune(
         report("scaling sigma on the ground that was trained on")
         _scale_sigma(after, prepared.training, device)
     report("comparing with the starting weights on the held-out ground")
-    found = verdict(
-        first, validate(after, prepared.held_out, device=device), "real pairs" if config.data.pairs else SIMULATED
-    )
+    found = verdict(first, validate(after, held_out, device=device), "real pairs" if config.data.pairs else SIMULATED)
     card = (
         f"# {folder.name}\n\n{architecture}, {state['step']} steps of fine-tuning from {model} "
         f"with l8s2 {__version__}.\n\n"
@@ -116,7 +115,7 @@ def _config(model: str, imagery: Path, steps: int, rate: float, batch: int) -> R
         kind, data = "pairs", {"folder": imagery, "validation_side": "Test"}
         data["size"] = min(40, min(open_pairs(imagery, "Train")[0].ms.shape[1:]) - 1)
     else:
-        kind, data = "simulated", {"folder": imagery}
+        kind, data = "simulated", {"folder": imagery, "untidy": True}
         images, _ = images_of(SimulatedConfig.model_validate(data))
         data["size"] = min(40, max(min(image.stack.shape[1:]) // 3 for image in images))
     return parse(

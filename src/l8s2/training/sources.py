@@ -64,7 +64,7 @@ class SimulatedCrops:
                 f"{config.folder}: no image is {3 * config.size} pixels to a side; "
                 f"set data.simulated.size to less than {config.size}"
             )
-        self.pairs = RandomlySimulatedPairs(images)
+        self.pairs = RandomlySimulatedPairs(images, untidy=config.untidy)
         self.size, self.border = batch, 3 * config.border
         self.fingerprint = _fingerprint(config)
 
