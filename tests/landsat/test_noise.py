@@ -37,7 +37,7 @@ def window(observation: Observation) -> ClearWindow:
 @pytest.mark.parametrize("grid", [None, TURNED], ids=["tidy", "untidy"])
 @pytest.mark.parametrize("factor", [0.5, 1.0, 4.0])
 def test_known_noise_is_found(level: np.ndarray, grid: RawGrid | None, factor: float) -> None:
-    """Within 20 %, the reference being the difference of two observations with and without noise."""
+    """Within 10 %, the reference being the difference of two observations with and without noise."""
     conditions, truth = Conditions(noise=factor, raw_grid=grid), half_flat(level)
     noisy, clean = (observe(truth, c, np.random.default_rng(8)) for c in (conditions, replace(conditions, noise=0.0)))
     found = measure_noise([window(noisy)])
@@ -45,10 +45,10 @@ def test_known_noise_is_found(level: np.ndarray, grid: RawGrid | None, factor: f
     flat = np.s_[..., 60:-5]
     for i, band in enumerate(BANDS):
         noise = found["bands"][band.name]
-        assert noise["std"] == pytest.approx((noisy.ms - clean.ms)[i][flat].std(), rel=0.2)
+        assert noise["std"] == pytest.approx((noisy.ms - clean.ms)[i][flat].std(), rel=0.1)
         assert noise["reflectance"] == pytest.approx(np.median(clean.ms[i][flat]), rel=0.03)
     pan = np.s_[..., 120:-10]
-    assert found["bands"]["pan"]["std"] == pytest.approx((noisy.pan - clean.pan)[pan].std(), rel=0.2)
+    assert found["bands"]["pan"]["std"] == pytest.approx((noisy.pan - clean.pan)[pan].std(), rel=0.1)
 
 
 def test_the_ratio_to_what_is_documented() -> None:

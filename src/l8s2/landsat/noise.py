@@ -19,7 +19,7 @@ from l8s2.sensors import BANDS, N_BANDS, OLI
 
 NOISE = 3.0
 """Noise in units of the documented one above which a scene gets ``warn``: as far as the networks were tried
-(docs/results.md). The noisiest of the real scenes with flat ground has 2.1."""
+(docs/results.md). The noisiest of the real scenes with flat ground has 2.1 (docs/results-scene.md)."""
 SIDE = 5
 """Pixels to a side of a window. Smaller ones leave too little beside the surface, larger ones hold ground."""
 ENOUGH = 20

@@ -20,7 +20,7 @@ SHARPNESS = (0.75, 1.3)
 """Blur in units of ``NOMINAL`` outside of which a scene gets ``warn``.
 
 The first is a band of 12 m (MTF 0.45 at Nyquist, OLI's theoretical one), at which the 20 m bands gain little
-(docs/results.md); training draws no more than 1.15. Five real scenes have 1.05 to 1.11."""
+(docs/results.md); training draws 0.67 to 1.14. Five real scenes have 1.05 to 1.11 (docs/results-scene.md)."""
 _SIGMAS = np.arange(3.0, 24.1, 1.5)
 """Metres that are tried."""
 _WIDE = float(MS_GSD)
