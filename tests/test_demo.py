@@ -51,6 +51,14 @@ def test_it_says_that_the_scene_is_simulated(small):
     json.dumps(result, allow_nan=False)
 
 
+def test_the_item_says_what_the_scene_tells_of_its_sensor(small):
+    properties = json.loads(Path(small[0]["product"], f"{demo.PRODUCT_ID}.json").read_text())["properties"]
+    assert properties["l8s2:verdict"] == "pass"
+    assert properties["l8s2:pan_shift"]["verdict"] == properties["l8s2:sharpness"]["verdict"] == "good"
+    assert properties["l8s2:sharpness"]["nominal_blur_m"] == 12.82
+    assert properties["l8s2:noise"]["verdict"] in ("good", "unknown")
+
+
 def test_files_are_where_it_says(small):
     result, _, output = small
     assert {path.name for path in output.iterdir()} == {"input", "demo.png", f"{demo.PRODUCT_ID}_S2L"}

@@ -14,6 +14,7 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
 from l8s2.landsat.describe import describe_product
+from l8s2.landsat.measure_scene import measure_scene
 from l8s2.landsat.scene import open_scene
 from l8s2.optics import resample
 from l8s2.pipeline.to_product import harmonize_product
@@ -43,6 +44,23 @@ def test_pan_of_real_products_fits(scenes: Path, when: str) -> None:
     assert shift["verdict"] == "good"
     assert shift["length_m"] < 1.5
     assert shift["correlation"] > 0.85
+
+
+FLAT = ["017051_20151205", "204023_20200927", "231062_20230723"]
+"""Those with still water; in the others towns, fields and forest leave no flat ground."""
+
+
+@pytest.mark.parametrize("when", [*WITH_PAN, *WITHOUT_PAN])
+def test_nothing_is_wrong_with_real_scenes(scenes: Path, when: str) -> None:
+    with open_scene(find(scenes, when)) as scene:
+        found = measure_scene(scene)
+    assert found.doubts() == []
+    if when in WITH_PAN:
+        assert found.sharpness is not None
+        assert 13 < found.sharpness["blur_m"] < 14.5
+    assert found.noise["verdict"] == ("good" if when in FLAT else "unknown")
+    for noise in found.noise.get("bands", {}).values():
+        assert 0.4 < noise["documented_snr"] / noise["snr"] < 2.2
 
 
 @pytest.mark.parametrize("when", [*WITH_PAN, *WITHOUT_PAN])

@@ -146,7 +146,8 @@ def test_info_in_words_and_as_json(product: Path) -> None:
     assert words.exit_code == 0
     assert re.search(rf"^product +{ID}$", words.stdout, re.MULTILINE)
     assert re.search(r"^qa pixel +yes$", words.stdout, re.MULTILINE)
-    assert re.search(r"^pan shift +\w+", words.stdout, re.MULTILINE)
+    for name in ("pan shift", "sharpness", "noise"):
+        assert re.search(rf"^{name} +\w+", words.stdout, re.MULTILINE)
     facts = run("info", product, "--json")
     assert json.loads(facts.stdout)["product"] == ID
     assert facts.stderr == ""
@@ -158,6 +159,7 @@ def test_info_without_pan_and_metadata(tmp_path: Path) -> None:
     assert words.exit_code == 0
     assert re.search(r"^sun elevation +unknown$", words.stdout, re.MULTILINE)
     assert re.search(r"^pan shift +no pan$", words.stdout, re.MULTILINE)
+    assert re.search(r"^sharpness +no pan$", words.stdout, re.MULTILINE)
     assert words.stderr.count("warning: ") == 3
 
 

@@ -106,6 +106,13 @@ def test_the_shift_of_pan_is_measured(tmp_path: Path, right: float, down: float,
     assert shift["verdict"] == verdict
 
 
+def test_the_sharpness_of_exact_gaussians(tmp_path: Path) -> None:
+    facts = describe_product(make(tmp_path, MS, textured(MS, 3, 2)))
+    assert facts["sharpness"]["blur_m"] == pytest.approx((MS_SIGMA**2 - PAN_SIGMA**2) ** 0.5, rel=0.03)
+    assert facts["sharpness"]["verdict"] == "good"
+    assert facts["noise"]["verdict"] == "unknown"
+
+
 def test_pan_aligned_by_its_edge_is_called_bad(tmp_path: Path) -> None:
     """The classical mistake: the pan file cut so that its corner, not its centre, is that of the bands."""
     product = make(tmp_path, MS, textured(MS))

@@ -92,22 +92,23 @@ def test_what_is_missing_is_not_useless() -> None:
 
 
 @pytest.mark.parametrize(
-    ("untrusted", "clear", "shift", "level", "reasons"),
+    ("untrusted", "clear", "about_scene", "level", "reasons"),
     [
-        (0, 1000, None, "pass", 0),
-        (50, 1000, 2.9, "pass", 0),
-        (51, 1000, None, "warn", 1),
-        (251, 1000, None, "fail", 1),
-        (0, 99, None, "warn", 1),
-        (0, 1000, 3.1, "warn", 1),
-        (0, 1000, 7.6, "fail", 1),
-        (60, 99, 4.0, "fail", 3),
-        (0, 0, None, "warn", 1),
+        (0, 1000, [], "pass", 0),
+        (50, 1000, [], "pass", 0),
+        (51, 1000, [], "warn", 1),
+        (251, 1000, [], "fail", 1),
+        (0, 99, [], "warn", 1),
+        (0, 1000, [(False, "noisy")], "warn", 1),
+        (0, 1000, [(False, "noisy"), (True, "pan lies elsewhere")], "fail", 2),
+        (60, 99, [(False, "noisy")], "fail", 3),
+        (0, 0, [], "warn", 1),
     ],
 )
-def test_verdict(untrusted: int, clear: int, shift: float | None, level: str, reasons: int) -> None:
-    verdict = assess(Count(known=1000, clear=clear, untrusted=untrusted), shift)
+def test_verdict(untrusted: int, clear: int, about_scene: list[tuple[bool, str]], level: str, reasons: int) -> None:
+    verdict = assess(Count(known=1000, clear=clear, untrusted=untrusted), about_scene)
     assert (verdict.level, len(verdict.reasons)) == (level, reasons)
+    assert verdict.reasons[reasons - len(about_scene) :] == tuple(text for _, text in about_scene)
 
 
 def test_count_takes_what_is_clear() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -179,22 +179,39 @@ def _fetched(
 @PAN
 @JSON
 def info(product: Path, pan: Path | None, as_json: bool) -> None:
-    """Show what PRODUCT holds, what is missing, its lattice, and the measured shift of pan against MS."""
+    """Show what PRODUCT holds, what is missing, its lattice, and what is measured on it.
+
+    Measured are the shift of pan against the 30 m bands, the sharpness of the visible bands, and the noise of each.
+    """
     from l8s2.landsat.describe import describe_product
 
     facts = describe_product(product, pan)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
-    warnings, shift = facts.pop("warnings"), facts.pop("pan_shift")
-    show(facts)
-    if shift is None:
-        text = "no pan"
-    elif shift["verdict"] == "unknown":
-        text = f"unknown: {shift['reason']}"
-    else:
-        text = (f"{shift['verdict']}: {shift['length_m']} m (down {shift['down_m']}, right {shift['right_m']}), "
-                f"correlation {shift['correlation']}")  # fmt: skip
-    click.echo(f"{'pan shift':20s} {text}")
+    warnings = facts.pop("warnings")
+    measures = {name: facts.pop(name) for name in _MEASURES}
+    show(facts | {name: _in_words(name, measure) for name, measure in measures.items()})
     for line in warnings:
         warn(line)
+
+
+_MEASURES = ("pan_shift", "sharpness", "noise")
+
+
+def _in_words(name: str, measure: dict[str, Any] | None) -> str:
+    if measure is None:
+        return "no pan"
+    if measure["verdict"] == "unknown":
+        return f"unknown: {measure['reason']}"
+    if name == "pan_shift":
+        text = f"{measure['length_m']} m (down {measure['down_m']}, right {measure['right_m']})"
+        text += f", correlation {measure['correlation']}"
+    elif name == "sharpness":
+        text = f"visible bands blurred by {measure['blur_m']} m against pan, nominal {measure['nominal_blur_m']}"
+        text += f"; MTF {measure['mtf_nyquist']} at Nyquist"
+    else:
+        bands = measure["bands"].items()
+        ratios = (f"{band} {noise['snr']:.0f} ({noise['documented_snr']:.0f})" for band, noise in bands)
+        text = f"signal-to-noise ratio (documented): {', '.join(ratios)}"
+    return f"{measure['verdict']}: {text}"

@@ -1,8 +1,8 @@
 """The only reader of Landsat products: their names, their files, their metadata, their pixels on the native grid."""
 
 from l8s2.landsat.describe import describe_product
+from l8s2.landsat.measure_scene import SceneMeasures, measure_scene
 from l8s2.landsat.mtl import Metadata, parse_mtl
-from l8s2.landsat.pan_shift import measure_pan_shift
 from l8s2.landsat.product_name import ProductName
 from l8s2.landsat.scene import Pixels, Scene, open_scene
 
@@ -11,8 +11,9 @@ __all__ = [
     "Pixels",
     "ProductName",
     "Scene",
+    "SceneMeasures",
     "describe_product",
-    "measure_pan_shift",
+    "measure_scene",
     "open_scene",
     "parse_mtl",
 ]

@@ -1,4 +1,4 @@
-"""The contents of a product, what is missing, and the shift of its pan against its MS bands."""
+"""The contents of a product, what is missing, and what its pixels tell of its sensor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from l8s2 import grid
 from l8s2.grid import footprint
-from l8s2.landsat.pan_shift import measure_pan_shift
+from l8s2.landsat.measure_scene import measure_scene
 from l8s2.landsat.scene import open_scene
 from l8s2.sensors import BANDS, OUTPUT_GSD
 
@@ -17,7 +17,7 @@ def describe_product(path: str | Path, pan: str | Path | None = None) -> dict[st
     with open_scene(path, pan) as scene:
         box = scene.geobox
         output = grid.output_geobox(box)
-        metadata = scene.metadata
+        metadata, measures = scene.metadata, measure_scene(scene)
         return {
             "product": scene.product_id,
             "satellite": f"Landsat {scene.name.satellite}",
@@ -37,6 +37,8 @@ def describe_product(path: str | Path, pan: str | Path | None = None) -> dict[st
             "output_shape_10m": list(output.shape),
             "output_upper_left": [output.affine.c, output.affine.f],
             "output_gsd": OUTPUT_GSD,
-            "pan_shift": measure_pan_shift(scene),
+            "pan_shift": measures.pan_shift,
+            "sharpness": measures.sharpness,
+            "noise": measures.noise,
             "warnings": scene.warnings,
         }

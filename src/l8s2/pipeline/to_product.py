@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from l8s2._version import __version__
 from l8s2.arrays import Float, enlarge
 from l8s2.errors import InputError
-from l8s2.landsat.pan_shift import measure_pan_shift
+from l8s2.landsat.measure_scene import measure_scene
 from l8s2.landsat.scene import Scene, open_scene
 from l8s2.pipeline.tiles import fine, predict_tiles
 from l8s2.pipeline.verdict import Count, assess
@@ -145,8 +145,8 @@ def make_product(
         for message in lacking:
             if warn:
                 warn(message)
-        shift = measure_pan_shift(scene)
-        verdict = assess(count, shift.get("length_m") if shift else None)
+        measures = measure_scene(scene)
+        verdict = assess(count, measures.doubts())
         for reason in verdict.reasons:
             if warn:
                 warn(f"verdict {verdict.level}: {reason}")
@@ -155,7 +155,7 @@ def make_product(
             "l8s2:verdict_reasons": list(verdict.reasons),
             "l8s2:clear_percent": round(100 * count.clear_share, 2),
             "l8s2:untrusted_percent": round(100 * count.untrusted_share, 2),
-            **({"l8s2:pan_shift": shift} if shift else {}),
+            **{f"l8s2:{name}": value for name, value in measures.known().items()},
             **({} if count.with_sigma else {"l8s2:sigma": NO_SIGMA_FACT}),
             **({"l8s2:sigma": describe_sigma(sigma)} if sigma and count.with_sigma else {}),
             **({"l8s2:mc_dropout": options.mc_dropout} if options.mc_dropout else {}),

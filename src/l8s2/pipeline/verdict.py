@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from l8s2 import masks
 from l8s2.arrays import Float, Mask
-from l8s2.landsat.pan_shift import PAN_SHIFT
+from l8s2.landsat.measure_scene import Doubt
 from l8s2.metrics.uncertainty import Z_90
 from l8s2.sensors import N_BANDS
 
@@ -74,15 +75,14 @@ class Verdict:
     """What lowered the verdict, one line each; empty for ``pass``."""
 
 
-def assess(count: Count, pan_shift: float | None) -> Verdict:
-    """Assess a scene; ``pan_shift``: metres between pan and the visible bands, None where it is not known."""
-    doubts: list[tuple[bool, str]] = []
+def assess(count: Count, about_scene: Sequence[Doubt]) -> Verdict:
+    """Assess a product; ``about_scene``: what ``SceneMeasures.doubts`` says of its input."""
+    doubts: list[Doubt] = []
     if count.untrusted_share > UNTRUSTED[0]:
         text = f"{100 * count.untrusted_share:.1f} % of the clear pixels are not to be trusted (QA bit do_not_trust)"
         doubts.append((count.untrusted_share > UNTRUSTED[1], text))
     if count.clear_share < CLEAR:
         doubts.append((False, f"only {100 * count.clear_share:.1f} % of the scene is clear"))
-    if pan_shift is not None and pan_shift > PAN_SHIFT[0]:
-        doubts.append((pan_shift > PAN_SHIFT[1], f"pan lies {pan_shift:.1f} m off the 30 m bands"))
+    doubts += about_scene
     level: Literal["pass", "warn", "fail"] = "fail" if any(bad for bad, _ in doubts) else "warn" if doubts else "pass"
     return Verdict(level=level, reasons=tuple(text for _, text in doubts))
