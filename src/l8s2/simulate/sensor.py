@@ -262,7 +262,11 @@ def _noise(
     snr: NDArray[np.floating] | float,
     rng: np.random.Generator,
 ) -> NDArray[np.floating]:
-    """Shot-noise-limited: the standard deviation grows with the root of the signal from ``typical / snr``."""
-    signal = np.sqrt(np.maximum(np.nan_to_num(reflectance), 0.2 * typical) / typical)
+    """Shot-noise-limited: the standard deviation grows with the root of the signal from ``typical / snr``.
+
+    Ground darker than typical is as bright to the sensor, by the light of the atmosphere: real noise does not fall there
+    (docs/results-scene.md).
+    """
+    signal = np.sqrt(np.maximum(np.nan_to_num(reflectance), typical) / typical)
     noise: NDArray[np.floating] = rng.standard_normal(reflectance.shape) * typical / snr * signal
     return noise
