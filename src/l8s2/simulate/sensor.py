@@ -264,8 +264,8 @@ def _noise(
 ) -> NDArray[np.floating]:
     """Shot-noise-limited: the standard deviation grows with the root of the signal from ``typical / snr``.
 
-    Ground darker than typical is as bright to the sensor, by the light of the atmosphere: real noise does not fall there
-    (docs/results-scene.md).
+    Ground darker than typical is as bright to the sensor, by the light of the atmosphere: real noise does not fall
+    there (docs/results-scene.md).
     """
     signal = np.sqrt(np.maximum(np.nan_to_num(reflectance), typical) / typical)
     noise: NDArray[np.floating] = rng.standard_normal(reflectance.shape) * typical / snr * signal
