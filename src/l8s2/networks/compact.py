@@ -37,7 +37,7 @@ class CompactConfig:
     """Channels of the body."""
     blocks: int = 7
     """Residual blocks of two 3x3 convolutions."""
-    back_projection_steps: float | tuple[float, ...] = (2.0, 2.0, 2.0, 2.0, 1.5, 1.5)
+    back_projection_steps: float | tuple[float, ...] = (2.5, 2.5, 2.5, 2.5, 1.75, 1.75)
     """How closely ``up`` inverts ``down``, for all bands or each; more steps amplify noise."""
     band_pass: tuple[tuple[float, float], ...] = (
         (0.9778, -0.0040), (1.0053, -0.0009), (0.9765, 0.0009), (0.9983, -0.0001), (0.9987, -0.0011), (1.0030, -0.0012),
