@@ -21,7 +21,7 @@ GROUPS: dict[str, tuple[int, ...]] = {
     "all": tuple(range(N_BANDS)),
 }
 """Bands that are also scored together: by Sentinel-2's native pixel size, and all six."""
-VISIBLE = "visible"
+VISIBLE_GROUP = "visible"
 """What scores against pan are said of."""
 
 
@@ -151,6 +151,6 @@ def without_reference(prediction: Array, ms: Array, pan: Array | None, mask: Mas
     }
     if pan is not None:
         quality = no_reference.qnr(prediction, ms, pan, mask)
-        found[VISIBLE, "pan_correlation"] = no_reference.pan_correlation(prediction, pan, mask)
-        found |= {(VISIBLE, name): score for name, score in quality._asdict().items()}
+        found[VISIBLE_GROUP, "pan_correlation"] = no_reference.pan_correlation(prediction, pan, mask)
+        found |= {(VISIBLE_GROUP, name): score for name, score in quality._asdict().items()}
     return found

@@ -9,13 +9,13 @@ from typing import Any
 
 from l8s2.evaluation import tables
 from l8s2.evaluation.evaluate import Scored
-from l8s2.evaluation.metric_table import CALIBRATION, GROUPS, MEANING, VISIBLE
+from l8s2.evaluation.metric_table import CALIBRATION, GROUPS, MEANING, VISIBLE_GROUP
 from l8s2.evaluation.pictures import Shown, calibration_svg
 from l8s2.evaluation.tables import Averages, means, shown, site_means
 from l8s2.metrics.scores import NOTHING
 from l8s2.sensors import BAND_NAMES
 
-_BANDS = (*BAND_NAMES, *GROUPS, VISIBLE)
+_BANDS = (*BAND_NAMES, *GROUPS, VISIBLE_GROUP)
 _OPEN = ("psnr_gain", "rmse", "ssim", "coverage", "consistency")
 """Scores whose tables are open when the page is."""
 _STYLE = """

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from l8s2.evaluation.evaluate import Record, Scored, mean_score
-from l8s2.evaluation.metric_table import MEANING, VISIBLE
+from l8s2.evaluation.metric_table import MEANING, VISIBLE_GROUP
 from l8s2.metrics.scores import NOTHING, Score
 
 Averages = dict[str, dict[tuple[str, str], Score]]
@@ -31,10 +31,10 @@ PAIR_COLUMNS: dict[str, tuple[str, str]] = {
 NO_REFERENCE_COLUMNS: dict[str, tuple[str, str]] = {
     "consistency 10 m": ("10 m", "consistency"),
     "consistency 20 m": ("20 m", "consistency"),
-    "pan correlation": (VISIBLE, "pan_correlation"),
-    "QNR": (VISIBLE, "qnr"),
-    "D lambda": (VISIBLE, "d_lambda"),
-    "D s": (VISIBLE, "d_s"),
+    "pan correlation": (VISIBLE_GROUP, "pan_correlation"),
+    "QNR": (VISIBLE_GROUP, "qnr"),
+    "D lambda": (VISIBLE_GROUP, "d_lambda"),
+    "D s": (VISIBLE_GROUP, "d_s"),
 }
 
 
