@@ -48,7 +48,7 @@ def main(patches: Path, split: Path) -> None:
         pair = for_scoring(simulate_pair(image, validation_conditions(disturbed=False, seed=0), 0))
         ms, pan, truth, usable = pair.ms, pair.pan, pair.truth, pair.valid
         for model in ("compact", "compact-nopan"):
-            mean, _ = load_model(model).predict(ms, pan)
+            mean, _ = load_model(model).predict(ms, pan, sun_elevation=pair.sun_elevation)
             for ground, mask in (("flat", flat(ms, usable)), ("all", usable.all(0))):
                 cells = [f"{detail_energy_ratio(mean[b], truth[b], mask).value:.2f}" for b in range(len(BAND_NAMES))]
                 print(f"| {image.site} | {model} | {ground} | " + " | ".join(cells) + " |")

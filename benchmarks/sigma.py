@@ -42,7 +42,7 @@ def samples(model: str, images: list[Image]) -> dict[str, list[dict[str, Float]]
     names: list[str] = []
     for pair in map(for_scoring, RandomlySimulatedPairs(images, untidy=True)):
         ms, pan, truth, usable = pair.ms, pair.pan, pair.truth, pair.valid
-        mean, sigma = predictor.predict(ms, pan)
+        mean, sigma = predictor.predict(ms, pan, sun_elevation=pair.sun_elevation)
         values = {"error": np.abs(mean - truth), "sigma": sigma, **ground(ms)}
         names = list(values)
         for b, band in enumerate(found.setdefault(pair.site, [[] for _ in BAND_NAMES])):

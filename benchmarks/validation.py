@@ -49,7 +49,7 @@ def picture(path: Path, image: Image, size: int = 260) -> None:
     columns = [
         bicubic(fill_missing(ms)),
         load_model("compact-nopan").predict(ms, None)[0],
-        load_model().predict(ms, pan)[0],
+        load_model().predict(ms, pan, sun_elevation=pair.sun_elevation)[0],
         truth,
     ]
     r, c = ((n - min(n, size)) // 2 for n in truth.shape[1:])

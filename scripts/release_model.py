@@ -24,7 +24,7 @@ from l8s2.evaluation.image_scores import mean_by_site
 from l8s2.files import whole_file
 from l8s2.models.domain import Domain, local_mean
 from l8s2.models.onnx_export import export_onnx
-from l8s2.networks import Compact, CompactConfig
+from l8s2.networks import Compact, HarmonizationNetwork
 from l8s2.predictors.engines import TorchNetwork
 from l8s2.predictors.load import load_model
 from l8s2.predictors.network_predictor import NetworkPredictor
@@ -32,6 +32,9 @@ from l8s2.predictors.protocol import Predictor
 from l8s2.sensors import BAND_NAMES
 from l8s2.simulate.archives import Image
 from l8s2.training.archive_split import read_split, split_folder
+from l8s2.training.config import Model
+from l8s2.training.run_folder import read_checkpoint
+from l8s2.training.start import initial_network
 
 KINDS = {
     "clean": "with the nominal sensor and noise, an upper bound",
@@ -85,30 +88,30 @@ def validate(predictor: Predictor, images: list[Image], ratios: Ratios, kind: st
 @click.option("--stages", default="", help="What came before the run, for the card.")
 def main(run: Path, imagery: Path, split: Path, output: Path, detail_gain: tuple[float, ...], stages: str) -> None:
     """Turn the checkpoint of RUN into a model file, scored on the archives of IMAGERY that SPLIT holds out."""
-    state = torch.load(run / "last.pt", weights_only=True)
-    if state["architecture"] != "Compact":
-        raise click.UsageError(
-            f"{run}: a {state['architecture']}; only compact networks become such files, see l8s2 models export"
-        )
-    network = Compact(CompactConfig(**state["model_config"]))
-    network.load_state_dict(state["average"])
-    multiply_detail(network, detail_gain)
+    state = read_checkpoint(run / "last.pt")
+    network, architecture, config = initial_network(Model(start=str(run / "last.pt")))
+    network.eval()
+    if network.sigma_scale is None:
+        raise click.UsageError(f"{run}: {architecture} has no sigma to scale; see l8s2 models export")
+    if detail_gain != (1.0,) * len(BAND_NAMES):
+        multiply_detail(network, detail_gain)
     training, calibration, validation = split_folder(imagery, read_split(split))
     checkpoint = TorchNetwork(lambda: deepcopy(network))
     untidy = bool((state["training_config"].get("data", {}).get("simulated") or {}).get("untidy", False))
     pairs = RandomlySimulatedPairs(calibration + validation, untidy=untidy)
     ratios = error_ratios(NetworkPredictor("in training", "", checkpoint, None), pairs)
-    network.calibration.mul_(torch.tensor(factors(ratios)))
+    network.sigma_scale.mul_(torch.tensor(factors(ratios)))
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
     card = {
-        "name": output.stem, "version": __version__, "commit": commit, "steps": state["step"],
+        "name": output.stem, "architecture": architecture, "version": __version__, "commit": commit,
+        "steps": state["step"],
         "training": _recipe(state["training_config"]), "stages": stages, "detail_gain": list(detail_gain),
         "sites": sorted({i.site for i in training}), "calibration": sorted({i.site for i in calibration}),
     }  # fmt: skip
     domain = Domain.fit(colours(training))
-    export_onnx(network, output, architecture="Compact", config={}, card=card, domain=domain)
+    export_onnx(network, output, architecture=architecture, config=config, card=card, domain=domain)
     predictor = load_model(output)
     tables = {kind: validate(predictor, validation, ratios, kind) for kind in KINDS}
     with whole_file(output.with_suffix(".md")) as draft:
@@ -116,8 +119,10 @@ def main(run: Path, imagery: Path, split: Path, output: Path, detail_gain: tuple
     click.echo(json.dumps(tables["clean"]["mean"]))
 
 
-def multiply_detail(network: Compact, gain: Sequence[float]) -> None:
+def multiply_detail(network: HarmonizationNetwork, gain: Sequence[float]) -> None:
     """Multiply the detail of each band that the body predicts, (6,) factors."""
+    if not isinstance(network, Compact):
+        raise click.UsageError(f"--detail-gain is for Compact networks, not a {type(network).__name__}; leave it out")
     each = network.tail.out_channels // 2 // len(BAND_NAMES)
     factors = torch.tensor(gain).repeat_interleave(each)
     with torch.no_grad():
@@ -137,19 +142,21 @@ def _recipe(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def model_card(network: Compact, card: dict[str, Any], tables: dict[str, dict[str, dict[str, list[float]]]]) -> str:
+def model_card(
+    network: HarmonizationNetwork, card: dict[str, Any], tables: dict[str, dict[str, dict[str, list[float]]]]
+) -> str:
     """Markdown: what the model is, what it was trained on and how well it does."""
     parameters = sum(p.numel() for p in network.parameters())
-    training = card["training"]
+    training, with_pan = card["training"], "with" if network.uses_pan else "without"
     stages = f", after {card['stages']}" if card["stages"] else ""
     gains = ", ".join(f"{name} {g:g}" for name, g in zip(BAND_NAMES, card["detail_gain"], strict=True) if g != 1)
     lines = [
         f"# {card['name']}",
         "",
-        f"Compact network, {'with' if network.config.pan else 'without'} pan: {parameters:,} parameters, "
+        f"{card['architecture']} network, {with_pan} pan: {parameters:,} parameters, "
         f"receptive field {network.receptive_field} MS pixels. Input: Landsat-8/9 surface reflectance at 30 m "
         "(blue, green, red, nir08, swir16, swir22)"
-        f"{' and top-of-atmosphere pan at 15 m' if network.config.pan else ''}. "
+        f"{' and top-of-atmosphere pan at 15 m' if network.uses_pan else ''}. "
         "Output: reflectance as Sentinel-2A would see it at 10 m, and its standard error. "
         "nir08, swir16 and swir22 imitate B8A, B11 and B12, which are 20 m native: there the output is as sharp "
         "as 20 m.",
@@ -160,7 +167,7 @@ def model_card(network: Compact, card: dict[str, Any], tables: dict[str, dict[st
         "that were not trained on and on the validation sites; "
         "coverage below is that of a scaling without the site it is shown for.",
         "* **Licence** of the weights: MIT.",
-        f"* **Recipe**: `l8s2 train --config configs/compact{'' if network.config.pan else '-nopan'}.yaml "
+        f"* **Recipe**: `l8s2 train --config configs/compact{'' if network.uses_pan else '-nopan'}.yaml "
         "-o RUN data.simulated.folder IMAGERY "
         f"steps {training['steps']}`, then "
         f"`python scripts/release_model.py RUN IMAGERY configs/embedded-split.yaml -o {card['name']}.onnx`; "

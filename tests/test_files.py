@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from l8s2.errors import InputError
-from l8s2.files import cache_dir, flush_or_raise, lock, whole_file
+from l8s2.files import cache_dir, flush_or_raise, fsync, lock, whole_file
 
 
 def test_a_file_appears_whole_or_stays_as_it_was(tmp_path: Path) -> None:
@@ -124,3 +124,26 @@ def test_the_cache_is_where_the_system_has_caches(tmp_path: Path, monkeypatch: p
     assert cache_dir() == tmp_path / "l8s2"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_dir() == Path.home() / ".cache" / "l8s2"
+
+
+@pytest.mark.parametrize(("system", "flags"), [("nt", os.O_RDWR), ("posix", os.O_RDONLY)])
+def test_a_file_is_flushed_as_the_system_wants_it(
+    system: str, flags: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows flushes only files that are open for writing, and opens no folders."""
+    path, opened = tmp_path / "x", []
+    path.write_text("x")
+    system_open = os.open
+
+    def spy(path: Path, flags: int) -> int:
+        opened.append(flags)
+        return system_open(path, flags)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", spy)
+        patched.setattr(os, "fsync", lambda handle: None)
+        patched.setattr(os, "name", system)
+        fsync(path)
+        if system == "nt":
+            fsync(tmp_path)
+    assert opened == [flags]

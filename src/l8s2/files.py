@@ -235,7 +235,7 @@ def fsync(path: Path) -> None:
     """Have the disk take a file, or the names in a folder."""
     if path.is_dir() and os.name == "nt":
         return  # Windows opens no folders
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)  # Windows flushes only what may be written
     try:
         os.fsync(handle)
     finally:

@@ -23,6 +23,8 @@ SCALE = 1e-4
 """Reflectance of one step of the product files SR and SIGMA."""
 NODATA = -32768
 """Value of SR and SIGMA that stands for nodata."""
+ZENITH = 90.0
+"""Elevation of the sun, degrees, of pan that was divided by no sine: that of the zenith is one."""
 _LIMIT = 32767
 DN = NDArray[np.uint16] | NDArray[np.int16]
 """Digital numbers; 0 is fill in uint16, -32768 in int16."""

@@ -481,7 +481,8 @@ def test_a_window_goes_on_where_it_was(noise: Path, tmp_path: Path) -> None:
         server.expire()
         watch = patience.FetchProgress(lambda done, wanted, what: server.expire() if done else None)
         download_window(address, tmp_path / "noise.tif", None, watch)
-        assert server.sent["noise.tif"] < 2 * total
+        # GDAL learns the size of a file from an answer that it breaks off: how much of that was sent depends on timing
+        assert server.ranges["noise.tif"] < 1.2 * total
     assert_part(tmp_path / "noise.tif", noise, (-180, -89, 179.9, 89), 0)
     assert signed.count(True) >= 3
 

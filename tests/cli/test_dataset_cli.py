@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from l8s2.datasets.geotiffs import TiffPairs
 from l8s2.datasets.set_pairs import ShardPairs
 from l8s2.patches.patch_set import PatchSet
 from l8s2.sensors import OLI
-from making.pairs import write_ls2s2
+from making.pairs import write_ls2s2, write_oli2msi
 from making.patches import box_at, coordinates, of_unit
 
 h5py = pytest.importorskip("h5py")
@@ -124,6 +125,18 @@ def test_inspect_and_stats_of_others(tmp_path: Path) -> None:
     run("stats", tmp_path, "--side", "Train", code=1)
     run("stats", tmp_path / "sheet", code=1)
     run("export", tmp_path, "-o", tmp_path / "out", "--format", "geotiff", code=1)
+
+
+@pytest.mark.parametrize(("name", "write"), [("31TAB_7", write_ls2s2), ("oli2msi", write_oli2msi)])
+def test_the_lowest_of_a_set_without_an_index_are_not_known(
+    name: str, write: Callable[[Path], object], tmp_path: Path
+) -> None:
+    folder = tmp_path / name
+    write(folder)
+    said = run("inspect", folder, "-o", tmp_path / "sheet", "--lowest", "ssim", code=1).stderr
+    assert said == f"l8s2: --lowest ssim: {folder} has no index; give a set built by l8s2, or leave --lowest out\n"
+    assert not (tmp_path / "sheet").exists()
+    run("inspect", folder, "-o", tmp_path / "sheet", "--count", 1)
 
 
 def test_export_published(folder: Path, tmp_path: Path) -> None:

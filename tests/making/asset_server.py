@@ -42,7 +42,9 @@ class AssetServer:
         self.faults: dict[str, deque[Fault]] = defaultdict(deque)
         self.requests: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
-        """Bytes, by file."""
+        """Bytes, by file. How many of an answer that the client does not read to its end depends on timing."""
+        self.ranges: Counter[str] = Counter()
+        """Bytes of answers to requests for a range, by file."""
         self.signature: int | None = None
         """Addresses below /signed/ need ``sig=`` this; None: no addresses there are good."""
         self.hidden: tuple[str, ...] = ()
@@ -88,10 +90,12 @@ class AssetServer:
         else:
             answer = Response(status_code=404)
         left = fault.drop_after if fault is not None else None
+        partial = False
 
         async def counted(message: Any) -> None:
-            nonlocal left
+            nonlocal left, partial
             if message["type"] == "http.response.start":
+                partial = message["status"] == 206
                 message = message | {"headers": self._seen(message["headers"])}
             if message["type"] == "http.response.body":
                 body = message.get("body", b"")
@@ -102,6 +106,7 @@ class AssetServer:
                 if left is not None:
                     left -= len(body)
                 self.sent[name] += len(body)
+                self.ranges[name] += len(body) if partial else 0
             await send(message)
 
         await answer(scope, receive, counted)

@@ -19,7 +19,7 @@ safetensors = pytest.importorskip("safetensors.torch")
 
 from safetensors import SafetensorError  # noqa: E402
 
-from l8s2 import networks as models  # noqa: E402
+from l8s2 import networks  # noqa: E402
 from l8s2.errors import InputError  # noqa: E402
 from l8s2.models.deep_harmonization import NOT_SUPPORTED, UNET_SETTINGS, modelling_file  # noqa: E402
 from l8s2.models.folder import (  # noqa: E402
@@ -41,7 +41,7 @@ PUBLISHED = [f"s2l8h-UNet-{depth}depth-{mode}" for depth in (5, 6) for mode in (
 
 def network(architecture: str = "UNet", config: dict[str, Any] = SMALL, seed: int = 0) -> Any:
     torch.manual_seed(seed)
-    return models.build(architecture, config).eval()
+    return networks.build(architecture, config).eval()
 
 
 def stored(folder: Path, config: dict[str, Any] = SMALL, architecture: str = "UNet", **how: Any) -> Path:
@@ -99,12 +99,12 @@ def test_a_compact_network_comes_back_with_its_physics(tmp_path: Path, pan: bool
     config = {"width": 8, "blocks": 1, "pan": pan}
     folder = stored(tmp_path / "m", config, "Compact")
     model = open_model_folder(folder)
-    assert model.config["blur"] == list(models.CompactConfig().blur)
+    assert model.config["blur"] == list(networks.CompactConfig().blur)
     same(model.build(), network("Compact", config))
 
 
 def test_settings_are_those_of_the_network() -> None:
-    assert set(UNET_SETTINGS) == {*models.OnLattice.INPUTS, *models.UNetConfig.__dataclass_fields__}
+    assert set(UNET_SETTINGS) == {*networks.OnLattice.INPUTS, *networks.UNetConfig.__dataclass_fields__}
 
 
 def test_the_plain_network_is_as_good(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("huggingface_hub")
 
-from l8s2 import networks as models  # noqa: E402
+from l8s2 import networks  # noqa: E402
 from l8s2.errors import InputError  # noqa: E402
 from l8s2.models import hub  # noqa: E402
 from l8s2.models.folder import open_model_folder, save_model_folder  # noqa: E402
@@ -26,7 +26,7 @@ CONFIG = {"depth": 2, "growth_factor": 3}
 
 def network() -> Any:
     torch.manual_seed(0)
-    return models.build("UNet", CONFIG).eval()
+    return networks.build("UNet", CONFIG).eval()
 
 
 @pytest.fixture(scope="module")

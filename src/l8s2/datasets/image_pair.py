@@ -59,7 +59,7 @@ class ImagePair:
     date: str = ""
     """Date of the Landsat image, ISO 8601; '' where it is not known."""
     sun_elevation: float | None = None
-    """Elevation of the sun in the Landsat image, degrees; None where it is not known."""
+    """Elevation of the sun by whose sine pan was divided, degrees; None where it is not known."""
 
     @property
     def at_10m(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from l8s2.datasets.image_pair import ImagePair, Lattice
+from l8s2.radiometry import ZENITH
 from l8s2.simulate import Conditions, observe
 from l8s2.simulate.archives import Image
 
@@ -49,6 +50,7 @@ def simulate_pair(image: Image, conditions: Conditions, seed: int) -> ImagePair:
         id=image.name or f"{image.site}_{image.index:03d}",
         lattice=Lattice(),
         site=image.site,
+        sun_elevation=ZENITH,
     )
 
 

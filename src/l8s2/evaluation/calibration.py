@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from l8s2.datasets.image_pair import ImagePair
 from l8s2.datasets.simulated_pairs import SimulatedPairs
-from l8s2.evaluation.image_scores import ImageScore, for_scoring, score_pair
+from l8s2.evaluation.image_scores import ImageScore, Model, for_scoring, score_pair
 from l8s2.metrics.uncertainty import Z_90
 from l8s2.sensors import BANDS
 from l8s2.simulate.archives import Image
@@ -21,16 +20,16 @@ Ratios = dict[str, list[NDArray[np.float32]]]
 """Site to |error| / sigma of each of the six bands, as many of every site."""
 
 
-def error_ratios(predictor: Any, pairs: Iterable[ImagePair]) -> Ratios:
+def error_ratios(predictor: Model, pairs: Iterable[ImagePair]) -> Ratios:
     """Return errors in units of sigma.
 
     Args:
-        predictor: with ``predict`` as of predictors.Predictor.
+        predictor: the model.
         pairs: as their source gives them; ``for_scoring`` says what counts.
     """
     found: dict[str, list[list[NDArray[np.float32]]]] = {}
     for pair in map(for_scoring, pairs):
-        mean, sigma = predictor.predict(pair.ms, pair.pan)
+        mean, sigma = predictor.predict(pair.ms, pair.pan, sun_elevation=pair.sun_elevation)
         bands = found.setdefault(pair.site, [[] for _ in BANDS])
         for b, band in enumerate(bands):
             ok = pair.valid[b] & np.isfinite(mean[b])
@@ -52,12 +51,12 @@ def factors(ratios: Ratios, *, without: str | None = None) -> NDArray[np.float64
 
 
 def validation_scores(
-    predictor: Any, images: Sequence[Image], ratios: Ratios, *, disturbed: bool = False, untidy: bool = False
+    predictor: Model, images: Sequence[Image], ratios: Ratios, *, disturbed: bool = False, untidy: bool = False
 ) -> list[ImageScore]:
     """Score images under the conditions of validation; the sigma of a site is scaled without that site.
 
     Args:
-        predictor: with ``predict`` as of predictors.Predictor.
+        predictor: the model.
         images: to simulate pairs from.
         ratios: those that ``predictor`` was calibrated with.
         disturbed: see ``validation_conditions``.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from l8s2.arrays import Float, Mask
 from l8s2.errors import InputError
 from l8s2.evaluation.baselines import BASELINES, NEED_PAN
 from l8s2.evaluation.cases import Case, Imagery
+from l8s2.evaluation.image_scores import Model
 from l8s2.evaluation.metric_table import (
     FITTED,
     FITTED_GROUPS,
@@ -29,7 +30,6 @@ from l8s2.evaluation.metric_table import (
 from l8s2.evaluation.pair_scores import score_pair_band
 from l8s2.metrics import scores, similarity
 from l8s2.metrics.scores import NOTHING, Score
-from l8s2.predictors.protocol import ZENITH
 from l8s2.radiometry import total_sigma
 from l8s2.registration import Shift
 from l8s2.sensors import BAND_NAMES, BANDS
@@ -43,14 +43,6 @@ _THREADS = 4
 DEEP_HARMONIZATION = {"NRMSE": nrmse, "PSNR": scores.psnr, "SSIM": similarity.ssim}
 DEEP_HARMONIZATION_BANDS_RANGE = 2.0
 """Data range of PSNR and SSIM in the scores by band of the Deep-Harmonization system; reflectance has 1."""
-
-
-class Model(Protocol):
-    """What is asked of a model here; ``predictors.Predictor`` has it."""
-
-    def predict(self, ms: Float, pan: Float | None, *, sun_elevation: float | None = None) -> tuple[Float, Float]:
-        """See ``predictors.Predictor.predict``."""
-        ...
 
 
 class Output(NamedTuple):
@@ -145,9 +137,7 @@ def evaluate(
 def outputs(case: Case, predictors: Mapping[str, Model]) -> Iterator[tuple[str, Output]]:
     """(name, output) of the models, then of the baselines; what needs pan is left out where there is none."""
     for name, predictor in predictors.items():
-        # simulated pan knows no sun: it is as under one at the zenith
-        sun_elevation = ZENITH if case.sun_elevation is None else case.sun_elevation
-        mean, detail = predictor.predict(case.ms, case.pan, sun_elevation=sun_elevation)
+        mean, detail = predictor.predict(case.ms, case.pan, sun_elevation=case.sun_elevation)
         if np.isfinite(detail).any():
             yield name, Output(mean, detail if case.simulated else total_sigma(mean, detail), detail)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,14 @@ from l8s2.sensors import BANDS
 
 BORDER = 18
 """10 m pixels at the border of an image, and around missing ones, that never count."""
+
+
+class Model(Protocol):
+    """What is asked of a model here; ``predictors.Predictor`` has it."""
+
+    def predict(self, ms: Float, pan: Float | None, *, sun_elevation: float | None = None) -> tuple[Float, Float]:
+        """See ``predictors.Predictor.predict``."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,18 +81,17 @@ def interpolated(pair: ImagePair) -> Float:
     return pair.ms if pair.at_10m else bicubic(fill_missing(pair.ms))
 
 
-def score_pair(predictor: Any, pair: ImagePair, sigma_factors: NDArray[np.float64] | None = None) -> ImageScore:
+def score_pair(predictor: Model, pair: ImagePair, sigma_factors: NDArray[np.float64] | None = None) -> ImageScore:
     """Predict and compare with the truth.
 
     Args:
-        predictor: with ``predict`` as of predictors.Predictor.
+        predictor: the model.
         pair: as its source gives it, see ``for_scoring``.
         sigma_factors: (6,) what sigma is multiplied with first, to assess a calibration that left this site out.
     """
     pair = for_scoring(pair)
-    mean, sigma = predictor.predict(pair.ms, pair.pan)
-    if sigma_factors is not None:
-        sigma = sigma * sigma_factors[:, None, None]
+    mean, sigma = predictor.predict(pair.ms, pair.pan, sun_elevation=pair.sun_elevation)
+    scaled = sigma if sigma_factors is None else sigma * sigma_factors[:, None, None]
     coarse = interpolated(pair)
     rows = []
     for b in range(len(BANDS)):
@@ -93,8 +100,8 @@ def score_pair(predictor: Any, pair: ImagePair, sigma_factors: NDArray[np.float6
             (
                 rmse(coarse[b], truth, ok).value,
                 rmse(mean[b], truth, ok).value,
-                coverage(mean[b], sigma[b], truth, ok).value,
-                error_correlation(mean[b], sigma[b], truth, ok).value,
+                coverage(mean[b], scaled[b], truth, ok).value,
+                error_correlation(mean[b], scaled[b], truth, ok).value,
             )
         )
     of_bicubic, of_model, covered, pearson = np.array(rows, dtype=np.float64).T

@@ -22,7 +22,7 @@ GROUPS: dict[str, tuple[int, ...]] = {
     "all": tuple(range(N_BANDS)),
 }
 """Bands that are also scored together: by Sentinel-2's native pixel size, and all six."""
-VISIBLE = "visible"
+VISIBLE_GROUP = "visible"
 """What scores against pan are said of."""
 
 
@@ -138,7 +138,7 @@ FITTED: dict[str, tuple[float, str]] = {
 }
 """Fields of ``pair_scores.PairScore`` that nothing else tells: ideal value and meaning."""
 FITTED_GROUPS: dict[str, tuple[int, ...]] = {
-    VISIBLE: tuple(range(N_BANDS)[sensors.VISIBLE]),
+    VISIBLE_GROUP: tuple(range(N_BANDS)[sensors.VISIBLE]),
     "SWIR": tuple(range(NIR + 1, N_BANDS)),
 }
 """Bands that are scored together on fitted pairs, beside ``GROUPS``; nir08 stands for itself."""
@@ -170,6 +170,6 @@ def without_reference(prediction: Array, ms: Array, pan: Array | None, mask: Mas
     }
     if pan is not None:
         quality = no_reference.qnr(prediction, ms, pan, mask)
-        found[VISIBLE, "pan_correlation"] = no_reference.pan_correlation(prediction, pan, mask)
-        found |= {(VISIBLE, name): score for name, score in quality._asdict().items()}
+        found[VISIBLE_GROUP, "pan_correlation"] = no_reference.pan_correlation(prediction, pan, mask)
+        found |= {(VISIBLE_GROUP, name): score for name, score in quality._asdict().items()}
     return found

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from l8s2.evaluation.evaluate import BASE, Scored
-from l8s2.evaluation.metric_table import VISIBLE
+from l8s2.evaluation.metric_table import VISIBLE_GROUP
 from l8s2.evaluation.tables import OF_PAIR, Averages, all_records, means, nested, of_image, shift_facts
 from l8s2.metrics.scores import NOTHING, Score
 from l8s2.sensors import BAND_NAMES
 
 MOST_SHOWN = 12
 """Pairs up to which each has its own part of the table; of more there are means only."""
-_MEAN_OF = (VISIBLE, "nir08", "SWIR")
+_MEAN_OF = (VISIBLE_GROUP, "nir08", "SWIR")
 _NDVI = ("all", "ndvi_correlation")
 _SAID = {
     "rmse_ratio": "RMSE over bicubic's",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from l8s2.evaluation.evaluate import Record, Scored, mean_score
-from l8s2.evaluation.metric_table import MEANING, VISIBLE
+from l8s2.evaluation.metric_table import MEANING, VISIBLE_GROUP
 from l8s2.metrics.scores import NOTHING, Score
 from l8s2.sensors import OUTPUT_GSD
 
@@ -38,16 +38,20 @@ OF_PAIR = {
 }
 """Heading -> what a fitted pair tells of a band."""
 FITTED_COLUMNS: dict[str, tuple[str, str]] = {
-    **{f"{name} {group}": (group, metric) for name, metric in OF_PAIR.items() for group in (VISIBLE, "nir08", "SWIR")},
+    **{
+        f"{name} {group}": (group, metric)
+        for name, metric in OF_PAIR.items()
+        for group in (VISIBLE_GROUP, "nir08", "SWIR")
+    },
     "NDVI correlation": ("all", "ndvi_correlation"),
 }
 NO_REFERENCE_COLUMNS: dict[str, tuple[str, str]] = {
     "consistency 10 m": ("10 m", "consistency"),
     "consistency 20 m": ("20 m", "consistency"),
-    "pan correlation": (VISIBLE, "pan_correlation"),
-    "QNR": (VISIBLE, "qnr"),
-    "D lambda": (VISIBLE, "d_lambda"),
-    "D s": (VISIBLE, "d_s"),
+    "pan correlation": (VISIBLE_GROUP, "pan_correlation"),
+    "QNR": (VISIBLE_GROUP, "qnr"),
+    "D lambda": (VISIBLE_GROUP, "d_lambda"),
+    "D s": (VISIBLE_GROUP, "d_s"),
 }
 
 
@@ -165,7 +169,9 @@ def scores_csv(scored: Sequence[Scored]) -> str:
 
 def _shift_records(scored: Iterable[Scored]) -> list[Record]:
     return [
-        Record("Sentinel-2", s.site, s.name, VISIBLE, f"shift_{axis}", shift_facts(s)["shift"][axis], s.shift.pixels)
+        Record(
+            "Sentinel-2", s.site, s.name, VISIBLE_GROUP, f"shift_{axis}", shift_facts(s)["shift"][axis], s.shift.pixels
+        )
         for s in scored
         if s.shift is not None
         for axis in ("down_m", "right_m")

@@ -30,9 +30,7 @@ def read_network(path: Path) -> tuple[HarmonizationNetwork, str]:
     stored = {t.name: torch.tensor(onnx.numpy_helper.to_array(t)) for t in proto.graph.initializer}
     stored |= {name: scale for name, buffer in network.named_buffers() if buffer is network.sigma_scale}
     if missing := [name for name in network.state_dict() if name not in stored]:
-        raise InputError(
-            f"{path}: the exporter has changed {missing[0]}, so PyTorch cannot have it; give a model folder"
-        )
+        raise InputError(f"{path}: {missing[0]} was changed by the exporter; give a model folder")
     fill(network, {name: stored[name] for name in network.state_dict()}, path)
     network.no_pan_model = json.loads(info["no_pan_model"])
     return network.eval(), info["architecture"]

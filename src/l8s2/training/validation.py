@@ -28,8 +28,11 @@ class Trained:
     def __init__(self, network: nn.Module, device: torch.device | str = "cpu") -> None:
         self.network, self.device = network.eval().to(device), device
 
-    def predict(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
-        """Return (mean, sigma) (6, 3h, 3w), or (6, H, W) of inputs at 10 m; sigma is NaN where a network has none."""
+    def predict(self, ms: Float, pan: Float | None, *, sun_elevation: float | None = None) -> tuple[Float, Float]:
+        """Return (mean, sigma) (6, 3h, 3w), or (6, H, W) of inputs at 10 m; sigma is NaN where a network has none.
+
+        ``sun_elevation`` makes no difference: pan goes in as in training.
+        """
         inputs = [torch.from_numpy(np.ascontiguousarray(fill_missing(ms)))[None].to(self.device), None]
         if pan is not None and (self.network.uses_pan or pan.shape == ms.shape[1:]):
             inputs[1] = torch.from_numpy(np.ascontiguousarray(fill_missing(pan[None])))[None].to(self.device)
