@@ -24,7 +24,7 @@ from l8s2.evaluation.image_scores import mean_by_site
 from l8s2.files import whole_file
 from l8s2.models.domain import Domain, local_mean
 from l8s2.models.onnx_export import export_onnx
-from l8s2.networks import Compact, HarmonizationNetwork
+from l8s2.networks import Compact, HarmonizationNetwork, build
 from l8s2.predictors.engines import TorchNetwork
 from l8s2.predictors.load import load_model
 from l8s2.predictors.network_predictor import NetworkPredictor
@@ -85,11 +85,30 @@ def validate(predictor: Predictor, images: list[Image], ratios: Ratios, kind: st
     default=(1.0,) * 6,
     help="What the learned detail of each band is multiplied by, as real pairs ask (best multiple of the detail).",
 )
+@click.option(
+    "--back-projection-steps",
+    "steps",
+    nargs=6,
+    type=float,
+    help="Of each band, instead of those of the training: the product must say at 30 m what went in.",
+)
 @click.option("--stages", default="", help="What came before the run, for the card.")
-def main(run: Path, imagery: Path, split: Path, output: Path, detail_gain: tuple[float, ...], stages: str) -> None:
+def main(
+    run: Path,
+    imagery: Path,
+    split: Path,
+    output: Path,
+    detail_gain: tuple[float, ...],
+    steps: tuple[float, ...] | None,
+    stages: str,
+) -> None:
     """Turn the checkpoint of RUN into a model file, scored on the archives of IMAGERY that SPLIT holds out."""
     state = read_checkpoint(run / "last.pt")
     network, architecture, config = initial_network(Model(start=str(run / "last.pt")))
+    if steps:
+        trained, config = network, {**config, "back_projection_steps": list(steps)}
+        network = build(architecture, config)
+        network.load_state_dict(trained.state_dict())
     network.eval()
     if network.sigma_scale is None:
         raise click.UsageError(f"{run}: {architecture} has no sigma to scale; see l8s2 models export")
@@ -107,7 +126,8 @@ def main(run: Path, imagery: Path, split: Path, output: Path, detail_gain: tuple
     card = {
         "name": output.stem, "architecture": architecture, "version": __version__, "commit": commit,
         "steps": state["step"],
-        "training": _recipe(state["training_config"]), "stages": stages, "detail_gain": list(detail_gain),
+        "training": _recipe(state["training_config"]), "stages": stages,
+        "detail_gain": list(detail_gain), "back_projection_steps": list(steps or ()),
         "sites": sorted({i.site for i in training}), "calibration": sorted({i.site for i in calibration}),
     }  # fmt: skip
     domain = Domain.fit(colours(training))
@@ -131,6 +151,10 @@ def multiply_detail(network: HarmonizationNetwork, gain: Sequence[float]) -> Non
         network.tail.bias[: len(factors)] *= factors
 
 
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
 def _recipe(config: dict[str, Any]) -> dict[str, Any]:
     """Return steps, seed, batch and size of a run."""
     data = config["data"]
@@ -149,6 +173,7 @@ def model_card(
     parameters = sum(p.numel() for p in network.parameters())
     training, with_pan = card["training"], "with" if network.uses_pan else "without"
     stages = f", after {card['stages']}" if card["stages"] else ""
+    steps = card["back_projection_steps"]
     gains = ", ".join(f"{name} {g:g}" for name, g in zip(BAND_NAMES, card["detail_gain"], strict=True) if g != 1)
     lines = [
         f"# {card['name']}",
@@ -174,6 +199,11 @@ def model_card(
         f"stopped at step {card['steps']}, seed {training['seed']}{stages}, "
         f"batches of {training['batch']} crops of {training['size']} x {training['size']} MS pixels; "
         f"l8s2 {card['version']}, commit {card['commit']}.",
+        *(
+            [f"* **Interpolation** worth {_listed(steps)} steps of back-projection, chosen after training."]
+            if steps
+            else []
+        ),
         *([f"* **Detail**: what the network adds is multiplied by {gains}, as real pairs ask."] if gains else []),
         "* **Limits**: trained on about 10 Mpx of ground, simulated, no real Landsat; "
         "haze, cloud edges and snow are rare in it.",
