@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import l8s2
 from l8s2.cli import main
-from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE, SCALE, level_sigma, total_sigma
+from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE, SCALE, detail_sigma, level_sigma, total_sigma
 from making.scenes import ID, make
 
 
@@ -24,6 +24,7 @@ def test_variances_add(reflectance: list[float], detail: float) -> None:
     np.testing.assert_allclose(level.ravel(), expected, rtol=1e-5)
     total = total_sigma(mean, np.full_like(mean, detail))
     np.testing.assert_allclose(total**2, level**2 + detail**2, rtol=1e-5)
+    np.testing.assert_allclose(detail_sigma(mean, total) ** 2, detail**2, atol=1e-6)
 
 
 def test_intervals_hold_two_disagreeing_sensors() -> None:
@@ -44,6 +45,8 @@ def test_intervals_hold_two_disagreeing_sensors() -> None:
 
 def test_what_is_not_known_stays_unknown() -> None:
     assert np.isnan(total_sigma(np.full((6, 2, 2), 0.1), np.full((6, 2, 2), np.nan))).all()
+    assert np.isnan(detail_sigma(np.full((6, 2, 2), 0.1), np.full((6, 2, 2), np.nan))).all()
+    assert (detail_sigma(np.full((6, 2, 2), 0.5), np.full((6, 2, 2), 0.001)) == 0).all()
     assert np.isnan(total_sigma(np.full((6, 2, 2), np.nan), np.full((6, 2, 2), np.nan))).all()
 
 

@@ -126,6 +126,12 @@ def total_sigma(reflectance: Array, detail: Array) -> Float:
     return result
 
 
+def detail_sigma(reflectance: Array, total: Array) -> Float:
+    """Return the network's part of ``total_sigma``, 0 where ``total`` is no more than the level; (6, H, W) each."""
+    result: Float = np.sqrt(np.maximum(total**2 - level_sigma(reflectance) ** 2, 0))
+    return result
+
+
 def describe_sigma(kind: SigmaKind) -> dict[str, object]:
     """Return what an Item or a Dataset says of its standard errors."""
     if kind == "detail":
