@@ -26,7 +26,7 @@ Engine = Literal["openvino", "torch"]
 _LEAST_BYTES = 7000
 """Bytes for each MS pixel of a window that are assumed at least."""
 _LAYERS = 3
-"""Memory of networks that do not state theirs: so many times that of their largest layer, as measured."""
+"""Memory of networks that do not tell theirs, measured: so many times that of their largest layer."""
 _INFO = (
     "calibration", "receptive_field", "stride", "pan_sun_corrected", "no_pan_model", "memory_per_pixel", "domain",
 )  # fmt: skip

@@ -28,7 +28,10 @@ class Plateau:
 
 
 def learning_rate(step: int, steps: int, config: RunConfig, factor: float = 1.0) -> float:
-    """Return that of ``step`` out of ``steps``: a linear warm-up, then as the schedule says; ``factor`` is that of ``Plateau``."""
+    """Return the learning rate of ``step`` out of ``steps``: a linear warm-up, then as the schedule says.
+
+    ``factor``: that of ``Plateau``.
+    """
     top, warmup = config.optimizer.learning_rate * factor, config.schedule.warmup
     if step < warmup:
         return top * (step + 1) / warmup
