@@ -172,7 +172,7 @@ def test_the_first_tensor_that_disagrees_is_named(tmp_path: Path) -> None:
     assert "model.encoding_module.1.block.2.bias (16,) is missing; give" in said(
         "model.final.weight", "model.encoding_module.1.block.2.bias"
     )
-    assert "model.extra has no place" in said(**{"model.extra": torch.zeros(1)})
+    assert "model.extra is no part" in said(**{"model.extra": torch.zeros(1)})
     assert "in two ways" in said(**{"model.module.final.bias": torch.zeros(6)})
     level = [name for name in good if name.startswith("model.encoding_module.2")]
     assert "model.encoding_module.2.block.0.weight (32, 16, 3, 3) is missing" in said(*level)

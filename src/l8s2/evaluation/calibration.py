@@ -17,7 +17,7 @@ from l8s2.simulate.archives import Image
 _SAMPLES = 100_000
 
 Ratios = dict[str, list[NDArray[np.float32]]]
-"""Site to |error| / sigma of each of the six bands, as many of every site."""
+"""Site to |error| / sigma of each of the six bands, the same number from every site."""
 
 
 def error_ratios(predictor: Model, pairs: Iterable[ImagePair]) -> Ratios:

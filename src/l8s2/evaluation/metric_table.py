@@ -23,7 +23,7 @@ GROUPS: dict[str, tuple[int, ...]] = {
 }
 """Bands that are also scored together: by Sentinel-2's native pixel size, and all six."""
 VISIBLE_GROUP = "visible"
-"""What scores against pan are said of."""
+"""The bands that scores against pan are of, in tables."""
 
 
 class Metric(NamedTuple):

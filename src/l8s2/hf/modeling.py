@@ -46,4 +46,4 @@ class s2l8hModel(PreTrainedModel):
         return UNet.forward(cast(UNet, self), l8MS, l8pan)
 
     def _init_weights(self, module: Any) -> None:
-        """Nothing: the layers have initialised themselves."""
+        """Do nothing: the layers have initialised themselves."""

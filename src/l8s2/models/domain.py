@@ -33,7 +33,7 @@ class Domain:
 
     @classmethod
     def fit(cls, colours: Float) -> Domain:
-        """From the surroundings of many training pixels: (n, 6) reflectance, locally averaged.
+        """Return the domain of many training pixels: ``colours`` (n, 6), reflectance averaged over the surroundings.
 
         Exemplars are chosen by farthest-point sampling; the limit is one and a half times the distance within which
         they cover all of ``colours``.

@@ -1,6 +1,6 @@
-"""Models of the Hugging Face Hub, fetched into its cache and sent to it.
+"""Models of the Hugging Face Hub, downloaded into its cache and sent to it.
 
-No code from there is fetched, let alone executed. The library's environment variables hold: HF_ENDPOINT, HF_TOKEN,
+No code from there is downloaded, let alone executed. The library's environment variables hold: HF_ENDPOINT, HF_TOKEN,
 HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE.
 """
 
@@ -139,7 +139,7 @@ def _download(name: str, revision: str | None, patterns: list[str]) -> Path:
 
 
 def _verify(path: Path) -> None:
-    """Compare a file of the cache with its checksum, after which the cache names large files; the library does not."""
+    """Check a large file of the cache against its checksum, which is its name there; the library does not."""
     if not path.is_symlink():
         return
     blob = path.parent / os.readlink(path)

@@ -21,7 +21,7 @@ _FILES = (".onnx", ".safetensors", ".bin", ".pt", ".pth")
 
 
 def located(name: str) -> Path:
-    """Return the file or folder of an embedded model, of a path, or of owner/name on the Hub, fetched if need be."""
+    """Return the file or folder of an embedded model, of a path, or of owner/name on the Hub (downloaded once)."""
     if name in EMBEDDED:
         return Path(str(files("l8s2") / "weights" / f"{name}.onnx"))
     path = Path(name)

@@ -78,7 +78,7 @@ def export_onnx(
 
 
 class _Outputs(nn.Module):
-    """The network without the sigma that it has not, and with its seams, if there are any, as outputs."""
+    """The network with the outputs of the file: mean, sigma and the seams, as far as it has them."""
 
     def __init__(self, network: HarmonizationNetwork) -> None:
         super().__init__()

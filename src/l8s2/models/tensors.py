@@ -67,7 +67,7 @@ def _pickled(path: Path) -> Any:
 
 
 def _numbers() -> list[Any]:
-    """Return what a numpy number needs to be read: the loss in a checkpoint may be one."""
+    """Return the types that reading a numpy number needs: the loss in a checkpoint may be one."""
     scalar = np.float64(0).__reduce__()[0]
     return [np.dtype, type(np.dtype("f4")), type(np.dtype("f8")), scalar, (scalar, "numpy.core.multiarray.scalar")]
 
@@ -88,17 +88,17 @@ def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     remedy = "give the weights and the config.json of one model"
     if len(found) < len(tensors):
         raise InputError(f"{path}: names one tensor in two ways; {remedy}")
-    for name, wanted in expected.items():
+    for name, tensor in expected.items():
         if name not in found:
-            raise InputError(f"{path}: {name} {tuple(wanted.shape)} is missing; {remedy}")
-        if found[name].shape != wanted.shape:
+            raise InputError(f"{path}: {name} {tuple(tensor.shape)} is missing; {remedy}")
+        if found[name].shape != tensor.shape:
             raise InputError(
                 f"{path}: {name} is {tuple(found[name].shape)}, "
-                f"the configuration asks for {tuple(wanted.shape)}; {remedy}"
+                f"the configuration asks for {tuple(tensor.shape)}; {remedy}"
             )
     for name in found:
         if name not in expected:
-            raise InputError(f"{path}: {name} has no place in what the configuration asks for; {remedy}")
+            raise InputError(f"{path}: {name} is no part of what the configuration asks for; {remedy}")
     network.load_state_dict({name: found[name].to(expected[name].dtype) for name in expected}, assign=True)
 
 

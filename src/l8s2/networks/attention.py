@@ -28,7 +28,7 @@ class ChannelAttention(nn.Module):
 
 
 class AttentionGate(nn.Module):
-    """What of a skip goes on, judged beside the decoder's features of the same shape (B, width, H, W).
+    """Weigh a skip connection by the decoder's features of the same shape (B, width, H, W).
 
     ``standard``, the additive gate of Oktay et al. 2018: skip * a with one a = sigmoid(psi(relu(W skip + V features)))
     per pixel; W, V and psi are 1x1 convolutions, over width / 2 channels in between. ``modified``: skip * (1 + a)

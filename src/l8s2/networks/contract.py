@@ -55,7 +55,7 @@ class HarmonizationNetwork(nn.Module):
         return self
 
     def with_base(self, base: Any) -> HarmonizationNetwork:
-        """Return the adapter around ``base``, its own buffers anew; a network without adapter returns ``base``."""
+        """Return a new adapter around ``base``, with its own buffers; a network without adapter returns ``base``."""
         result: HarmonizationNetwork = base
         return result
 
@@ -70,7 +70,7 @@ class HarmonizationNetwork(nn.Module):
 
     def begin_as_interpolation(self) -> None:
         """Make the untrained network answer with its interpolated input; ValueError for one that cannot."""
-        raise ValueError("as_interpolation: this network cannot begin as interpolation; leave it away")
+        raise ValueError("as_interpolation: this network cannot begin as interpolation; leave it out")
 
 
 REQUIRED = (

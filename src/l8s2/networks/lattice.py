@@ -1,4 +1,4 @@
-"""Networks that want 10 m inputs, behind the contract of native ones: the interpolation is part of the graph."""
+"""Networks that take 10 m inputs, behind the contract of native ones: the interpolation is part of the graph."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class OnLattice(HarmonizationNetwork):
     ``input_alignment`` "lattice": the 10 m pixels are Sentinel-2's, pan[2r, 2c] is centred on ms[r, c]. "corners": MS,
     pan and output share their upper left corner, as where bare arrays are given to ``F.interpolate`` for 3 and 1.5
     times the size: 5 m off Sentinel-2's pixels, and pan 7.5 m off MS. Both are bicubic with a = -0.75, which is not
-    exact on straight lines: 10 m pixels of MS are off by up to 1.4 m, mirrored about the MS centres, so that there is
-    no shift.
+    exact on straight lines: 10 m pixels of MS are off by up to 1.4 m, mirrored about the MS centres, so that the
+    mean shift is zero.
 
     ``pan_sun_corrected`` False: pan was trained on without the division by the sine of the sun's elevation.
 

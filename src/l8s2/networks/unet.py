@@ -88,7 +88,7 @@ class UNet(nn.Module):
         if self.config.growth_factor < 3:
             raise ValueError(f"growth_factor={self.config.growth_factor}; six bands need six channels; use 3")
         if self.config.ca_layer or self.config.spatial_attention != "None":
-            raise ValueError("a UNet with attention cannot begin as interpolation; leave away one of both")
+            raise ValueError("a UNet with attention cannot begin as interpolation; leave one of them out")
         width = self.model.final.in_channels
         first: Any = self.model.encoding_module[0]
         last: Any = self.model.decoding_module[-1]
@@ -102,7 +102,7 @@ class UNet(nn.Module):
 
     @property
     def stride(self) -> int:
-        """Pixels of the input that one of the lowest level spans."""
+        """Pixels of the input that one pixel of the lowest level spans."""
         return int(2 ** (self.config.depth - 1))
 
     def footprint(self, first: int, last: int) -> tuple[int, int]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Engine = Literal["openvino", "torch"]
 _LEAST_BYTES = 7000
-"""Memory for each MS pixel of a window that is reckoned with at least."""
+"""Bytes for each MS pixel of a window that are assumed at least."""
 _LAYERS = 3
 """Memory of networks that do not tell theirs, measured: so many times that of their largest layer."""
 _INFO = (
@@ -42,7 +42,7 @@ class Network(Protocol):
     agree."""
     uses_pan: bool
     pan_sun_corrected: bool
-    """False: pan is wanted without the division by the sine of the sun's elevation."""
+    """False: pan must come without the division by the sine of the sun's elevation."""
     no_pan_model: str | None
     """Name of the model that answers where pan is missing, as ``load_model`` takes it."""
     domain: Domain | None
@@ -51,8 +51,8 @@ class Network(Protocol):
     def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """Return (mean, sigma) on the block grid of the whole arrays.
 
-        What lies within the receptive field of an edge is rough. ms (6, h, w), pan (2h, 2w) or None, mean and sigma
-        (6, 3h, 3w); sigma is all NaN for a network that has none.
+        What lies within the receptive field of an edge is approximate. ms (6, h, w), pan (2h, 2w) or None, mean and
+        sigma (6, 3h, 3w); sigma is all NaN for a network that has none.
         """
         ...
 

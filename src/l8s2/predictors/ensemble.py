@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Moments:
-    """Mean and standard error of equally likely predictions, taken in one after the other.
+    """Mean and standard error of equally likely predictions, accumulated one after the other.
 
     NaN in a mean does not count.
     """
@@ -28,7 +28,7 @@ class Moments:
         self._number = 0
 
     def add(self, mean: Float, sigma: Float) -> None:
-        """Take in a prediction; arrays of any one shape. NaN in sigma is unknown, and taken for 0."""
+        """Add a prediction; arrays of any one shape. NaN in sigma is unknown, and taken for 0."""
         known = ~np.isnan(mean)
         certain = known & ~np.isnan(sigma)
         if not self._number:
@@ -60,8 +60,8 @@ class Moments:
 class Ensemble:
     """Several models as one. They run one after the other, and large ones leave the memory in between.
 
-    See Predictor. Out of the domain is what is out of that of any member: then its share of the mean is a guess, and so
-    is how far the members differ.
+    See Predictor. A pixel is out of the domain where it is out of that of any member: then its share of the mean is a
+    guess, and so is how far the members differ.
     """
 
     def __init__(self, members: Sequence[Predictor]) -> None:
@@ -131,7 +131,7 @@ class MonteCarlo:
         Raises InputError where nothing can be dropped.
         """
         if not (isinstance(network, TorchNetwork) and _dropout(network.module)):
-            raise InputError(f"model {name}: has no dropout; leave `mc_dropout` away, or take one trained with dropout")
+            raise InputError(f"model {name}: has no dropout; leave `mc_dropout` out, or take one trained with dropout")
         self._network, self._samples, self._seed = network, samples, seed
         self.receptive_field, self.stride, self.uses_pan = network.receptive_field, network.stride, network.uses_pan
         self.pan_sun_corrected, self.domain = network.pan_sun_corrected, network.domain

@@ -90,9 +90,9 @@ class NetworkPredictor:
         return mean, sigma, with_pan
 
     def _without_pan(self, ms: Float, pan: Float) -> Mask:
-        """Return (h, w), True where pan is not to be used; beyond the footprint nothing is asked of it.
+        """Return (h, w), True where pan is not to be used; never beyond the footprint.
 
-        A no-pan model gets whatever pan does not cover well. Without one, only pixels are given up of whose four
+        With a no-pan model these are all pixels that pan does not cover well; without one only those of whose four
         samples none is known.
         """
         unknown = np.isnan(pan).reshape(ms.shape[1], 2, ms.shape[2], 2)

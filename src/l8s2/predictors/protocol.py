@@ -35,7 +35,7 @@ class Predictor(Protocol):
 
     @property
     def tile(self) -> int:
-        """MS pixels to a side that are best predicted at a time.
+        """Side of the tiles that are best predicted at a time, MS pixels.
 
         What ``predict_window`` gives does not depend on it.
         """

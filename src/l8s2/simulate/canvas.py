@@ -69,9 +69,9 @@ class Canvas:
     soil: Float
     """Noise of some hundred metres, mean 0, standard deviation 1."""
     x: Float
-    """Metres to the right, bent a little: nothing outdoors is straight."""
+    """Metres to the right, slightly warped so that no edge is straight."""
     y: Float
-    """Metres down, bent alike."""
+    """Metres down, warped as well."""
     ends: list[tuple[Points, Points]] = field(default_factory=list)
     """The two spectra of every label."""
     water: list[int] = field(default_factory=list)

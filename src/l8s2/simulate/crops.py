@@ -21,7 +21,7 @@ class Batch:
     ms: Float
     """(B, 6, h, w) reflectance."""
     pan: Float | None
-    """(B, 1, 2h, 2w) reflectance; at 10 m (B, 1, h, w); None where the network wants none."""
+    """(B, 1, 2h, 2w) reflectance; at 10 m (B, 1, h, w); None where the network uses none."""
     truth: Float
     """(B, 6, 3h, 3w) reflectance; at 10 m (B, 6, h, w)."""
     valid: np.ndarray

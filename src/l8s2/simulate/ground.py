@@ -23,15 +23,16 @@ RESPONSE = np.array(
     ],
     dtype=np.float32,
 )
-"""What OLI's bands add to a line of their own through MSI's twin: (6 OLI bands, 6 MSI bands and a constant).
+"""How far each OLI band is off its linear relation to the corresponding MSI band, by the six MSI bands and a constant:
+(6, 7).
 
-Least squares over 8 940 hyperspectral signatures of nine places, integrated over the spectral responses of both sensors
-(SpecHomo reference cube, Scheffler et al. 2020, Remote Sens. Environ. 247, 111723): the line alone leaves 0.0032,
-0.0015, 0.0020, 0.0002, 0.0008 and 0.0009, with this 0.0013, 0.0006, 0.0009, 0.0002, 0.0004 and 0.0007 (RMS
-reflectance)."""
+Least squares over 8 940 hyperspectral signatures of nine locations, integrated over the spectral responses of both
+sensors (SpecHomo reference cube, Scheffler et al. 2020, Remote Sens. Environ. 247, 111723): the linear relation alone
+leaves 0.0032, 0.0015, 0.0020, 0.0002, 0.0008 and 0.0009, with this 0.0013, 0.0006, 0.0009, 0.0002, 0.0004 and 0.0007
+(RMS reflectance)."""
 
 _GROUPS = ((0, 1, 2), (3,), (4, 5))
-"""Visible, near infrared, short-wave infrared: bands whose differences are alike."""
+"""Visible, near infrared, short-wave infrared: bands whose differences are similar."""
 _ALIKE = 0.8
 """Share of the variance of a difference that the bands of a group have in common: on real pairs of Landsat-8 and
 Sentinel-2 what is left correlates by 0.4-0.85 within the visible and 0.74-0.87 within the short-wave infrared, by

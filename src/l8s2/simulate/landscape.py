@@ -49,18 +49,18 @@ def landscape(seed: int, size_ms: tuple[int, int]) -> Landscape:
     canvas = Canvas.blank(rng, (3 * size_ms[0], 3 * size_ms[1]))
     mirrored = rng.integers(0, 2, 2)
 
-    def place(x: float, y: float) -> Points:
-        """Metres from shares of the canvas, mirrored as the dice fell."""
+    def at(x: float, y: float) -> Points:
+        """Metres from shares of the canvas, mirrored at random."""
         shares: Points = mirrored + (1 - 2 * mirrored) * (x, y) + rng.uniform(-0.05, 0.05, 2)
         return shares * canvas.extent
 
     span = canvas.diagonal
-    town = place(0.36, 0.40)
+    town = at(0.36, 0.40)
     _farmland(canvas)
-    _lake(canvas, place(0.80, 0.26), 0.055 * span)
-    _river(canvas, meander(rng, place(-0.08, 0.66), math.pi * mirrored[0], 1.9 * span, 1.15, 1300.0))
+    _lake(canvas, at(0.80, 0.26), 0.055 * span)
+    _river(canvas, meander(rng, at(-0.08, 0.66), math.pi * mirrored[0], 1.9 * span, 1.15, 1300.0))
     _settlement(canvas, town, min(620.0, 0.11 * span), core=True)
-    _settlement(canvas, place(0.78, 0.80), min(260.0, 0.05 * span), core=False)
+    _settlement(canvas, at(0.78, 0.80), min(260.0, 0.05 * span), core=False)
     _roads(canvas, town)
     _industry(canvas, town + rng.choice([-1, 1], 2) * 0.10 * span, min(300.0, 0.05 * span))
 

@@ -1,7 +1,7 @@
 """How Level 1 is made of raw samples.
 
 OLI samples the ground on a grid of its own, which is rotated against the map. Level 1 brings that to the map by cubic
-convolution, so that blur, sampling phase and correlation of the noise vary from place to place.
+convolution, so that blur, sampling phase and correlation of the noise vary over the image.
 """
 
 from __future__ import annotations
@@ -115,18 +115,18 @@ def level1(
         (bands, h, w) float32.
     """
     middle = (np.array(blurred.shape[1:]) - 1)[:, None, None] / 2
-    wanted = grid.from_map(np.stack(np.meshgrid(rows, columns, indexing="ij")) - middle, gsd)
-    first = np.floor(wanted.min((1, 2))).astype(int) - 1
-    last = np.floor(wanted.max((1, 2))).astype(int) + 2
+    target = grid.from_map(np.stack(np.meshgrid(rows, columns, indexing="ij")) - middle, gsd)
+    first = np.floor(target.min((1, 2))).astype(int) - 1
+    last = np.floor(target.max((1, 2))).astype(int) + 2
     samples = np.stack(np.meshgrid(*(np.arange(a, b + 1.0) for a, b in zip(first, last, strict=True)), indexing="ij"))
-    places = grid.to_map(samples, gsd) + middle
+    positions = grid.to_map(samples, gsd) + middle
     # the map's pixels need no sample that is three samples away from the nearest of them
     ends = np.array([(rows[0], rows[-1]), (columns[0], columns[-1])])
     margin = 3 * gsd * max(grid.spacing)
-    needed = ((places > ends[:, :1, None] - margin) & (places < ends[:, 1:, None] + margin)).all(0)
+    needed = ((positions > ends[:, :1, None] - margin) & (positions < ends[:, 1:, None] + margin)).all(0)
     raw = np.zeros((len(blurred), *needed.shape), dtype=np.float32)
-    raw[:, needed] = disturb(cubic_convolution(blurred, places[:, needed, None]))[..., 0]
-    return cubic_convolution(raw, wanted - first[:, None, None])
+    raw[:, needed] = disturb(cubic_convolution(blurred, positions[:, needed, None]))[..., 0]
+    return cubic_convolution(raw, target - first[:, None, None])
 
 
 def bands_on_map(

@@ -22,7 +22,7 @@ class Section(BaseModel):
 
 
 class Model(Section):
-    """What is trained: an architecture from scratch, or a model that is there."""
+    """What is trained: an architecture from scratch, or an existing model."""
 
     architecture: str | None = None
     """A name in ``l8s2.networks.ARCHITECTURES`` or ``package.module:Class``, as ``l8s2.networks.build`` takes it."""
@@ -39,12 +39,12 @@ class Model(Section):
     def _one_of_both(self) -> Model:
         if self.as_interpolation and self.architecture is None:
             raise ValueError(
-                "as_interpolation: only a network from scratch can; leave it away, or give model.architecture"
+                "as_interpolation: only a network from scratch can; leave it out, or give model.architecture"
             )
         if (self.architecture is None) == (self.start is None) or (self.start and self.config):
             raise ValueError("give either model.architecture (with model.config) or model.start")
         if self.trust_architecture is not None and self.start is None:
-            raise ValueError("model.trust_architecture: only model.start needs it; leave it away")
+            raise ValueError("model.trust_architecture: only model.start needs it; leave it out")
         return self
 
 
@@ -240,7 +240,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> tuple[RunConfig, l
 
 
 def _resolve_split(content: dict[str, Any], folder: Path) -> None:
-    """Take ``data.simulated.split`` of a file from the folder of that file on."""
+    """Resolve ``data.simulated.split`` of a file relative to the folder of that file."""
     data = content.get("data")
     simulated = data.get("simulated") if isinstance(data, dict) else None
     if isinstance(simulated, dict) and isinstance(simulated.get("split"), str):

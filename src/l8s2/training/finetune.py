@@ -27,11 +27,11 @@ from l8s2.training.start import initial_network
 from l8s2.training.validation import Trained, band_means, validate
 
 SIMULATED = "simulated with two sensors that differ as real ones do"
-"""What is compared on, where it is not real pairs."""
+"""What the comparison is on, unless it is on real pairs."""
 WORTH = 0.1
 """Decibels, mean of the bands, by which new weights must be better to be recommended; no band may lose as much."""
 CALIBRATION_PAIRS = 72
-"""Pairs of those trained on that sigma is scaled on, at most."""
+"""Number of training pairs, at most, that sigma is scaled on."""
 COVERAGE = (0.85, 0.95)
 """Share of errors within +-1.645 sigma, 0.90 ideally, outside of which a warning is due."""
 

@@ -60,8 +60,8 @@ class Learner:
     def step(self, step: int, pieces: Sequence[Batch], rate: float) -> dict[str, float]:
         """Learn from this process's share of a batch, in pieces, at learning rate ``rate``.
 
-        Returns the loss and its terms over the whole batch, all processes together. Raises InputError where they are no
-        numbers any more; the average is then still that of the step before.
+        Returns the loss and its terms over the whole batch, all processes together. Raises InputError where they are
+        not finite; the average is then still that of the step before.
         """
         config, accelerator = self.config, self.accelerator
         rank = accelerator.process_index

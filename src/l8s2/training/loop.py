@@ -28,7 +28,7 @@ from l8s2.training.start import initial_network
 from l8s2.training.validation import picture, summary, validate
 
 EARLY, WARM = 10, 2
-"""Steps after which time and memory are told; the first of them are not timed."""
+"""Steps after which time and memory are reported, and how many of them are not timed."""
 Report = Callable[[str], None]
 
 
@@ -37,11 +37,11 @@ class Outcome:
     """What a run came to."""
 
     step: int
-    """Whose weights are kept: the best validated, or the last."""
+    """The step whose weights are kept: that of the best validation, or the last."""
     model: Path
     """The model folder."""
     validation: dict[str, Any] | None
-    """Of these weights, as it is logged."""
+    """Validation of these weights, as it is logged."""
 
 
 def train(
@@ -65,7 +65,7 @@ def train(
         prepared: the data, where they are open already.
         report: told lines for people, by the first process alone.
 
-    Raises InputError in one line for what cannot be used, and when the loss is no number any more. Interrupted by
+    Raises InputError in one line for what cannot be used, and when the loss is not finite. Interrupted by
     Ctrl-C or SIGTERM it writes a checkpoint first.
     """
     deadline = time.monotonic() + 60 * max_minutes

@@ -161,7 +161,7 @@ def laplace(p: LossInputs) -> Tensor:
 
 
 def _scale(p: LossInputs) -> Tensor:
-    """(B, 6, 1, 1) mean absolute error of the reference over what counts, and a little."""
+    """(B, 6, 1, 1) mean absolute error of the reference over what counts, plus a small constant."""
     number = p.valid.sum((2, 3)).clamp(min=1)
     return ((p.reference - p.truth).abs().sum((2, 3)) / number + 0.002)[:, :, None, None]
 

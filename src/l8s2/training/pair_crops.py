@@ -22,7 +22,7 @@ TIMES = {"ms": 1, "pan": 2, "truth": 3, "valid": 3}
 
 
 class PairCrops:
-    """Crops of image pairs, or whole ones, in an order drawn anew for every epoch, turned and mirrored."""
+    """Crops of image pairs, or whole ones, shuffled for every epoch, turned and mirrored."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ def turned(image: NDArray[np.generic], times: int, turn: int) -> NDArray[np.gene
         turn: 0 to 7; mirrored along rows (1), along columns (2), rows and columns exchanged before (4).
 
     Returns:
-        (..., times * (n - 1), times * (n - 1)), each pixel where the rule wants it; of ``image``'s shape where
+        (..., times * (n - 1), times * (n - 1)), each pixel at its position on the lattice; of ``image``'s shape where
         ``times`` is 0.
     """
     if turn & 4:

@@ -17,7 +17,7 @@ class Plateau:
     factor: float = 1.0
 
     def improved(self, score: float, schedule: Schedule) -> bool:
-        """Take note of a validation (more is better); True where it is the best."""
+        """Record a validation (more is better); True where it is the best."""
         if self.best is None or score > self.best:
             self.best, self.waited = score, 0
             return True
@@ -28,7 +28,10 @@ class Plateau:
 
 
 def learning_rate(step: int, steps: int, config: RunConfig, factor: float = 1.0) -> float:
-    """Of ``step`` out of ``steps``: a linear warm-up, then as the schedule says; ``factor`` is that of ``Plateau``."""
+    """Return the learning rate of ``step`` out of ``steps``: a linear warm-up, then as the schedule says.
+
+    ``factor``: that of ``Plateau``.
+    """
     top, warmup = config.optimizer.learning_rate * factor, config.schedule.warmup
     if step < warmup:
         return top * (step + 1) / warmup

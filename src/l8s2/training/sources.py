@@ -90,7 +90,7 @@ def prepare(data: Data, seed: int, *, pan: bool = True, report: Callable[[str], 
     Args:
         data: section of the configuration.
         seed: of the batches.
-        pan: whether the network wants pan; real pairs without are then left out.
+        pan: whether the network uses pan; real pairs without are then left out.
         report: told how many were left out, and why.
 
     Raises InputError where there is nothing to train on.

@@ -1,4 +1,4 @@
-"""The network that a run begins with: from scratch, or with the weights of a model that is there."""
+"""The network that a run begins with: from scratch, or with the weights of an existing model."""
 
 from __future__ import annotations
 

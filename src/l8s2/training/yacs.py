@@ -42,7 +42,7 @@ RULES: dict[str, Rule] = {
     "scheduler_patience": Rule(to="schedule.patience"),
     "checkpoint_path": Rule(why=_OUTPUT),
     "criterion": Rule(to="loss.kind", only=tuple(_LOSSES), why="use L1, MGL or SSIM", change=_LOSSES.get),
-    "pre_interpolate": Rule(only=(True,), why="patches are interpolated to 10 m; the networks want it so"),
+    "pre_interpolate": Rule(only=(True,), why="patches are interpolated to 10 m; the networks take such inputs"),
     "fuse_pan": Rule(
         to="model.config.in_channels",
         only=(True, False),
