@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from l8s2.cog import CogFile, Encoding
 from l8s2.errors import InputError
 from l8s2.files import WholeFolder, fsync
-from l8s2.product.cog import CogFile, Encoding
 from l8s2.product.preview import Preview
 from l8s2.product.sink import disk_errors_explained
 from l8s2.radiometry import NODATA, SCALE, encoded
@@ -32,7 +32,7 @@ FILL_BIT = 1
 _REFLECTANCE = Encoding(dtype="int16", fill=NODATA, nodata=NODATA, scale=SCALE, overviews="average")
 _QA = Encoding(dtype="uint16", fill=FILL_BIT, nodata=None, scale=None, overviews="mode")
 _COMPRESSED = 0.75
-"""Size of deflated reflectance over its plain size, overviews apart."""
+"""Size of deflated reflectance over its plain size."""
 
 
 def estimate_bytes(geobox: GeoBox, sigma: bool = True) -> int:
@@ -40,7 +40,7 @@ def estimate_bytes(geobox: GeoBox, sigma: bool = True) -> int:
     plain = 2 * geobox.shape[0] * geobox.shape[1]
     files = [N_BANDS * plain, N_BANDS * plain] if sigma else [N_BANDS * plain]
     drafts = sum(files) + plain // 8
-    return int(_COMPRESSED * (drafts + files[0] * 5 / 3)) + (8 << 20)
+    return int(_COMPRESSED * (drafts + files[0]) * 4 / 3) + (8 << 20)
 
 
 class ProductWriter:
