@@ -19,6 +19,9 @@ from l8s2.cog.reduce import average, mode
 from l8s2.cog.spool import Key, Spool
 from l8s2.cog.statistics import Statistics
 
+Watch = Callable[[int, int, int, NDArray[Any]], None]
+"""Takes the level of a tile, its first row and column in that level, and its samples (bands, h, w)."""
+
 
 class _Partial:
     """A tile of which not every pixel has come."""
@@ -47,7 +50,9 @@ class CogFile:
     Raises OSError where the file system does not take what is written.
     """
 
-    def __init__(self, path: Path, geobox: GeoBox, bands: Sequence[str], encoding: Encoding) -> None:
+    def __init__(
+        self, path: Path, geobox: GeoBox, bands: Sequence[str], encoding: Encoding, watch: Watch | None = None
+    ) -> None:
         """Begin a file.
 
         Args:
@@ -55,7 +60,9 @@ class CogFile:
             geobox: its grid.
             bands: their descriptions; ``red``, ``green`` and ``blue`` are shown so.
             encoding: how samples are stored.
+            watch: told of every tile with anything but fill in it.
         """
+        self._watch = watch
         self.path, self.encoding = path, encoding
         self.shape: tuple[int, int] = (geobox.shape[0], geobox.shape[1])
         self._geobox, self._bands = geobox, tuple(bands)
@@ -120,6 +127,8 @@ class CogFile:
             reduced = np.full((len(samples), *(-(-n // 2) for n in samples.shape[1:])), fill, samples.dtype)
         else:
             self._spool.append(key, compress_tile(samples, fill))
+            if self._watch:
+                self._watch(level, row * BLOCK, column * BLOCK, samples)
             if level == 0 and self.encoding.scale is not None:
                 self._count(samples)
             reduced = self._reduced(samples) if level + 1 < len(self._levels) else samples

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, time
 from functools import partial
@@ -11,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from l8s2 import grid
 from l8s2._version import __version__
-from l8s2.arrays import Float, enlarge
+from l8s2.arrays import enlarge, windows
+from l8s2.cog import BLOCK
 from l8s2.errors import InputError
 from l8s2.landsat.pan_shift import measure_pan_shift
 from l8s2.landsat.scene import Scene, open_scene
-from l8s2.pipeline.tiles import fine, predict_tiles
+from l8s2.pipeline.tiles import Tile, fine, predict_windows
 from l8s2.pipeline.verdict import Count, assess
 from l8s2.predictors.engines import Engine
 from l8s2.predictors.load import load_predictor
-from l8s2.predictors.options import ModelOptions
+from l8s2.predictors.options import COMPACT, ModelOptions
 from l8s2.predictors.protocol import Predictor
 from l8s2.product.sink import TileSink
 from l8s2.product.stac import ItemInfo
@@ -48,6 +48,7 @@ def harmonize_product(
     sigma: bool = True,
     engine: Engine = "openvino",
     threads: int | None = None,
+    max_memory: float = COMPACT.max_memory,
     mc_dropout: int | None = None,
     trust_architecture: str | None = None,
     overwrite: bool = False,
@@ -68,6 +69,7 @@ def harmonize_product(
         sigma: False leaves the SIGMA file out.
         engine: see ``load_model``.
         threads: see ``load_model``.
+        max_memory: see ``load_model``.
         mc_dropout: see ``load_model``.
         trust_architecture: see ``load_model``.
         overwrite: replace a product of the same name once the new one is whole.
@@ -82,7 +84,12 @@ def harmonize_product(
         output,
         Area(bbox=bbox, mgrs=mgrs, crs=crs, like=like),
         ModelOptions(
-            model=model, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
+            model=model,
+            engine=engine,
+            threads=threads,
+            max_memory=max_memory,
+            mc_dropout=mc_dropout,
+            trust_architecture=trust_architecture,
         ),
         sigma=sigma,
         overwrite=overwrite,
@@ -160,47 +167,52 @@ def make_product(
 
 
 def _run(scene: Scene, predictor: Predictor, target: Target, sink: TileSink, progress: Progress | None) -> Count:
-    """Feed ``sink`` with every tile, clipped to the target."""
-    first_row, first_column = target.origin
+    """Feed ``sink`` with every window of the target."""
     height, width = target.native.shape
-    rows_in_all, columns_in_all = (
-        min(fine(s).stop - first, n) - max(fine(s).start - first, 0)
-        for s, first, n in zip((target.rows, target.columns), target.origin, target.native.shape, strict=True)
-    )
+    plan = list(windows((height, width), output_window(predictor.tile)))
+    needed = [(_covering(r, target.origin[0]), _covering(c, target.origin[1])) for r, c in plan]
     count, done = Count(), 0
-    with (
-        closing(predict_tiles(scene, predictor, target.rows, target.columns)) as parts,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        pending = None
-        for part in parts:
-            r, c = fine(part.rows), fine(part.columns)
-            rows = slice(max(r.start - first_row, 0), min(r.stop - first_row, height))
-            columns = slice(max(c.start - first_column, 0), min(c.stop - first_column, width))
-            inside = (
-                slice(rows.start + first_row - r.start, rows.stop + first_row - r.start),
-                slice(columns.start + first_column - c.start, columns.stop + first_column - c.start),
-            )
-            before = enlarge(part.ms[RGB])[:, *inside]
-            mean, sigma, qa = part.mean[:, *inside], part.sigma[:, *inside], part.qa[inside]
-            count.add(mean, qa)
-            count.with_sigma = count.with_sigma or bool(np.isfinite(sigma).any())
-            if pending is not None:
-                pending.result()
-            pending = pool.submit(_write, sink, rows, columns, mean, sigma, qa, before)
-            done += mean[0].size
+    with closing(
+        predict_windows(scene, predictor, needed, lambda part, i: _store(sink, target, plan[i], part))
+    ) as counts:
+        for (rows, columns), part in zip(plan, counts, strict=True):
+            count.merge(part)
+            done += (rows.stop - rows.start) * (columns.stop - columns.start)
             if progress:
-                progress(done, rows_in_all * columns_in_all, "harmonising")
-        if pending is not None:
-            pending.result()
+                progress(done, height * width, "harmonising")
     return count
 
 
-def _write(
-    sink: TileSink, rows: slice, columns: slice, mean: Float, sigma: Float, qa: NDArray[np.uint16], before: Float
-) -> None:
-    sink.write(rows, columns, mean, sigma, qa)
-    sink.write_before(rows, columns, before)
+def output_window(tile: int) -> int:
+    """Return the 10 m pixels to a side that are made at a time, from at most ``tile`` MS pixels.
+
+    Whole tiles of the file wherever that is possible, so that none waits in memory for its other part.
+    """
+    most = grid.BLOCK * tile - 2  # a window may begin and end within an MS pixel
+    return max(most // BLOCK * BLOCK, min(most, BLOCK // 2), 1)
+
+
+def _covering(window: slice, first: int) -> slice:
+    """Return the MS pixels of the scene that own a window of the target, which begins at pixel ``first`` of it."""
+    return slice((window.start + first) // grid.BLOCK, -(-(window.stop + first) // grid.BLOCK))
+
+
+def _store(sink: TileSink, target: Target, window: tuple[slice, slice], part: Tile) -> Count:
+    """Give a window of the target to the sink, from the tile that covers it."""
+    count = Count()
+    if np.isnan(part.ms).all():
+        return count  # what is never written is fill
+    (r, c), (first_row, first_column) = (
+        window,
+        (first - fine(s).start for s, first in zip((part.rows, part.columns), target.origin, strict=True)),
+    )
+    inside = slice(r.start + first_row, r.stop + first_row), slice(c.start + first_column, c.stop + first_column)
+    mean, sigma, qa = part.mean[:, *inside], part.sigma[:, *inside], part.qa[inside]
+    count.add(mean, qa)
+    count.with_sigma = bool(np.isfinite(sigma).any())
+    sink.write(r, c, mean, sigma, qa)
+    sink.write_before(r, c, enlarge(part.ms[RGB])[:, *inside])
+    return count
 
 
 def _item_info(

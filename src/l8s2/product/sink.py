@@ -14,7 +14,7 @@ from l8s2.errors import InputError
 
 
 class TileSink(Protocol):
-    """Takes a product window by window, in any order."""
+    """Takes a product window by window, in any order and from several threads."""
 
     def write(self, rows: slice, columns: slice, mean: Float, sigma: Float | None, qa: NDArray[np.uint16]) -> None:
         """Take reflectance and standard error, both (6, h, w), NaN = nodata, and (h, w) bits of ``masks.QA_BITS``."""

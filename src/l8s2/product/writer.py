@@ -17,6 +17,7 @@ from odc.geo.geobox import GeoBox
 from l8s2.cog import CogFile, Encoding
 from l8s2.errors import InputError
 from l8s2.files import WholeFolder, fsync
+from l8s2.grid import BLOCK
 from l8s2.product.preview import Preview
 from l8s2.product.sink import disk_errors_explained
 from l8s2.radiometry import NODATA, SCALE, encoded
@@ -96,7 +97,8 @@ class ProductWriter:
         return self
 
     def _create(self, key: str, ending: str, bands: Sequence[str], encoding: Encoding) -> None:
-        self._files[key] = CogFile(self._path(ending), self.geobox, bands, encoding)
+        watch = self._show if key == "surface_reflectance" else None
+        self._files[key] = CogFile(self._path(ending), self.geobox, bands, encoding, watch)
 
     def _path(self, ending: str) -> Path:
         """Name a file in the hidden folder; it gets its final name with the folder, so that it never looks complete."""
@@ -128,10 +130,9 @@ class ProductWriter:
             if self._sigma:
                 if sigma is None:
                     raise ValueError("sigma is None, but this product has a SIGMA file")
-                errors = np.where(known & ~np.isnan(sigma), np.maximum(encoded(sigma), 1), np.int16(NODATA))
+                errors = _errors(sigma, known)
                 self._files["sigma"].write(rows, columns, errors)
             self._files["qa"].write(rows, columns, qa[None])
-        self._preview.add("after", rows, columns, samples[RGB], known[RGB].all(0))
 
     def write_before(self, rows: slice, columns: slice, rgb: NDArray[np.float32]) -> None:
         """Show the input of a window in the preview.
@@ -139,11 +140,18 @@ class ProductWriter:
         ``rgb``: (3, h', w') red, green, blue reflectance, NaN = nodata, of any shape; stretched over the window by
         nearest neighbour, so it may come at 30 m or at 10 m.
         """
+        pixel = min(self._preview.step, BLOCK)  # one sample of each MS pixel is enough
         height, width = rows.stop - rows.start, columns.stop - columns.start
-        r = np.arange(height) * rgb.shape[1] // height
-        c = np.arange(width) * rgb.shape[2] // width
-        samples = encoded(rgb)[:, r[:, None], c]
-        self._preview.add("before", rows, columns, samples, (samples != NODATA).all(0))
+        r = np.arange(0, height, pixel) * rgb.shape[1] // height
+        c = np.arange(0, width, pixel) * rgb.shape[2] // width
+        samples = encoded(rgb[:, r[:, None], c])
+        self._preview.add("before", rows.start, columns.start, pixel, samples, (samples != NODATA).all(0))
+
+    def _show(self, level: int, top: int, left: int, samples: NDArray[np.int16]) -> None:
+        """Show a tile of reflectance in the preview, if it is of the level that is shown."""
+        if level == self._preview.level:
+            known = (samples[RGB] != NODATA).all(0)
+            self._preview.add("after", top << level, left << level, 1 << level, samples[RGB], known)
 
     def finish(self, info: ItemInfo, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Path:
         """Make the product whole and give it its name; returns its folder. Nothing can be written afterwards.
@@ -189,6 +197,17 @@ class ProductWriter:
             f"{self._output}: {self.name} could not be written ({reason}; {_size(free)} left, about {_size(need)}"
             " needed in all); free some space or give another output folder"
         )
+
+
+def _errors(sigma: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Return sigma as it is stored: at least one step, NODATA where it or the reflectance is unknown."""
+    samples = encoded(sigma)
+    low = samples < 1
+    if low.any():
+        samples[low & (samples != NODATA)] = 1
+    if not known.all():
+        samples[~known] = NODATA
+    return samples
 
 
 def _size(number: int) -> str:
