@@ -144,6 +144,7 @@ class MonteCarlo:
         self.receptive_field, self.stride, self.uses_pan = network.receptive_field, network.stride, network.uses_pan
         self.pan_sun_corrected, self.domain = network.pan_sun_corrected, network.domain
         self.no_pan_model, self.streams = network.no_pan_model, 1
+        self._lock = threading.Lock()
 
     def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """See Network; the variance is the mean of the variances and the variance of the means."""
@@ -159,7 +160,7 @@ class MonteCarlo:
         import torch
 
         moments, layers = Moments(), _dropout(self._network.module)
-        with torch.random.fork_rng():
+        with self._lock, torch.random.fork_rng():  # PyTorch has one generator for all threads
             torch.manual_seed(self._seed)
             for layer in layers:
                 layer.train()
