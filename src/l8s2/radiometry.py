@@ -82,7 +82,7 @@ def _scaled(dn: NDArray[Any], mult: float, add: float) -> Float:
 def encoded(reflectance: Float) -> NDArray[np.int16]:
     """Return reflectance as int16 steps of SCALE; NODATA for NaN."""
     samples = np.empty(reflectance.shape, np.int16)
-    if reflectance.ndim < 2:
+    if reflectance.ndim < 2 or not reflectance.size:
         samples[...] = _steps(reflectance)
         return samples
     rows = max(1, _CHUNK // max(1, reflectance.shape[-1]))

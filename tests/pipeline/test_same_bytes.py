@@ -10,7 +10,8 @@ import pytest
 import rasterio
 from rasterio.warp import transform_bounds
 
-from l8s2.pipeline.to_product import harmonize_product, output_window
+from l8s2.pipeline.feed import output_window
+from l8s2.pipeline.to_product import harmonize_product
 from l8s2.predictors.load import load_model
 from making.scenes import make, ms_grid
 

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     help="Memory at the peak, as far as the model allows. Published networks are faster with 6.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing product once the new one is whole.")
+@click.option("--resume", is_flag=True, help="Go on where a killed run of the same product was.")
 @click.option("--dry-run", is_flag=True, help="Check the input; show size, time, memory and disk space; write nothing.")
 @JSON
 def harmonize(
@@ -81,6 +82,7 @@ def harmonize(
     threads: int | None,
     max_memory: float,
     overwrite: bool,
+    resume: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -119,7 +121,16 @@ def harmonize(
         source = product or stack.enter_context(_fetched(stac or "", output, overwrite, area, options, pan))
         with ProgressBar("harmonising") as progress:
             folder = make_product(
-                source, output, area, options, sigma=sigma, overwrite=overwrite, pan=pan, progress=progress, warn=warn
+                source,
+                output,
+                area,
+                options,
+                sigma=sigma,
+                overwrite=overwrite,
+                resume=resume,
+                pan=pan,
+                progress=progress,
+                warn=warn,
             )
     seconds = time.monotonic() - started
     if as_json:

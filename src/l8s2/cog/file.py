@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from l8s2.cog.deflate import compress_tile
+from l8s2.cog.deflate import compress_tile, decompress_tile
 from l8s2.cog.header import gdal_tags, header
 from l8s2.cog.layout import BLOCK, Encoding, levels
 from l8s2.cog.reduce import average, mode
@@ -21,6 +21,15 @@ from l8s2.cog.statistics import Statistics
 
 Watch = Callable[[int, int, int, NDArray[Any]], None]
 """Takes the level of a tile, its first row and column in that level, and its samples (bands, h, w)."""
+
+
+DRAFT = ".draft"
+"""Ending of the temporary file beside the file; who begins the same file again goes on from it."""
+
+
+def _tiles(window: slice) -> range:
+    """Return the rows, or columns, of tiles that a window touches."""
+    return range(window.start // BLOCK, -(-window.stop // BLOCK))
 
 
 class _Partial:
@@ -47,6 +56,9 @@ class CogFile:
     image goes into the tile of the next level. At the end the tiles are put behind a header in the order of the
     format. What is in the file does not depend on the order of windows, nor on threads.
 
+    The temporary file stays until the caller removes it: a process that begins the file anew beside one that a killed
+    process left goes on from there.
+
     Raises OSError where the file system does not take what is written.
     """
 
@@ -72,7 +84,48 @@ class CogFile:
         self._done: set[Key] = set()
         self._statistics = [Statistics(encoding.nodata) for _ in bands]
         self._empty: bytes | None = None
-        self._spool = Spool(path.with_name(f"{path.name}.draft"))
+        self._spool = Spool(path.with_name(f"{path.name}{DRAFT}"))
+        kept = self._spool.sorted()
+        self._kept = frozenset(kept)
+        self._done |= self._kept
+        for key in kept:
+            self._take_up(key)
+
+    def _take_up(self, key: Key) -> None:
+        """Do with a tile that an earlier process has put aside what was not put aside with it."""
+        level, row, column = key
+        above = level + 1 < len(self._levels) and (level + 1, row // 2, column // 2) not in self._kept
+        if level and not above and not self._watch:
+            return
+        samples = self._stored(key)
+        if (samples == self.encoding.fill).all():
+            self._empty = self._spool.read(key)
+        else:
+            self._note(key, samples)
+        if above:
+            reduced = self._reduced(samples)
+            self._take(level + 1, row * BLOCK // 2, column * BLOCK // 2, reduced)
+
+    def _stored(self, key: Key) -> NDArray[Any]:
+        height, width = self._levels[key[0]].size(*key[1:])
+        tile = decompress_tile(self._spool.read(key), len(self._bands), self.encoding.dtype)
+        return tile[:, :height, :width]
+
+    def holds(self, rows: slice, columns: slice) -> bool:
+        """Tell whether an earlier process has put aside all of a window; what is written into it is not needed."""
+        return all((0, row, column) in self._kept for row in _tiles(rows) for column in _tiles(columns))
+
+    def stored(self, rows: slice, columns: slice) -> NDArray[Any]:
+        """Return the samples (bands, h, w) of a window that it ``holds``."""
+        tiles = [[self._stored((0, row, column)) for column in _tiles(columns)] for row in _tiles(rows)]
+        top, left = rows.start % BLOCK, columns.start % BLOCK
+        image = np.concatenate([np.concatenate(row, axis=2) for row in tiles], axis=1)
+        return image[:, top : top + rows.stop - rows.start, left : left + columns.stop - columns.start]
+
+    @property
+    def any_known(self) -> bool:
+        """Whether any sample so far is known; of files with statistics."""
+        return any(statistics.count for statistics in self._statistics)
 
     @property
     def samples(self) -> int:
@@ -91,8 +144,8 @@ class CogFile:
     def _take(self, level: int, top: int, left: int, samples: NDArray[Any]) -> None:
         """Put a window of a level into its tiles, and finish those that are then complete."""
         height, width = samples.shape[1:]
-        for row in range(top // BLOCK, -(-(top + height) // BLOCK)):
-            for column in range(left // BLOCK, -(-(left + width) // BLOCK)):
+        for row in _tiles(slice(top, top + height)):
+            for column in _tiles(slice(left, left + width)):
                 r0, c0 = max(row * BLOCK, top), max(column * BLOCK, left)
                 r1, c1 = min((row + 1) * BLOCK, top + height), min((column + 1) * BLOCK, left + width)
                 part = samples[:, r0 - top : r1 - top, c0 - left : c1 - left]
@@ -105,6 +158,8 @@ class CogFile:
         level, row, column = key
         size = self._levels[level].size(row, column)
         with self._lock:
+            if key in self._kept:
+                return None
             if key in self._done:
                 raise ValueError(f"rows and columns of tile {row}, {column} overlap what was written before")
             partial = self._partial.get(key)
@@ -127,10 +182,7 @@ class CogFile:
             reduced = np.full((len(samples), *(-(-n // 2) for n in samples.shape[1:])), fill, samples.dtype)
         else:
             self._spool.append(key, compress_tile(samples, fill))
-            if self._watch:
-                self._watch(level, row * BLOCK, column * BLOCK, samples)
-            if level == 0 and self.encoding.scale is not None:
-                self._count(samples)
+            self._note(key, samples)
             reduced = self._reduced(samples) if level + 1 < len(self._levels) else samples
         if level + 1 < len(self._levels):
             self._take(level + 1, row * BLOCK // 2, column * BLOCK // 2, reduced)
@@ -141,6 +193,13 @@ class CogFile:
             nothing = np.full((len(self._bands), 1, 1), self.encoding.fill, self.encoding.dtype)
             self._empty = compress_tile(nothing, self.encoding.fill)
         self._spool.append(key, self._empty)
+
+    def _note(self, key: Key, samples: NDArray[Any]) -> None:
+        level, row, column = key
+        if self._watch:
+            self._watch(level, row * BLOCK, column * BLOCK, samples)
+        if level == 0 and self.encoding.scale is not None:
+            self._count(samples)
 
     def _count(self, samples: NDArray[Any]) -> None:
         for total, band in zip(self._statistics, samples, strict=True):
@@ -170,7 +229,6 @@ class CogFile:
         self._spool.flush()
         self._join(report)
         self.close()
-        self._spool.path.unlink()
 
     def _join(self, report: Callable[[float], None]) -> None:
         """Write the header, then the tiles as the format wants them: the smallest image first, row by row."""

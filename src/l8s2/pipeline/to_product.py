@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import UTC, datetime, time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from l8s2 import grid
 from l8s2._version import __version__
-from l8s2.arrays import enlarge, windows
-from l8s2.cog import BLOCK
 from l8s2.errors import InputError
 from l8s2.landsat.pan_shift import measure_pan_shift
 from l8s2.landsat.scene import Scene, open_scene
-from l8s2.pipeline.tiles import Tile, fine, predict_windows
-from l8s2.pipeline.verdict import Count, assess
+from l8s2.pipeline.feed import feed
+from l8s2.pipeline.verdict import assess
 from l8s2.predictors.engines import Engine
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import COMPACT, ModelOptions
 from l8s2.predictors.protocol import Predictor
-from l8s2.product.sink import TileSink
 from l8s2.product.stac import ItemInfo
-from l8s2.product.writer import ProductWriter
+from l8s2.product.writer import ProductWriter, product_folder
 from l8s2.progress import Progress
-from l8s2.sensors import OLI, RGB
+from l8s2.sensors import OLI
 from l8s2.target import Area, Target, choose_target
 
 GDAL_CACHE = 256 << 20
@@ -52,6 +47,7 @@ def harmonize_product(
     mc_dropout: int | None = None,
     trust_architecture: str | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     pan: str | Path | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
@@ -73,6 +69,7 @@ def harmonize_product(
         mc_dropout: see ``load_model``.
         trust_architecture: see ``load_model``.
         overwrite: replace a product of the same name once the new one is whole.
+        resume: go on where a killed run of the same product, model and area was; a whole product is returned as it is.
         pan: Level-1 product of the same acquisition, or its ``_B8.TIF``; None looks beside ``path``.
         progress: told how far it is.
         warn: told every warning.
@@ -93,6 +90,7 @@ def harmonize_product(
         ),
         sigma=sigma,
         overwrite=overwrite,
+        resume=resume,
         pan=pan,
         progress=progress,
         warn=warn,
@@ -107,6 +105,7 @@ def make_product(
     *,
     sigma: bool = True,
     overwrite: bool = False,
+    resume: bool = False,
     pan: str | Path | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
@@ -121,18 +120,32 @@ def make_product(
         for message in (*scene.warnings, *target.notes):
             if warn:
                 warn(message)
+        there = product_folder(Path(output), scene.product_id)
+        if resume and not overwrite and there.is_dir():
+            return there
         predictor = load_predictor(options)
+        journal = json.dumps([__version__, scene.product_id, scene.pan_id, str(scene.geobox), predictor.sha256,
+                              predictor.no_pan_model and predictor.no_pan_model.sha256, options.engine,
+                              options.mc_dropout, predictor.tile])  # fmt: skip
         writer = stack.enter_context(
-            ProductWriter(Path(output), scene.product_id, target.geobox, sigma=sigma, overwrite=overwrite)
+            ProductWriter(
+                Path(output),
+                scene.product_id,
+                target.geobox,
+                sigma=sigma,
+                overwrite=overwrite,
+                journal=journal,
+                resume=resume,
+            )
         )
         if target.warped:
             from l8s2.product.warp import WarpBuffer
 
             with WarpBuffer(writer.workspace, target.native, sigma=sigma) as buffer:
-                count = _run(scene, predictor, target, buffer, progress)
+                count = feed(scene, predictor, target, buffer, progress)
                 valid = buffer.warp_into(writer)
         else:
-            count = _run(scene, predictor, target, writer, progress)
+            count = feed(scene, predictor, target, writer, progress)
             valid = count.valid
         if not valid.any():
             raise InputError(
@@ -164,55 +177,6 @@ def make_product(
         }
         info = _item_info(scene, predictor, target, lacking, facts)
         return writer.finish(info, partial(progress, what="finishing")) if progress else writer.finish(info)
-
-
-def _run(scene: Scene, predictor: Predictor, target: Target, sink: TileSink, progress: Progress | None) -> Count:
-    """Feed ``sink`` with every window of the target."""
-    height, width = target.native.shape
-    plan = list(windows((height, width), output_window(predictor.tile)))
-    needed = [(_covering(r, target.origin[0]), _covering(c, target.origin[1])) for r, c in plan]
-    count, done = Count(), 0
-    with closing(
-        predict_windows(scene, predictor, needed, lambda part, i: _store(sink, target, plan[i], part))
-    ) as counts:
-        for (rows, columns), part in zip(plan, counts, strict=True):
-            count.merge(part)
-            done += (rows.stop - rows.start) * (columns.stop - columns.start)
-            if progress:
-                progress(done, height * width, "harmonising")
-    return count
-
-
-def output_window(tile: int) -> int:
-    """Return the 10 m pixels to a side that are made at a time, from at most ``tile`` MS pixels.
-
-    Whole tiles of the file wherever that is possible, so that none waits in memory for its other part.
-    """
-    most = grid.BLOCK * tile - 2  # a window may begin and end within an MS pixel
-    return max(most // BLOCK * BLOCK, min(most, BLOCK // 2), 1)
-
-
-def _covering(window: slice, first: int) -> slice:
-    """Return the MS pixels of the scene that own a window of the target, which begins at pixel ``first`` of it."""
-    return slice((window.start + first) // grid.BLOCK, -(-(window.stop + first) // grid.BLOCK))
-
-
-def _store(sink: TileSink, target: Target, window: tuple[slice, slice], part: Tile) -> Count:
-    """Give a window of the target to the sink, from the tile that covers it."""
-    count = Count()
-    if np.isnan(part.ms).all():
-        return count  # what is never written is fill
-    (r, c), (first_row, first_column) = (
-        window,
-        (first - fine(s).start for s, first in zip((part.rows, part.columns), target.origin, strict=True)),
-    )
-    inside = slice(r.start + first_row, r.stop + first_row), slice(c.start + first_column, c.stop + first_column)
-    mean, sigma, qa = part.mean[:, *inside], part.sigma[:, *inside], part.qa[inside]
-    count.add(mean, qa)
-    count.with_sigma = bool(np.isfinite(sigma).any())
-    sink.write(r, c, mean, sigma, qa)
-    sink.write_before(r, c, enlarge(part.ms[RGB])[:, *inside])
-    return count
 
 
 def _item_info(

@@ -83,6 +83,9 @@ class WarpBuffer:
             self._put("sigma", rows, columns, encoded(sigma))
         self._put("qa", rows, columns, qa[None])
 
+    def stored(self, rows: slice, columns: slice) -> None:
+        """See TileSink; an earlier run leaves nothing."""
+
     def write_before(self, rows: slice, columns: slice, rgb: Float) -> None:
         """Take the true-colour input of a tile."""
         self._put("before", rows, columns, encoded(rgb))

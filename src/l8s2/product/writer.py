@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from l8s2.cog import CogFile, Encoding
+from l8s2.cog import DRAFT, CogFile, Encoding
 from l8s2.errors import InputError
 from l8s2.files import WholeFolder, fsync
 from l8s2.grid import BLOCK
 from l8s2.product.preview import Preview
-from l8s2.product.sink import disk_errors_explained
-from l8s2.radiometry import NODATA, SCALE, encoded
+from l8s2.product.sink import Stored, disk_errors_explained
+from l8s2.radiometry import NODATA, SCALE, decoded, encoded
 from l8s2.sensors import BAND_NAMES, N_BANDS, RGB
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ FILL_BIT = 1
 
 _REFLECTANCE = Encoding(dtype="int16", fill=NODATA, nodata=NODATA, scale=SCALE, overviews="average")
 _QA = Encoding(dtype="uint16", fill=FILL_BIT, nodata=None, scale=None, overviews="mode")
+_JOURNAL = "journal"
+"""File beside the drafts that says what they are of."""
 _COMPRESSED = 0.75
 """Size of deflated reflectance over its plain size."""
 
@@ -41,7 +43,12 @@ def estimate_bytes(geobox: GeoBox, sigma: bool = True) -> int:
     plain = 2 * geobox.shape[0] * geobox.shape[1]
     files = [N_BANDS * plain, N_BANDS * plain] if sigma else [N_BANDS * plain]
     drafts = sum(files) + plain // 8
-    return int(_COMPRESSED * (drafts + files[0]) * 4 / 3) + (8 << 20)
+    return int(_COMPRESSED * 2 * drafts * 4 / 3) + (8 << 20)
+
+
+def product_folder(output: Path, product_id: str) -> Path:
+    """Return the folder that a product gets."""
+    return output / f"{product_id}{SUFFIX}"
 
 
 class ProductWriter:
@@ -51,7 +58,15 @@ class ProductWriter:
     """
 
     def __init__(
-        self, output: Path, product_id: str, geobox: GeoBox, *, sigma: bool = True, overwrite: bool = False
+        self,
+        output: Path,
+        product_id: str,
+        geobox: GeoBox,
+        *,
+        sigma: bool = True,
+        overwrite: bool = False,
+        journal: str = "",
+        resume: bool = False,
     ) -> None:
         """Check that the product can be written, without writing anything.
 
@@ -61,12 +76,17 @@ class ProductWriter:
             geobox: grid of the product, in any coordinate reference system.
             sigma: whether there is a SIGMA file.
             overwrite: replace a product of the same name, once the new one is whole.
+            journal: everything that the samples depend on.
+            resume: go on with what a killed writer of the same grid and ``journal`` has left.
 
         Raises InputError where the product exists, or where it cannot be written.
         """
+        str(output).encode()  # a UnicodeEncodeError for what is no text, before any work
         self.geobox = geobox
         self.name, self.product_id = f"{product_id}{SUFFIX}", product_id
-        self._whole = WholeFolder(output / self.name, overwrite=overwrite)
+        self._journal = f"{journal}\n{geobox}\n{sigma}\n"
+        salvage = self._salvage if resume else None
+        self._whole = WholeFolder(output / self.name, overwrite=overwrite, salvage=salvage)
         self.workspace = self._whole.workspace
         """Hidden folder, also for files that others need until the product is whole."""
         self._output, self._sigma = output, sigma
@@ -87,6 +107,7 @@ class ProductWriter:
             self._whole.__enter__()
         try:
             with self._disk():
+                (self.workspace / _JOURNAL).write_text(self._journal, encoding="utf-8")
                 self._create("surface_reflectance", "SR.tif", BAND_NAMES, _REFLECTANCE)
                 if self._sigma:
                     self._create("sigma", "SIGMA.tif", BAND_NAMES, _REFLECTANCE)
@@ -99,6 +120,21 @@ class ProductWriter:
     def _create(self, key: str, ending: str, bands: Sequence[str], encoding: Encoding) -> None:
         watch = self._show if key == "surface_reflectance" else None
         self._files[key] = CogFile(self._path(ending), self.geobox, bands, encoding, watch)
+
+    def _salvage(self, folder: Path) -> None:
+        """Take the drafts of a killed writer, if they are of the same product."""
+        journal = folder / _JOURNAL
+        if journal.is_file() and journal.read_text(encoding="utf-8") == self._journal:
+            for draft in folder.glob(f"*{DRAFT}"):
+                draft.replace(self.workspace / draft.name)
+
+    def stored(self, rows: slice, columns: slice) -> Stored | None:
+        """See TileSink."""
+        if not all(file.holds(rows, columns) for file in self._files.values()):
+            return None
+        errors = self._files.get("sigma")
+        samples = self._files["surface_reflectance"].stored(rows, columns)
+        return Stored(decoded(samples), self._files["qa"].stored(rows, columns)[0], errors is None or errors.any_known)
 
     def _path(self, ending: str) -> Path:
         """Name a file in the hidden folder; it gets its final name with the folder, so that it never looks complete."""
@@ -178,6 +214,8 @@ class ProductWriter:
             for path in (*paths.values(), json_path):
                 fsync(path)
                 path.rename(path.with_name(path.name.removesuffix(".part")))
+            for path in (*self.workspace.glob(f"*{DRAFT}"), self.workspace / _JOURNAL):
+                path.unlink()
             self._whole.publish()
         return self._output / self.name
 
