@@ -131,6 +131,16 @@ def test_bf16_stays_within_its_promise(predictor: NetworkPredictor) -> None:
         assert 0 < np.sqrt(np.mean((exact - fast) ** 2)) < BF16_RMS
 
 
+@pytest.mark.parametrize("name", ["compact", "compact-nopan"])
+def test_the_interior_is_that_of_the_whole_window(name: str) -> None:
+    network = OpenVinoNetwork(ModelFile(Path(str(files("l8s2") / "weights" / f"{name}.onnx"))), None)
+    ms, pan = ground(90, 101)
+    given = ms, pan if network.uses_pan else None
+    r = 3 * network.receptive_field
+    for part, whole in zip(network.interior(*given), network(*given), strict=True):
+        np.testing.assert_array_equal(part, whole[:, r:-r, r:-r])
+
+
 def _capabilities() -> list[str]:
     return list(openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 

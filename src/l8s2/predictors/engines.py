@@ -17,7 +17,7 @@ from l8s2.errors import InputError
 from l8s2.models.domain import Domain
 from l8s2.models.onnx_file import ModelFile, openvino_core
 from l8s2.models.onnx_metadata import with_defaults
-from l8s2.predictors.graph import parts, whole
+from l8s2.predictors.graph import BACK_REACH, parts, whole
 from l8s2.sensors import N_BANDS
 
 if TYPE_CHECKING:
@@ -141,19 +141,19 @@ class OpenVinoNetwork:
 
     def interior(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """See Network."""
-        answer = self._answer(ms, pan, inner=True)
-        return answer if self._seams else _interior(*answer, self.receptive_field)
+        return self._answer(ms, pan, inner=True)
 
     def _answer(self, ms: Float, pan: Float | None, inner: bool) -> tuple[Float, Float]:
-        """Run the parts one after the other in a stream that is free, without copies in between."""
+        rough = (BACK_REACH if self._seams else self.receptive_field) if inner else 0
         with self._lock:
             if inner not in self._requests:
-                self._requests[inner] = self._compiled(inner and self._seams)
+                self._requests[inner] = self._compiled(inner)
                 # OpenVINO's first inference must have ended before another thread begins one: they wait for each other
-                self._run(self._requests[inner], *_nothing(self.uses_pan, self.receptive_field, self.stride))
-        return self._run(self._requests[inner], ms, pan)
+                self._run(self._requests[inner], *_nothing(self.uses_pan, self.receptive_field, self.stride), rough)
+        return self._run(self._requests[inner], ms, pan, rough)
 
-    def _run(self, queue: SimpleQueue[list[Any]], ms: Float, pan: Float | None) -> tuple[Float, Float]:
+    def _run(self, queue: SimpleQueue[list[Any]], ms: Float, pan: Float | None, rough: int) -> tuple[Float, Float]:
+        """Run the parts one after the other in a stream that is free; copy the answer alone, less its rough edge."""
         parts = queue.get()
         share = {"share_inputs": True, "share_outputs": True}
         try:
@@ -162,10 +162,11 @@ class OpenVinoNetwork:
             if self._seams:
                 found = [given[0], parts[1].infer(found, **share)[0]]
             result = parts[-1].infer(found, **share)
-            mean, *sigma = (result[index][0].copy() for index in range(len(self._moments)))
+            answer = [result[index][0] for index in range(len(self._moments))]
+            mean, sigma = (x.copy() for x in _interior(answer[0], answer[-1], rough))
         finally:
             queue.put(parts)
-        return mean, sigma[0] if sigma else np.full_like(mean, np.nan)
+        return mean, sigma if len(answer) > 1 else np.full_like(mean, np.nan)
 
     def _compiled(self, inner: bool) -> SimpleQueue[list[Any]]:
         """Return the requests of every stream: of the whole network, or of its three parts."""

@@ -27,8 +27,9 @@ def parts(content: bytes, moments: Sequence[str], receptive_field: int | None) -
     Args:
         content: the file.
         moments: the outputs of the last part, whose inputs are ``ms`` and what the second one gives.
-        receptive_field: MS pixels; the parts then give nothing that an edge has touched, and compute less. The numbers
-            stay the same. None: everything, on the block grid of the whole input.
+        receptive_field: MS pixels; what an edge has touched is then cut off as it comes, so that less is computed and
+            BACK_REACH MS pixels at every edge of the answer are left to cut off. The numbers stay the same. None:
+            everything, on the block grid of the whole input.
     """
     ov = import_openvino()
     front, body, back = (_read(content) for _ in range(3))
@@ -41,7 +42,6 @@ def parts(content: bytes, moments: Sequence[str], receptive_field: int | None) -
         rough = receptive_field - BACK_REACH - lost  # at the edge of the features
         _crop_input(features, rough)
         _crop_input(ms, rough + lost)
-        results = [_cropped(result, 3 * BACK_REACH) for result in results]
     return [before, between, ov.Model(results, [ms, raw])]
 
 
