@@ -213,9 +213,10 @@ class ProductWriter:
             json_path.write_text(json.dumps(item, indent=2, allow_nan=False) + "\n", encoding="utf-8")
             for path in (*paths.values(), json_path):
                 fsync(path)
-                path.rename(path.with_name(path.name.removesuffix(".part")))
             for path in (*self.workspace.glob(f"*{DRAFT}"), self.workspace / _JOURNAL):
                 path.unlink()
+            for path in (*paths.values(), json_path):
+                path.rename(path.with_name(path.name.removesuffix(".part")))
             self._whole.publish()
         return self._output / self.name
 
