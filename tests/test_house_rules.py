@@ -26,7 +26,7 @@ ONLINE = {"acquire/access.py", "acquire/download.py", "acquire/windows.py", "cat
 LAYERS = (
     {"errors", "_version", "progress", "arrays", "sensors", "networks"},
     {"masks", "optics", "grid", "radiometry", "raster", "files", "serialization", "hf"},
-    {"registration", "metrics"},
+    {"registration", "metrics", "cog"},
     {"landsat", "product", "models", "patches", "simulate", "target"},
     {"predictors", "datasets", "catalogs"},
     {"acquire", "pipeline", "evaluation"},

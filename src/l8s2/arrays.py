@@ -7,7 +7,7 @@ missing pixels are filled by a rule of finite reach: what a pixel becomes never 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,24 +60,31 @@ def _fill_band(band: Float) -> Float:
     if known.all():
         return band
     result = np.where(known, band, np.float32(0))
-    if known.any():
-        for _ in range(FILL_REACH):
-            total, count = _sum_of_neighbours(result), _sum_of_neighbours(known.astype(np.float32))
-            ring = ~known & (count > 0)
-            if not ring.any():
-                break
-            result[ring] = total[ring] / count[ring]
-            known |= ring
-    result[~known] = FILL_VALUE
-    return result
+    unknown = ~known
+    ring = np.flatnonzero(dilate(known, 1) & unknown)
+    values, width = np.pad(result, 1), band.shape[1] + 2  # zeros beyond the edge, which no ring reaches
+    known, unknown = np.pad(known, 1), np.pad(unknown, 1)
+    ring = ring // band.shape[1] * width + ring % band.shape[1] + width + 1
+    for _ in range(FILL_REACH):
+        if not ring.size:
+            break
+        values.ravel()[ring] = _sum_of_neighbours(values, ring) / _sum_of_neighbours(known, ring)
+        known.ravel()[ring] = True
+        unknown.ravel()[ring] = False
+        around = (ring[:, None] + [i * width + j for i in (-1, 0, 1) for j in (-1, 0, 1)]).ravel()
+        ring = np.unique(around[unknown.ravel()[around]])
+    values[unknown] = FILL_VALUE
+    return values[1:-1, 1:-1]
 
 
-def _sum_of_neighbours(x: Float) -> Float:
-    """Return the sum over 3 x 3 pixels, with zeros beyond the edge."""
-    padded = np.pad(x, ((1, 1), (0, 0)))
-    x = padded[:-2] + padded[1:-1] + padded[2:]
-    padded = np.pad(x, ((0, 0), (1, 1)))
-    return padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+def _sum_of_neighbours(x: NDArray[Any], at: NDArray[np.intp]) -> Float:
+    """Return the sums over 3 x 3 pixels of an image around those at flat indices ``at``."""
+    flat, width = x.ravel(), x.shape[1]
+    left, middle, right = (
+        sum((flat[at + i * width + j].astype(np.float32) for i in (0, 1)), flat[at - width + j].astype(np.float32))
+        for j in (-1, 0, 1)
+    )
+    return np.asarray(left + middle + right)
 
 
 def dilate(mask: Mask, radius: int) -> Mask:

@@ -8,9 +8,8 @@ import os
 import platform
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 
 from l8s2.errors import InputError
 
@@ -35,20 +34,28 @@ class WholeFolder:
     writer left behind, and brings a folder back whose replacement was killed between two renames.
     """
 
-    def __init__(self, folder: Path, *, overwrite: bool = False, mark: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        overwrite: bool = False,
+        mark: str | None = None,
+        salvage: Callable[[Path], None] | None = None,
+    ) -> None:
         """Check that the folder can be written, without writing anything.
 
         Args:
             folder: the final folder.
             overwrite: replace an existing folder, once the new one is whole.
             mark: a file that a folder must hold to be replaced, so that no other folder is ever removed.
+            salvage: given each folder that a killed writer left behind, before it is removed.
 
         Raises:
             InputError: The folder exists already, or it cannot be written.
         """
         self.folder = folder.absolute()
         self.workspace = self.folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-        self._overwrite, self._mark = overwrite, mark
+        self._overwrite, self._mark, self._salvage = overwrite, mark, salvage
         self._lock = contextlib.ExitStack()
         self._check()
 
@@ -90,6 +97,8 @@ class WholeFolder:
         for path in beside.glob(f".{name}.[0-9a-f]*"):
             with contextlib.suppress(OSError), lock(path, without_locks=False) as abandoned:
                 if abandoned:
+                    if self._salvage:
+                        self._salvage(path)
                     shutil.rmtree(path, ignore_errors=True)
 
     def publish(self) -> Path:
@@ -110,9 +119,7 @@ class WholeFolder:
             shutil.rmtree(old, ignore_errors=True)
         return self.folder
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._clean()
 
     def _clean(self) -> None:

@@ -26,6 +26,8 @@ NODATA = -32768
 ZENITH = 90.0
 """Elevation of the sun, degrees, of pan that was divided by no sine: that of the zenith is one."""
 _LIMIT = 32767
+_CHUNK = 1 << 16
+"""Samples that are encoded at a time, so that they stay in the processor's cache."""
 DN = NDArray[np.uint16] | NDArray[np.int16]
 """Digital numbers; 0 is fill in uint16, -32768 in int16."""
 SigmaKind = Literal["total", "detail"]
@@ -89,8 +91,27 @@ def _scaled(dn: NDArray[Any], mult: float, add: float) -> Float:
 
 def encoded(reflectance: Float) -> NDArray[np.int16]:
     """Return reflectance as int16 steps of SCALE; NODATA for NaN."""
-    steps = np.clip(np.rint(reflectance * np.float32(1 / SCALE)), -_LIMIT, _LIMIT)
-    return np.where(np.isnan(steps), np.float32(NODATA), steps).astype(np.int16)
+    samples = np.empty(reflectance.shape, np.int16)
+    if reflectance.ndim < 2 or not reflectance.size:
+        samples[...] = _steps(reflectance)
+        return samples
+    rows = max(1, _CHUNK // max(1, reflectance.shape[-1]))
+    for band, result in zip(_images(reflectance), _images(samples), strict=True):
+        for top in range(0, band.shape[0], rows):
+            result[top : top + rows] = _steps(band[top : top + rows])
+    return samples
+
+
+def _images(values: NDArray[Any]) -> NDArray[Any]:
+    """Return (..., h, w) as (n, h, w), without a copy of what is contiguous enough."""
+    return values.reshape(-1, *values.shape[-2:])
+
+
+def _steps(part: Float) -> Float:
+    steps: Float = np.rint(part * np.float32(1 / SCALE))
+    np.clip(steps, -_LIMIT, _LIMIT, out=steps)
+    steps[np.isnan(steps)] = NODATA
+    return steps
 
 
 def reflectance(dn: DN, scale: float, offset: float) -> Float:

@@ -124,7 +124,7 @@ def archive(product: Path, path: Path, *, prefix: str = "", mode: str = "w") -> 
 class Copying:
     """A predictor that gives every 10 m pixel the value of its MS pixel: pure geometry, in no time."""
 
-    name, sha256, margin, tile, uses_pan, no_pan_model = "copying", "00" * 32, 2, 512, True, None
+    name, sha256, margin, tile, uses_pan, no_pan_model, streams = "copying", "00" * 32, 2, 512, True, None, 2
 
     def out_of_domain(self, ms: np.ndarray) -> np.ndarray:
         return np.zeros(ms.shape[1:], dtype=bool)

@@ -26,9 +26,9 @@ from rasterio.enums import ColorInterp
 from rio_cogeo import cog_validate
 
 from l8s2 import masks
+from l8s2.cog.spool import Spool
 from l8s2.errors import InputError
 from l8s2.grid import footprint
-from l8s2.product import writer as product
 from l8s2.product.stac import ItemInfo
 from l8s2.product.writer import ProductWriter, estimate_bytes
 from l8s2.radiometry import NODATA
@@ -606,16 +606,17 @@ def test_a_write_that_the_file_system_cuts_short_never_gives_a_product(tmp_path:
 
 
 def test_a_file_that_lost_a_tile_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What GDAL leaves behind when its cache cannot be flushed: a draft that opens, with old pixels in it."""
-    close = product.CogFile.close
+    """What a disk gives back is compared with what was written to it."""
+    flush = Spool.flush
 
-    def lose(self: product.CogFile) -> None:
-        close(self)
-        if "SR" in self.path.name and self._draft.exists():
-            with rasterio.open(self._draft, "r+") as draft:
-                draft.write(np.full((6, 5, 5), NODATA, np.int16), window=rasterio.windows.Window(0, 95, 5, 5))
+    def lose(self: Spool) -> None:
+        flush(self)
+        if "SR" in self.path.name:
+            with self.path.open("r+b") as file:
+                file.seek(200)
+                file.write(bytes(64))
 
-    monkeypatch.setattr(product.CogFile, "close", lose)
+    monkeypatch.setattr(Spool, "flush", lose)
     with pytest.raises(InputError, match="does not hold what was written"):
         make(tmp_path, scene(100, 100, holes=0))
     assert not list(tmp_path.iterdir())
@@ -626,12 +627,12 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_product as t
-from l8s2.product import cog
+from l8s2.cog.file import CogFile
 kill = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[3] == "finish":
-    cog.CogFile._read_back = kill
+    CogFile._join = kill
 else:
-    cog.CogFile.finish = kill
+    CogFile.finish = kill
 t.make(Path(sys.argv[2]), t.scene(100, 100))
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -60,7 +61,16 @@ if TYPE_CHECKING:
 @click.option("--no-sigma", is_flag=True, help="Leave the standard errors out.")
 @click.option("--engine", type=click.Choice(["openvino", "torch"]), default="openvino", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Processor threads. Default: all.")
+@click.option(
+    "--max-memory",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="GB",
+    default=2.0,
+    show_default=True,
+    help="Memory at the peak, as far as the model allows. Published networks are faster with 6.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing product once the new one is whole.")
+@click.option("--resume", is_flag=True, help="Go on where a killed run of the same product was.")
 @click.option("--dry-run", is_flag=True, help="Check the input; show size, time, memory and disk space; write nothing.")
 @JSON
 def harmonize(
@@ -79,7 +89,9 @@ def harmonize(
     no_sigma: bool,
     engine: Engine,
     threads: int | None,
+    max_memory: float,
     overwrite: bool,
+    resume: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -94,12 +106,18 @@ def harmonize(
         raise click.UsageError("--dry-run needs the files; it goes with PRODUCT, not with --stac.")
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy loads: every thread has work of its own
     from l8s2.predictors.options import ModelOptions
     from l8s2.target import Area
 
     area = Area(bbox=bbox or None, mgrs=mgrs, crs=crs, like=like)
     options = ModelOptions(
-        model=model, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
+        model=model,
+        engine=engine,
+        threads=threads,
+        max_memory=max_memory,
+        mc_dropout=mc_dropout,
+        trust_architecture=trust_architecture,
     )
     if dry_run or output is None:
         assert product is not None
@@ -118,6 +136,7 @@ def harmonize(
                 options,
                 sigma=None if no_sigma else sigma,
                 overwrite=overwrite,
+                resume=resume,
                 pan=pan,
                 progress=progress,
                 warn=warn,

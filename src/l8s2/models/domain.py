@@ -15,7 +15,8 @@ REACH = 3
 
 _EXEMPLARS = 128
 
-_ROWS = 32
+_PIXELS = 256
+"""Pixels at a time: few enough for OpenBLAS not to spread them over threads, which elsewhere have work to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,16 +69,15 @@ class Domain:
 
     def distance(self, ms: Float) -> Float:
         """(h, w) distance of the surroundings of each pixel of ms (6, h, w) from the nearest exemplar. No NaN."""
-        colours = _logarithms(local_mean(ms)) - self.mean[:, None, None]
+        colours = (_logarithms(local_mean(ms)) - self.mean[:, None, None]).reshape(N_BANDS, -1)
         half = (self.exemplars**2).sum(1) / 2
-        result = np.empty(ms.shape[1:], np.float32)
-        for top in range(0, ms.shape[1], _ROWS):
-            strip = colours[:, top : top + _ROWS]
-            points = self.whitening @ strip.reshape(N_BANDS, -1)
+        result = np.empty(colours.shape[1], np.float32)
+        for first in range(0, result.size, _PIXELS):
+            points = self.whitening @ colours[:, first : first + _PIXELS]
             nearest = (self.exemplars @ points - half[:, None]).max(0)  # |p - e|^2 = |p|^2 - 2 (p.e - |e|^2 / 2)
             squared = (points**2).sum(0) - 2 * nearest
-            result[top : top + _ROWS] = np.sqrt(np.maximum(squared, 0)).reshape(strip.shape[1:])
-        return result
+            result[first : first + _PIXELS] = np.sqrt(np.maximum(squared, 0))
+        return result.reshape(ms.shape[1:])
 
     def out_of_domain(self, ms: Float) -> Mask:
         """Return (h, w) bool, True where the surroundings in ms (6, h, w) are unlike any training imagery. No NaN."""

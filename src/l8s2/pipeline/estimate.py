@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,13 @@ import numpy as np
 from l8s2.arrays import windows
 from l8s2.landsat.scene import open_scene
 from l8s2.predictors.load import load_predictor
-from l8s2.predictors.options import COMPACT, ModelOptions
+from l8s2.predictors.options import COMPACT, ModelOptions, processors
 from l8s2.predictors.protocol import ZENITH
 from l8s2.sensors import N_BANDS
 from l8s2.target import WHOLE, Area, choose_target
 
-WRITING = 6e-8
-"""Seconds a processor core needs to compress, copy and read back one sample."""
+WRITING = 2e-8
+"""Seconds a processor core needs to encode, compress and copy one sample."""
 _LONG = 3.0
 """Seconds after which a measurement is not repeated."""
 
@@ -84,8 +83,10 @@ def plan_product(
             product_id=scene.product_id,
             crs=str(target.geobox.crs),
             shape=(target.geobox.shape[0], target.geobox.shape[1]),
-            seconds=round(1.5 + 1.3 * each * grown * tiles_in_all + WRITING * samples / (os.cpu_count() or 1), 1),
-            memory_bytes=int(350e6) + predictor.memory(grown),
+            seconds=round(
+                1.5 + 1.3 * each * grown * tiles_in_all / predictor.streams + WRITING * samples / processors(), 1
+            ),
+            memory_bytes=int(350e6) + predictor.streams * predictor.memory(grown),
             disk_bytes=estimate_bytes(target.geobox, sigma)
             + (buffer_bytes(target.native, sigma) if target.warped else 0),
             pan=scene.pan_id,

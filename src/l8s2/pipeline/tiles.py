@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from l8s2 import grid, masks
-from l8s2.arrays import Float, dilate, enlarge, grow, windows
+from l8s2.arrays import FILL_REACH, Float, Mask, dilate, enlarge, grow, windows
 from l8s2.landsat.scene import Pixels, Scene
+from l8s2.models.domain import REACH
 from l8s2.pipeline.verdict import too_uncertain
 from l8s2.predictors.protocol import ZENITH, Predictor
 from l8s2.radiometry import SigmaKind, total_sigma
@@ -47,7 +50,7 @@ def predict_tiles(
     *,
     sigma: SigmaKind = "total",
 ) -> Generator[Tile]:
-    """Predict the MS window rows x columns of a scene tile by tile; the next tile is read meanwhile.
+    """Predict the MS window rows x columns of a scene tile by tile.
 
     ``sigma`` is the kind of standard error that the tiles get. A pixel is the same number whatever ``tile`` (default:
     the predictor's), ``rows`` and ``columns`` are: margins are as wide as the receptive field of the network.
@@ -56,17 +59,46 @@ def predict_tiles(
         (slice(r.start + rows.start, r.stop + rows.start), slice(c.start + columns.start, c.stop + columns.start))
         for r, c in windows((rows.stop - rows.start, columns.stop - columns.start), tile or predictor.tile)
     ]
-    m = predictor.margin
+    return predict_windows(scene, predictor, plan, lambda part, _: part, sigma=sigma)
+
+
+_Result = TypeVar("_Result")
+
+
+def predict_windows(
+    scene: Scene,
+    predictor: Predictor,
+    plan: Iterable[tuple[slice, slice]],
+    then: Callable[[Tile, int], _Result],
+    *,
+    sigma: SigmaKind = "total",
+) -> Generator[_Result]:
+    """Predict windows of MS pixels, rows and columns; yield what ``then`` makes of each and its number, in their order.
+
+    Each window is read, predicted and given to ``then`` by one thread, so that while one thread reads or stores others
+    predict. No more windows are in memory than there are threads. ``sigma`` is the kind of standard error they get.
+    """
+
+    def work(number: int, rows: slice, columns: slice) -> _Result:
+        pixels = scene.read(grow(rows, predictor.margin), grow(columns, predictor.margin))
+        tile = _predict(predictor, pixels, rows, columns, sun_elevation)
+        return then(replace(tile, sigma=total_sigma(tile.mean, tile.sigma)) if sigma == "total" else tile, number)
+
     # pan of a scene without metadata was divided by no sine: as under a sun at the zenith
     sun_elevation = ZENITH if scene.sun_elevation is None else scene.sun_elevation
-    with ThreadPoolExecutor(1) as reader:
-        ahead = reader.submit(scene.read, *(grow(s, m) for s in plan[0]))
-        for i, (r, c) in enumerate(plan):
-            pixels = ahead.result()
-            if i + 1 < len(plan):
-                ahead = reader.submit(scene.read, *(grow(s, m) for s in plan[i + 1]))
-            part = _predict(predictor, pixels, r, c, sun_elevation)
-            yield replace(part, sigma=total_sigma(part.mean, part.sigma)) if sigma == "total" else part
+    workers = max(2, predictor.streams)
+    with ThreadPoolExecutor(workers) as pool:
+        running: deque[Future[_Result]] = deque()
+        try:
+            for number, (rows, columns) in enumerate(plan):
+                running.append(pool.submit(work, number, rows, columns))
+                if len(running) > workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
 
 
 def _predict(predictor: Predictor, pixels: Pixels, rows: slice, columns: slice, sun_elevation: float) -> Tile:
@@ -82,13 +114,24 @@ def _predict(predictor: Predictor, pixels: Pixels, rows: slice, columns: slice, 
         origin = rows.start - m, columns.start - m
         mean, sigma, with_pan = predictor.predict_window(pixels.ms, pixels.pan, origin, sun_elevation=sun_elevation)
         qa[~with_pan] |= np.uint16(masks.flag("no_pan"))
-        qa[(dilate(fill, NEAR_FILL) & ~fill)[inner]] |= np.uint16(masks.flag("near_fill"))
-        qa[predictor.out_of_domain(pixels.ms)[inner]] |= np.uint16(masks.flag("do_not_trust"))
+        if fill.any():
+            qa[(dilate(fill, NEAR_FILL) & ~fill)[inner]] |= np.uint16(masks.flag("near_fill"))
+        qa[_out_of_domain(predictor, pixels.ms)] |= np.uint16(masks.flag("do_not_trust"))
     qa[fill[inner]] = masks.flag("fill")
     qa = enlarge(qa)
-    qa[np.isnan(mean).any(0)] |= np.uint16(masks.flag("fill"))  # no pan, and a model that needs it
+    if np.isnan(mean.sum()):  # no pan, and a model that needs it
+        qa[np.isnan(mean).any(0)] |= np.uint16(masks.flag("fill"))
     qa[too_uncertain(mean, sigma)] |= np.uint16(masks.flag("do_not_trust"))
     return Tile(rows=rows, columns=columns, ms=ms, mean=mean, sigma=sigma, qa=qa)
+
+
+def _out_of_domain(predictor: Predictor, ms: Float) -> Mask:
+    """Tell it of the window without its margin, from no more of the margin than it takes."""
+    spare = max(0, predictor.margin - REACH - FILL_REACH)
+    rows, columns = (slice(spare, n - spare) for n in ms.shape[1:])
+    far = predictor.out_of_domain(ms[:, rows, columns])
+    m = predictor.margin - spare
+    return far[m : far.shape[0] - m, m : far.shape[1] - m]
 
 
 def fine(window: slice) -> slice:

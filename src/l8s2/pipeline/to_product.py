@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import UTC, datetime, time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from l8s2._version import __version__
-from l8s2.arrays import Float, enlarge
 from l8s2.errors import InputError
 from l8s2.landsat.measure_scene import measure_scene
 from l8s2.landsat.scene import Scene, open_scene
-from l8s2.pipeline.tiles import fine, predict_tiles
-from l8s2.pipeline.verdict import Count, assess
+from l8s2.pipeline.feed import feed
+from l8s2.pipeline.verdict import assess
 from l8s2.predictors.engines import Engine
 from l8s2.predictors.load import load_predictor
-from l8s2.predictors.options import ModelOptions
+from l8s2.predictors.options import COMPACT, ModelOptions
 from l8s2.predictors.protocol import Predictor
-from l8s2.product.sink import TileSink
 from l8s2.product.stac import ItemInfo
-from l8s2.product.writer import ProductWriter
+from l8s2.product.writer import ProductWriter, product_folder
 from l8s2.progress import Progress
 from l8s2.radiometry import SigmaKind, describe_sigma
-from l8s2.sensors import OLI, RGB
+from l8s2.sensors import OLI
 from l8s2.target import Area, Target, choose_target
 
 GDAL_CACHE = 256 << 20
@@ -50,9 +45,11 @@ def harmonize_product(
     sigma: SigmaKind | None = "total",
     engine: Engine = "openvino",
     threads: int | None = None,
+    max_memory: float = COMPACT.max_memory,
     mc_dropout: int | None = None,
     trust_architecture: str | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     pan: str | Path | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
@@ -71,9 +68,11 @@ def harmonize_product(
             disagreement of the sensors in level (``l8s2.radiometry``); None leaves the file out.
         engine: see ``load_model``.
         threads: see ``load_model``.
+        max_memory: see ``load_model``.
         mc_dropout: see ``load_model``.
         trust_architecture: see ``load_model``.
         overwrite: replace a product of the same name once the new one is whole.
+        resume: go on where a killed run of the same product, model and area was; a whole product is returned as it is.
         pan: Level-1 product of the same acquisition, or its ``_B8.TIF``; None looks beside ``path``.
         progress: told how far it is.
         warn: told every warning.
@@ -85,10 +84,16 @@ def harmonize_product(
         output,
         Area(bbox=bbox, mgrs=mgrs, crs=crs, like=like),
         ModelOptions(
-            model=model, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
+            model=model,
+            engine=engine,
+            threads=threads,
+            max_memory=max_memory,
+            mc_dropout=mc_dropout,
+            trust_architecture=trust_architecture,
         ),
         sigma=sigma,
         overwrite=overwrite,
+        resume=resume,
         pan=pan,
         progress=progress,
         warn=warn,
@@ -103,6 +108,7 @@ def make_product(
     *,
     sigma: SigmaKind | None = "total",
     overwrite: bool = False,
+    resume: bool = False,
     pan: str | Path | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
@@ -118,18 +124,32 @@ def make_product(
         for message in (*scene.warnings, *target.notes):
             if warn:
                 warn(message)
+        there = product_folder(Path(output), scene.product_id)
+        if resume and not overwrite and there.is_dir():
+            return there
         predictor = load_predictor(options)
+        journal = json.dumps([__version__, scene.product_id, scene.pan_id, str(scene.geobox), predictor.sha256,
+                              predictor.no_pan_model and predictor.no_pan_model.sha256, options.engine,
+                              options.mc_dropout, predictor.tile, sigma and describe_sigma(sigma)])  # fmt: skip
         writer = stack.enter_context(
-            ProductWriter(Path(output), scene.product_id, target.geobox, sigma=with_sigma, overwrite=overwrite)
+            ProductWriter(
+                Path(output),
+                scene.product_id,
+                target.geobox,
+                sigma=with_sigma,
+                overwrite=overwrite,
+                journal=journal,
+                resume=resume,
+            )
         )
         if target.warped:
             from l8s2.product.warp import WarpBuffer
 
             with WarpBuffer(writer.workspace, target.native, sigma=with_sigma) as buffer:
-                count = _run(scene, predictor, target, buffer, sigma or "detail", progress)
+                count = feed(scene, predictor, target, buffer, progress, sigma=sigma or "detail")
                 valid = buffer.warp_into(writer)
         else:
-            count = _run(scene, predictor, target, writer, sigma or "detail", progress)
+            count = feed(scene, predictor, target, writer, progress, sigma=sigma or "detail")
             valid = count.valid
         if not valid.any():
             raise InputError(
@@ -162,52 +182,6 @@ def make_product(
         }
         info = _item_info(scene, predictor, target, lacking, facts)
         return writer.finish(info, partial(progress, what="finishing")) if progress else writer.finish(info)
-
-
-def _run(
-    scene: Scene, predictor: Predictor, target: Target, sink: TileSink, sigma: SigmaKind, progress: Progress | None
-) -> Count:
-    """Feed ``sink`` with every tile, clipped to the target."""
-    first_row, first_column = target.origin
-    height, width = target.native.shape
-    rows_in_all, columns_in_all = (
-        min(fine(s).stop - first, n) - max(fine(s).start - first, 0)
-        for s, first, n in zip((target.rows, target.columns), target.origin, target.native.shape, strict=True)
-    )
-    count, done = Count(), 0
-    with (
-        closing(predict_tiles(scene, predictor, target.rows, target.columns, sigma=sigma)) as parts,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        pending = None
-        for part in parts:
-            r, c = fine(part.rows), fine(part.columns)
-            rows = slice(max(r.start - first_row, 0), min(r.stop - first_row, height))
-            columns = slice(max(c.start - first_column, 0), min(c.stop - first_column, width))
-            inside = (
-                slice(rows.start + first_row - r.start, rows.stop + first_row - r.start),
-                slice(columns.start + first_column - c.start, columns.stop + first_column - c.start),
-            )
-            before = enlarge(part.ms[RGB])[:, *inside]
-            mean, errors, qa = part.mean[:, *inside], part.sigma[:, *inside], part.qa[inside]
-            count.add(mean, qa)
-            count.with_sigma = count.with_sigma or bool(np.isfinite(errors).any())
-            if pending is not None:
-                pending.result()
-            pending = pool.submit(_write, sink, rows, columns, mean, errors, qa, before)
-            done += mean[0].size
-            if progress:
-                progress(done, rows_in_all * columns_in_all, "harmonising")
-        if pending is not None:
-            pending.result()
-    return count
-
-
-def _write(
-    sink: TileSink, rows: slice, columns: slice, mean: Float, sigma: Float, qa: NDArray[np.uint16], before: Float
-) -> None:
-    sink.write(rows, columns, mean, sigma, qa)
-    sink.write_before(rows, columns, before)
 
 
 def _item_info(

@@ -19,6 +19,8 @@ WIDEST = 0.05
 """Half width of the 90 % interval, reflectance, up to which no pixel is too uncertain."""
 WIDEST_SHARE = 0.5
 """The same as a share of the reflectance itself; a pixel is too uncertain where it exceeds both."""
+_ROWS = 64
+"""Rows that are looked at at a time, so that they stay in the processor's cache."""
 UNTRUSTED = (0.05, 0.25)
 """Shares of clear pixels not to be trusted from which a scene gets ``warn``, and ``fail``."""
 CLEAR = 0.1
@@ -27,9 +29,16 @@ CLEAR = 0.1
 
 def too_uncertain(mean: Float, sigma: Float) -> Mask:
     """Return (h, w) bool, True where the 90 % interval of any band is too wide; both (6, h, w), NaN never is."""
+    result = np.zeros(mean.shape[1:], bool)
     with np.errstate(invalid="ignore"):
-        wide = np.asarray(Z_90 * sigma > np.maximum(WIDEST, WIDEST_SHARE * np.abs(mean)))
-    return np.asarray(wide.any(axis=0))
+        for top in range(0, mean.shape[1], _ROWS):
+            rows = slice(top, top + _ROWS)
+            for values, error in zip(mean[:, rows], sigma[:, rows], strict=True):
+                half = Z_90 * error
+                wide = half > WIDEST
+                if wide.any():
+                    result[rows] |= wide & (half > WIDEST_SHARE * np.abs(values))
+    return result
 
 
 @dataclass
@@ -49,11 +58,20 @@ class Count:
 
     def add(self, mean: Float, qa: NDArray[np.uint16]) -> None:
         """Take in a window, (6, h, w) and (h, w)."""
-        self.valid += np.isfinite(mean).sum((1, 2))
-        self.known += int(((qa & masks.flag("fill")) == 0).sum())
+        for index, band in enumerate(mean):
+            self.valid[index] += band.size if np.isfinite(band.sum()) else np.isfinite(band).sum()
+        self.known += int(np.count_nonzero((qa & masks.flag("fill")) == 0))
         clear = masks.usable(qa)
-        self.clear += int(clear.sum())
-        self.untrusted += int((clear & ((qa & masks.flag("do_not_trust")) > 0)).sum())
+        self.clear += int(np.count_nonzero(clear))
+        self.untrusted += int(np.count_nonzero(clear & ((qa & masks.flag("do_not_trust")) > 0)))
+
+    def merge(self, other: Count) -> None:
+        """Take in what another has taken in."""
+        self.valid += other.valid
+        self.known += other.known
+        self.clear += other.clear
+        self.untrusted += other.untrusted
+        self.with_sigma = self.with_sigma or other.with_sigma
 
     @property
     def clear_share(self) -> float:

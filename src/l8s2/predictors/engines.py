@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Callable
 from functools import cached_property
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -13,8 +15,9 @@ import numpy as np
 from l8s2.arrays import Float
 from l8s2.errors import InputError
 from l8s2.models.domain import Domain
-from l8s2.models.onnx_file import ModelFile, import_openvino, openvino_core
+from l8s2.models.onnx_file import ModelFile, openvino_core
 from l8s2.models.onnx_metadata import with_defaults
+from l8s2.predictors.graph import BACK_REACH, parts, whole
 from l8s2.sensors import N_BANDS
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ _LEAST_BYTES = 7000
 """Bytes for each MS pixel of a window that are assumed at least."""
 _LAYERS = 3
 """Memory of networks that do not tell theirs, measured: so many times that of their largest layer."""
+_IN_PARTS = 3000
+"""Bytes for each MS pixel of a window of a network that runs in three parts, measured."""
 _INFO = (
     "calibration", "receptive_field", "stride", "pan_sun_corrected", "no_pan_model", "memory_per_pixel", "domain",
 )  # fmt: skip
@@ -47,6 +52,8 @@ class Network(Protocol):
     """Name of the model that answers where pan is missing, as ``load_model`` takes it."""
     domain: Domain | None
     """The ground it was trained on, where the file records it."""
+    streams: int
+    """How many threads may run it at a time, each with the memory of its window; more wait."""
 
     def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """Return (mean, sigma) on the block grid of the whole arrays.
@@ -54,6 +61,10 @@ class Network(Protocol):
         What lies within the receptive field of an edge is approximate. ms (6, h, w), pan (2h, 2w) or None, mean and
         sigma (6, 3h, 3w); sigma is all NaN for a network that has none.
         """
+        ...
+
+    def interior(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+        """Return (mean, sigma) of what lies further than the receptive field from every edge: of r fewer MS pixels."""
         ...
 
     def memory(self, pixels: int) -> int:
@@ -65,68 +76,113 @@ class Network(Protocol):
         ...
 
 
+def _nothing(pan: bool, reach: int, stride: int) -> tuple[Float, Float | None]:
+    """Return the smallest window that has an interior, of one value."""
+    side = -(-(2 * reach + 1) // stride) * stride
+    even = np.full((N_BANDS, 2 * side, 2 * side), 0.1, np.float32)
+    return even[:, :side, :side].copy(), even[0] if pan else None
+
+
+def _interior(mean: Float, sigma: Float, rough: int) -> tuple[Float, Float]:
+    """Cut off ``rough`` MS pixels at every edge."""
+    rows, columns = (slice(3 * rough, n - 3 * rough) for n in mean.shape[1:])
+    return mean[:, rows, columns], sigma[:, rows, columns]
+
+
 class OpenVinoNetwork:
     """The embedded engine. With bf16 the part between the seams of a network computes in it; all else is float32."""
 
-    def __init__(self, file: ModelFile, threads: int | None, bf16: bool | None = None) -> None:
-        """``bf16``: None uses it where the processor has it."""
-        ov, core, content = import_openvino(), openvino_core(), file.content
+    def __init__(self, file: ModelFile, threads: int | None, bf16: bool | None = None, streams: int = 1) -> None:
+        """Take a model file.
+
+        Args:
+            file: the file.
+            threads: processor threads of all streams; None: all.
+            bf16: None uses it where the processor has it.
+            streams: how many windows are predicted at a time.
+        """
+        core, content = openvino_core(), file.content
         try:
-            whole = core.read_model(model=content, weights=b"")
+            model = core.read_model(model=content, weights=b"")
         except Exception:
             raise InputError(f"model {file.path}: not an ONNX network; give one that l8s2 has exported") from None
         info = {
-            key: whole.get_rt_info(["framework", key]).astype(str)
+            key: model.get_rt_info(["framework", key]).astype(str)
             for key in _INFO
-            if whole.has_rt_info(["framework", key])
+            if model.has_rt_info(["framework", key])
         }
         if "receptive_field" not in info:
             raise InputError(f"model {file.path}: no l8s2 metadata; give an ONNX network that l8s2 has exported")
         info = with_defaults(info)
-        names = set[str]().union(*(output.names for output in whole.outputs))
+        names = set[str]().union(*(output.names for output in model.outputs))
         self.no_pan_model: str | None = json.loads(info["no_pan_model"])
         self.receptive_field, self.stride = int(info["receptive_field"]), int(info.get("stride", 1))
-        self.uses_pan = len(whole.inputs) == 2
+        self.uses_pan = len(model.inputs) == 2
         self.pan_sun_corrected = info.get("pan_sun_corrected") != "false"
         self.domain = Domain.from_json(info["domain"]) if "domain" in info else None
-        self._weights = 2 * len(content)
-        told = info.get("memory_per_pixel")
-        self._bytes = int(told) if told else _LAYERS * self._largest(whole.clone())
+        self.streams = streams
+        self._content, self._weights = content, 2 * len(content)
+        self._seams = {"features", "raw"} <= names
+        told = str(_IN_PARTS) if self._seams else info.get("memory_per_pixel")
+        self._bytes = int(told) if told else _LAYERS * self._largest(model.clone())
+        self._options: dict[str, Any] = {"NUM_STREAMS": streams}
+        if threads:
+            self._options["INFERENCE_NUM_THREADS"] = threads
         if bf16 is None:
             bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-        def compiled(model: Any, precision: str) -> Any:
-            options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-            if threads:
-                options["INFERENCE_NUM_THREADS"] = threads
-            return core.compile_model(model, "CPU", options)
-
-        self._bf16 = bf16 and {"features", "raw"} <= names
-        if not self._bf16:
-            results = [_tensor(whole, name) for name in ("mean", "sigma") if name in names]
-            self._whole = compiled(ov.Model(results, whole.get_parameters()), "f32")
-            return
-
-        def read() -> Any:
-            return core.read_model(model=content, weights=b"")
-
-        front = read()
-        self._front = compiled(ov.Model([_tensor(front, "features")], front.get_parameters()), "f32")
-        body, features = _cut(read(), "features")
-        self._body = compiled(ov.Model([_tensor(body, "raw")], [features]), "bf16")
-        back, raw = _cut(read(), "raw")
-        ms = back.input("ms").get_node()
-        self._back = compiled(ov.Model([_tensor(back, "mean"), _tensor(back, "sigma")], [ms, raw]), "f32")
+        self._precision = "bf16" if bf16 else "f32"
+        self._moments = [name for name in ("mean", "sigma") if name in names]
+        self._requests: dict[bool, SimpleQueue[list[Any]]] = {}
+        self._lock = threading.Lock()
 
     def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """See Network."""
-        inputs = [ms[None]] if pan is None else [ms[None], pan[None, None]]
-        if not self._bf16:
-            result = self._whole(inputs)
+        return self._answer(ms, pan, inner=False)
+
+    def interior(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+        """See Network."""
+        return self._answer(ms, pan, inner=True)
+
+    def _answer(self, ms: Float, pan: Float | None, inner: bool) -> tuple[Float, Float]:
+        rough = (BACK_REACH if self._seams else self.receptive_field) if inner else 0
+        with self._lock:
+            if inner not in self._requests:
+                self._requests[inner] = self._compiled(inner)
+                # OpenVINO's first inference must have ended before another thread begins one: they wait for each other
+                self._run(self._requests[inner], *_nothing(self.uses_pan, self.receptive_field, self.stride), rough)
+        return self._run(self._requests[inner], ms, pan, rough)
+
+    def _run(self, queue: SimpleQueue[list[Any]], ms: Float, pan: Float | None, rough: int) -> tuple[Float, Float]:
+        """Run the parts one after the other in a stream that is free; copy the answer alone, less its rough edge."""
+        parts = queue.get()
+        share = {"share_inputs": True, "share_outputs": True}
+        try:
+            given = [ms[None]] if pan is None else [ms[None], pan[None, None]]
+            found = [parts[0].infer(given, **share)[0]] if self._seams else given
+            if self._seams:
+                found = [given[0], parts[1].infer(found, **share)[0]]
+            result = parts[-1].infer(found, **share)
+            answer = [result[index][0] for index in range(len(self._moments))]
+            mean, sigma = (x.copy() for x in _interior(answer[0], answer[-1], rough))
+        finally:
+            queue.put(parts)
+        return mean, sigma if len(answer) > 1 else np.full_like(mean, np.nan)
+
+    def _compiled(self, inner: bool) -> SimpleQueue[list[Any]]:
+        """Return the requests of every stream: of the whole network, or of its three parts."""
+        core, content = openvino_core(), self._content
+        if self._seams:
+            models = parts(content, self._moments, self.receptive_field if inner else None)
         else:
-            result = self._back([inputs[0], self._body([self._front(inputs)[0]])[0]])
-        mean = result[0][0]
-        return mean, result[1][0] if len(result) > 1 else np.full_like(mean, np.nan)
+            models = [whole(content, self._moments)]
+        compiled = [
+            core.compile_model(model, "CPU", {**self._options, "INFERENCE_PRECISION_HINT": precision})
+            for model, precision in zip(models, ("f32", self._precision, "f32"), strict=False)
+        ]
+        queue: SimpleQueue[list[Any]] = SimpleQueue()
+        for _ in range(self.streams):
+            queue.put([model.create_infer_request() for model in compiled])
+        return queue
 
     def memory(self, pixels: int) -> int:
         """See Network."""
@@ -144,21 +200,6 @@ class OpenVinoNetwork:
         return int(4 * largest) // side**2
 
 
-def _tensor(model: Any, name: str) -> Any:
-    """Return the tensor behind a named output of an OpenVINO model."""
-    return model.output(name).get_node().input_value(0)
-
-
-def _cut(model: Any, name: str) -> tuple[Any, Any]:
-    """Feed the named tensor from outside; return the model and its new parameter."""
-    ov = import_openvino()
-    tensor = _tensor(model, name)
-    parameter = ov.opset13.parameter(tensor.get_partial_shape(), np.float32, name=name)
-    for target in tensor.get_target_inputs():
-        target.replace_source_output(parameter.output(0))
-    return model, parameter
-
-
 class TorchNetwork:
     """Any network of the contract of ``l8s2.networks`` in PyTorch and single precision, on a GPU where there is one."""
 
@@ -174,6 +215,8 @@ class TorchNetwork:
 
         if threads:
             torch.set_num_threads(threads)
+        self.streams = 1
+        self._lock = threading.Lock()
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._build, self.domain = build, domain
         self._module: HarmonizationNetwork | None = None
@@ -195,6 +238,14 @@ class TorchNetwork:
 
     def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """See Network."""
+        with self._lock:
+            return self._answer(ms, pan)
+
+    def interior(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+        """See Network."""
+        return _interior(*self(ms, pan), self.receptive_field)
+
+    def _answer(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         import torch
 
         module = self.module

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,7 @@ class Ensemble:
         self.name = "+".join(member.name for member in members)
         self.sha256 = hashlib.sha256("".join(member.sha256 for member in members).encode()).hexdigest()
         self.margin = max(member.margin for member in members)
+        self.streams, self._lock = 1, threading.Lock()
         self.uses_pan = any(member.uses_pan for member in members)
         self.no_pan_model = next((member.no_pan_model for member in members if member.no_pan_model), None)
 
@@ -93,6 +95,12 @@ class Ensemble:
         self, ms: Float, pan: Float | None, origin: tuple[int, int], *, sun_elevation: float | None = None
     ) -> tuple[Float, Float, Mask]:
         """See Predictor.predict_window; pan was used where every member used it."""
+        with self._lock:
+            return self._predict_window(ms, pan, origin, sun_elevation)
+
+    def _predict_window(
+        self, ms: Float, pan: Float | None, origin: tuple[int, int], sun_elevation: float | None
+    ) -> tuple[Float, Float, Mask]:
         moments, used = Moments(), []
         for member in self._members:
             spare = self.margin - member.margin
@@ -135,20 +143,30 @@ class MonteCarlo:
         self._network, self._samples, self._seed = network, samples, seed
         self.receptive_field, self.stride, self.uses_pan = network.receptive_field, network.stride, network.uses_pan
         self.pan_sun_corrected, self.domain = network.pan_sun_corrected, network.domain
-        self.no_pan_model = network.no_pan_model
+        self.no_pan_model, self.streams = network.no_pan_model, 1
+        self._lock = threading.Lock()
 
     def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
         """See Network; the variance is the mean of the variances and the variance of the means."""
+        return self._moments(self._network, ms, pan)
+
+    def interior(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
+        """See Network."""
+        return self._moments(self._network.interior, ms, pan)
+
+    def _moments(
+        self, network: Callable[[Float, Float | None], tuple[Float, Float]], ms: Float, pan: Float | None
+    ) -> tuple[Float, Float]:
         import torch
 
         moments, layers = Moments(), _dropout(self._network.module)
-        with torch.random.fork_rng():
+        with self._lock, torch.random.fork_rng():  # PyTorch has one generator for all threads
             torch.manual_seed(self._seed)
             for layer in layers:
                 layer.train()
             try:
                 for _ in range(self._samples):
-                    moments.add(*self._network(ms, pan))
+                    moments.add(*network(ms, pan))
             finally:
                 for layer in layers:
                     layer.eval()

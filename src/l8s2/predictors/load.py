@@ -10,8 +10,8 @@ from l8s2.errors import InputError
 from l8s2.models.names import PUBLISHED_ENSEMBLE, located
 from l8s2.models.onnx_file import ModelFile
 from l8s2.predictors.engines import Engine, OpenVinoNetwork, TorchNetwork
-from l8s2.predictors.network_predictor import NetworkPredictor
-from l8s2.predictors.options import ModelOptions
+from l8s2.predictors.network_predictor import LARGEST_TILE, NetworkPredictor
+from l8s2.predictors.options import COMPACT, ModelOptions, processors
 from l8s2.predictors.protocol import Predictor
 
 
@@ -20,6 +20,7 @@ def load_model(
     *,
     engine: Engine = "openvino",
     threads: int | None = None,
+    max_memory: float = COMPACT.max_memory,
     mc_dropout: int | None = None,
     trust_architecture: str | None = None,
 ) -> Predictor:
@@ -29,7 +30,8 @@ def load_model(
         name: what ``models.names.POSSIBLE`` says; several of them make an ensemble. Where pan is missing, the no-pan
             model that the model names answers.
         engine: of ONNX files: ``openvino``, or ``torch`` with the extra of that name; everything else runs in PyTorch.
-        threads: processor threads; None leaves it to the engine.
+        threads: processor threads; None takes all.
+        max_memory: gigabytes at the peak, as far as the model allows.
         mc_dropout: predict so many times with dropout active, for models trained with dropout.
         trust_architecture: the "package.module:Class" of a model of one's own. It is imported, and so its code runs,
             only where a model folder names exactly it; folders that name any other are refused.
@@ -38,7 +40,12 @@ def load_model(
     """
     return load_predictor(
         ModelOptions(
-            model=name, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
+            model=name,
+            engine=engine,
+            threads=threads,
+            max_memory=max_memory,
+            mc_dropout=mc_dropout,
+            trust_architecture=trust_architecture,
         )
     )
 
@@ -68,6 +75,7 @@ def _load_one(name: str, options: ModelOptions) -> NetworkPredictor:
         file = ModelFile(path)
         if options.engine == "openvino":
             network = OpenVinoNetwork(file, options.threads)
+            network.streams = _streams(network, options)
         else:
             network = TorchNetwork(file.build, options.threads, file.domain)
         name, sha256 = file.path.stem, file.sha256
@@ -86,7 +94,15 @@ def _load_one(name: str, options: ModelOptions) -> NetworkPredictor:
                 "name one that does not in config.json"
             )
     if options.mc_dropout is None:
-        return NetworkPredictor(name, sha256, network, no_pan_model)
+        return NetworkPredictor(name, sha256, network, no_pan_model, memory=options.network_memory)
     from l8s2.predictors.ensemble import MonteCarlo
 
-    return NetworkPredictor(name, sha256, MonteCarlo(network, options.mc_dropout, name=name), no_pan_model)
+    several = MonteCarlo(network, options.mc_dropout, name=name)
+    return NetworkPredictor(name, sha256, several, no_pan_model, memory=options.network_memory)
+
+
+def _streams(network: OpenVinoNetwork, options: ModelOptions) -> int:
+    """Return how many windows are predicted at a time: one for each processor, as far as memory allows."""
+    seen = network.receptive_field + network.stride - 1
+    window = network.memory((LARGEST_TILE + 2 * seen) ** 2)
+    return max(1, min(options.threads or processors(), int(options.network_memory // window)))

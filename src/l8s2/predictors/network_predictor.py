@@ -10,6 +10,7 @@ import numpy as np
 from l8s2.arrays import FILL_REACH, Float, Mask, dilate, enlarge, fill_missing
 from l8s2.errors import InputError
 from l8s2.predictors.engines import Network, TorchNetwork
+from l8s2.predictors.options import COMPACT
 from l8s2.predictors.protocol import predict_in_tiles
 from l8s2.sensors import N_BANDS
 
@@ -18,28 +19,37 @@ if TYPE_CHECKING:
 
 PAN_REACH = 3
 """MS pixels around missing pan that are left to the no-pan model."""
-LARGEST_TILE = 512
-"""MS pixels to a side: 1536 output pixels, three COG blocks."""
+LARGEST_TILE = 342
+"""MS pixels to a side: enough for 1024 output pixels, two tiles of the files, wherever they begin."""
 _TILE_STEP = 32
-_MEMORY = 5_500_000_000
-"""Bytes that running a network on one tile may take."""
 
 
 class NetworkPredictor:
     """One network, with or without a no-pan model for what pan does not cover."""
 
-    def __init__(self, name: str, sha256: str, network: Network, no_pan_model: NetworkPredictor | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        sha256: str,
+        network: Network,
+        no_pan_model: NetworkPredictor | None,
+        *,
+        memory: float = COMPACT.network_memory,
+    ) -> None:
+        """Take a network; ``memory``: bytes that it may take at work, as far as that is possible."""
+        self._memory = memory
         self.name, self.sha256 = name, sha256
         self._network, self.no_pan_model = network, no_pan_model
         self._networks = [network, no_pan_model._network] if no_pan_model else [network]
         self.margin = max(n.receptive_field + n.stride - 1 for n in self._networks) + FILL_REACH
         self.uses_pan: bool = network.uses_pan
+        self.streams: int = network.streams
 
     @cached_property
     def tile(self) -> int:
-        """See Predictor.tile: the largest that a few gigabytes of memory allow."""
+        """See Predictor.tile: the largest that the memory allows."""
         tile, seen = LARGEST_TILE, 2 * (self.margin - FILL_REACH)
-        while tile > _TILE_STEP and self.memory((tile + seen) ** 2) > _MEMORY:
+        while tile > _TILE_STEP and self.memory((tile + seen) ** 2) > self._memory:
             tile -= _TILE_STEP
         return tile
 
@@ -137,10 +147,11 @@ class NetworkPredictor:
             begin = (start - network.receptive_field) // network.stride * network.stride
             end = -(-(stop + network.receptive_field) // network.stride) * network.stride
             needed.append(slice(begin - first, end - first))
+            begin += network.receptive_field
             within.append(slice(3 * (start - begin), 3 * (stop - begin)))
         if pan is not None:
             pan = np.ascontiguousarray(pan[tuple(slice(2 * s.start, 2 * s.stop) for s in needed)])
-        mean, sigma = network(np.ascontiguousarray(ms[:, *needed]), pan)
+        mean, sigma = network.interior(np.ascontiguousarray(ms[:, *needed]), pan)
         return mean[:, *within], sigma[:, *within]
 
     def memory(self, pixels: int) -> int:

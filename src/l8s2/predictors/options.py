@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from l8s2.errors import InputError
 from l8s2.predictors.engines import Engine
+
+_RESERVED = 0.6e9
+"""Bytes, measured on a whole scene."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +24,8 @@ class ModelOptions:
     """What runs ONNX files; everything else runs in PyTorch."""
     threads: int | None = None
     """Processor threads; None leaves it to the engine."""
+    max_memory: float = 2.0
+    """Gigabytes that all of it may take at the peak, as far as the model allows."""
     mc_dropout: int | None = None
     """Predictions with dropout active; None predicts once, without."""
     trust_architecture: str | None = None
@@ -31,8 +37,20 @@ class ModelOptions:
             raise InputError(f"`engine` {self.engine}: unknown; choose {' or '.join(get_args(Engine))}")
         if self.threads is not None and self.threads < 1:
             raise InputError(f"`threads` {self.threads}: at least one is needed; give 1 or more")
+        if not self.max_memory > 0:
+            raise InputError(f"`max_memory` {self.max_memory}: no model runs in it; give 1 gigabyte or more")
         if self.mc_dropout is not None and self.mc_dropout < 2:
             raise InputError(f"`mc_dropout` {self.mc_dropout}: only two predictions or more differ; take 10")
+
+    @property
+    def network_memory(self) -> float:
+        """Bytes for networks at work; the rest is for the libraries and for tiles of files that are not complete."""
+        return max(self.max_memory * 1e9 - _RESERVED, 0.0)
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 COMPACT = ModelOptions()

@@ -27,6 +27,8 @@ class Predictor(Protocol):
     """Whether pan makes a difference; False for a model of the bands alone."""
     margin: int
     """MS pixels of context that ``predict_window`` expects on every side."""
+    streams: int
+    """How many threads may predict at a time, each with the memory of its window; more wait."""
 
     @property
     def no_pan_model(self) -> Predictor | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 from typing import Literal
 
@@ -23,28 +24,44 @@ class Preview:
 
     def __init__(self, shape: tuple[int, int]) -> None:
         """``shape``: rows, columns of the product."""
-        self.step = max(1, math.ceil(shape[1] / ((WIDTH - SEPARATOR) // 2)), math.ceil(shape[0] / WIDTH))
+        step = max(1, math.ceil(shape[1] / ((WIDTH - SEPARATOR) // 2)), math.ceil(shape[0] / WIDTH))
+        self.level = max(step.bit_length() - 2, 0)
+        """The output is best given reduced so many times by two."""
+        self.step = math.ceil(step / (1 << self.level)) << self.level
         self.shape = (math.ceil(shape[0] / self.step), math.ceil(shape[1] / self.step))
         self._totals: dict[Side, NDArray[np.int64]] = {}
         self._counts: dict[Side, NDArray[np.int64]] = {}
+        self._lock = threading.Lock()
 
-    def add(self, side: Side, rows: slice, columns: slice, rgb: NDArray[np.int16], known: NDArray[np.bool_]) -> None:
-        """Take in a window: red, green, blue (3, h, w) and where they are known (h, w); windows in any order."""
-        if side not in self._totals:
-            self._totals[side] = np.zeros((3, *self.shape), np.int64)
-            self._counts[side] = np.zeros(self.shape, np.int64)
-        (at_rows, in_rows), (at_columns, in_columns) = self._cells(rows), self._cells(columns)
+    def add(
+        self, side: Side, top: int, left: int, pixel: int, rgb: NDArray[np.int16], known: NDArray[np.bool_]
+    ) -> None:
+        """Take in a window, in any order.
+
+        Args:
+            side: of the picture.
+            top: first row, in pixels of the product.
+            left: first column, in pixels of the product.
+            pixel: pixels of the product from one sample to the next.
+            rgb: red, green, blue (3, h, w).
+            known: where they are known (h, w).
+        """
+        at_rows, in_rows = self._cells(top, pixel, known.shape[0])
+        at_columns, in_columns = self._cells(left, pixel, known.shape[1])
         values = np.where(known, rgb, 0).astype(np.int64)
         totals = np.add.reduceat(np.add.reduceat(values, in_rows, axis=1), in_columns, axis=2)
         counts = np.add.reduceat(np.add.reduceat(known.astype(np.int64), in_rows, axis=0), in_columns, axis=1)
-        self._totals[side][:, at_rows, at_columns] += totals
-        self._counts[side][at_rows, at_columns] += counts
+        with self._lock:
+            if side not in self._totals:
+                self._totals[side] = np.zeros((3, *self.shape), np.int64)
+                self._counts[side] = np.zeros(self.shape, np.int64)
+            self._totals[side][:, at_rows, at_columns] += totals
+            self._counts[side][at_rows, at_columns] += counts
 
-    def _cells(self, window: slice) -> tuple[slice, NDArray[np.intp]]:
-        """Return the cells that a window touches, and where each begins in the window."""
-        first, last = window.start // self.step, (window.stop - 1) // self.step
-        starts = np.arange(first, last + 1) * self.step - window.start
-        return slice(first, last + 1), np.maximum(starts, 0)
+    def _cells(self, start: int, pixel: int, number: int) -> tuple[slice, NDArray[np.intp]]:
+        """Return the cells that samples touch, and where each begins among the samples."""
+        cells = (start + pixel * np.arange(number)) // self.step
+        return slice(int(cells[0]), int(cells[-1]) + 1), np.flatnonzero(np.diff(cells, prepend=-1))
 
     def save(self, path: Path) -> None:
         """Write a PNG, transparent where nothing is known: before | after, or the output alone."""
@@ -63,4 +80,4 @@ class Preview:
             rgba = np.concatenate([light * mask, mask[None]])
             row += [separator, np.rint(255 * rgba).astype(np.uint8).transpose(1, 2, 0)]
         image = np.concatenate(row[1:] or [np.zeros((*self.shape, 4), np.uint8)], axis=1)
-        Image.fromarray(np.ascontiguousarray(image)).save(path, format="PNG")
+        Image.fromarray(np.ascontiguousarray(image)).save(path, format="PNG", compress_level=3)

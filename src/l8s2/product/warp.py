@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
+import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +48,7 @@ class WarpBuffer:
         self.geobox, self.with_sigma = geobox, sigma
         self._parent = folder
         self._files: dict[str, Any] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> WarpBuffer:
         import rasterio
@@ -81,6 +83,9 @@ class WarpBuffer:
             self._put("sigma", rows, columns, encoded(sigma))
         self._put("qa", rows, columns, qa[None])
 
+    def stored(self, rows: slice, columns: slice) -> None:
+        """See TileSink; an earlier run leaves nothing."""
+
     def write_before(self, rows: slice, columns: slice, rgb: Float) -> None:
         """Take the true-colour input of a tile."""
         self._put("before", rows, columns, encoded(rgb))
@@ -89,7 +94,7 @@ class WarpBuffer:
         from rasterio.windows import Window
 
         window = Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
-        with self._disk():
+        with self._disk(), self._lock:
             self._files[name].write(values, window=window)
 
     def warp_into(self, writer: ProductWriter) -> NDArray[np.int64]:

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from l8s2.cog import DRAFT, CogFile, Encoding
 from l8s2.errors import InputError
 from l8s2.files import WholeFolder, fsync
-from l8s2.product.cog import CogFile, Encoding
+from l8s2.grid import BLOCK
 from l8s2.product.preview import Preview
-from l8s2.product.sink import disk_errors_explained
-from l8s2.radiometry import NODATA, SCALE, encoded
+from l8s2.product.sink import Stored, disk_errors_explained
+from l8s2.radiometry import NODATA, SCALE, decoded, encoded
 from l8s2.sensors import BAND_NAMES, N_BANDS, RGB
 
 if TYPE_CHECKING:
@@ -31,8 +32,10 @@ FILL_BIT = 1
 
 _REFLECTANCE = Encoding(dtype="int16", fill=NODATA, nodata=NODATA, scale=SCALE, overviews="average")
 _QA = Encoding(dtype="uint16", fill=FILL_BIT, nodata=None, scale=None, overviews="mode")
+_JOURNAL = "journal"
+"""File beside the drafts that says what they are of."""
 _COMPRESSED = 0.75
-"""Size of deflated reflectance over its plain size, overviews apart."""
+"""Size of deflated reflectance over its plain size."""
 
 
 def estimate_bytes(geobox: GeoBox, sigma: bool = True) -> int:
@@ -40,7 +43,12 @@ def estimate_bytes(geobox: GeoBox, sigma: bool = True) -> int:
     plain = 2 * geobox.shape[0] * geobox.shape[1]
     files = [N_BANDS * plain, N_BANDS * plain] if sigma else [N_BANDS * plain]
     drafts = sum(files) + plain // 8
-    return int(_COMPRESSED * (drafts + files[0] * 5 / 3)) + (8 << 20)
+    return int(_COMPRESSED * 2 * drafts * 4 / 3) + (8 << 20)
+
+
+def product_folder(output: Path, product_id: str) -> Path:
+    """Return the folder that a product gets."""
+    return output / f"{product_id}{SUFFIX}"
 
 
 class ProductWriter:
@@ -50,7 +58,15 @@ class ProductWriter:
     """
 
     def __init__(
-        self, output: Path, product_id: str, geobox: GeoBox, *, sigma: bool = True, overwrite: bool = False
+        self,
+        output: Path,
+        product_id: str,
+        geobox: GeoBox,
+        *,
+        sigma: bool = True,
+        overwrite: bool = False,
+        journal: str = "",
+        resume: bool = False,
     ) -> None:
         """Check that the product can be written, without writing anything.
 
@@ -60,12 +76,17 @@ class ProductWriter:
             geobox: grid of the product, in any coordinate reference system.
             sigma: whether there is a SIGMA file.
             overwrite: replace a product of the same name, once the new one is whole.
+            journal: everything that the samples depend on.
+            resume: go on with what a killed writer of the same grid and ``journal`` has left.
 
         Raises InputError where the product exists, or where it cannot be written.
         """
+        str(output).encode()  # a UnicodeEncodeError for what is no text, before any work
         self.geobox = geobox
         self.name, self.product_id = f"{product_id}{SUFFIX}", product_id
-        self._whole = WholeFolder(output / self.name, overwrite=overwrite)
+        self._journal = f"{journal}\n{geobox}\n{sigma}\n"
+        salvage = self._salvage if resume else None
+        self._whole = WholeFolder(output / self.name, overwrite=overwrite, salvage=salvage)
         self.workspace = self._whole.workspace
         """Hidden folder, also for files that others need until the product is whole."""
         self._output, self._sigma = output, sigma
@@ -86,6 +107,7 @@ class ProductWriter:
             self._whole.__enter__()
         try:
             with self._disk():
+                (self.workspace / _JOURNAL).write_text(self._journal, encoding="utf-8")
                 self._create("surface_reflectance", "SR.tif", BAND_NAMES, _REFLECTANCE)
                 if self._sigma:
                     self._create("sigma", "SIGMA.tif", BAND_NAMES, _REFLECTANCE)
@@ -96,7 +118,23 @@ class ProductWriter:
         return self
 
     def _create(self, key: str, ending: str, bands: Sequence[str], encoding: Encoding) -> None:
-        self._files[key] = CogFile(self._path(ending), self.geobox, bands, encoding)
+        watch = self._show if key == "surface_reflectance" else None
+        self._files[key] = CogFile(self._path(ending), self.geobox, bands, encoding, watch)
+
+    def _salvage(self, folder: Path) -> None:
+        """Take the drafts of a killed writer, if they are of the same product."""
+        journal = folder / _JOURNAL
+        if journal.is_file() and journal.read_text(encoding="utf-8") == self._journal:
+            for draft in folder.glob(f"*{DRAFT}"):
+                draft.replace(self.workspace / draft.name)
+
+    def stored(self, rows: slice, columns: slice) -> Stored | None:
+        """See TileSink."""
+        if not all(file.holds(rows, columns) for file in self._files.values()):
+            return None
+        errors = self._files.get("sigma")
+        samples = self._files["surface_reflectance"].stored(rows, columns)
+        return Stored(decoded(samples), self._files["qa"].stored(rows, columns)[0], errors is None or errors.any_known)
 
     def _path(self, ending: str) -> Path:
         """Name a file in the hidden folder; it gets its final name with the folder, so that it never looks complete."""
@@ -128,10 +166,9 @@ class ProductWriter:
             if self._sigma:
                 if sigma is None:
                     raise ValueError("sigma is None, but this product has a SIGMA file")
-                errors = np.where(known & ~np.isnan(sigma), np.maximum(encoded(sigma), 1), np.int16(NODATA))
+                errors = _errors(sigma, known)
                 self._files["sigma"].write(rows, columns, errors)
             self._files["qa"].write(rows, columns, qa[None])
-        self._preview.add("after", rows, columns, samples[RGB], known[RGB].all(0))
 
     def write_before(self, rows: slice, columns: slice, rgb: NDArray[np.float32]) -> None:
         """Show the input of a window in the preview.
@@ -139,11 +176,18 @@ class ProductWriter:
         ``rgb``: (3, h', w') red, green, blue reflectance, NaN = nodata, of any shape; stretched over the window by
         nearest neighbour, so it may come at 30 m or at 10 m.
         """
+        pixel = min(self._preview.step, BLOCK)  # one sample of each MS pixel is enough
         height, width = rows.stop - rows.start, columns.stop - columns.start
-        r = np.arange(height) * rgb.shape[1] // height
-        c = np.arange(width) * rgb.shape[2] // width
-        samples = encoded(rgb)[:, r[:, None], c]
-        self._preview.add("before", rows, columns, samples, (samples != NODATA).all(0))
+        r = np.arange(0, height, pixel) * rgb.shape[1] // height
+        c = np.arange(0, width, pixel) * rgb.shape[2] // width
+        samples = encoded(rgb[:, r[:, None], c])
+        self._preview.add("before", rows.start, columns.start, pixel, samples, (samples != NODATA).all(0))
+
+    def _show(self, level: int, top: int, left: int, samples: NDArray[np.int16]) -> None:
+        """Show a tile of reflectance in the preview, if it is of the level that is shown."""
+        if level == self._preview.level:
+            known = (samples[RGB] != NODATA).all(0)
+            self._preview.add("after", top << level, left << level, 1 << level, samples[RGB], known)
 
     def finish(self, info: ItemInfo, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Path:
         """Make the product whole and give it its name; returns its folder. Nothing can be written afterwards.
@@ -169,6 +213,9 @@ class ProductWriter:
             json_path.write_text(json.dumps(item, indent=2, allow_nan=False) + "\n", encoding="utf-8")
             for path in (*paths.values(), json_path):
                 fsync(path)
+            for path in (*self.workspace.glob(f"*{DRAFT}"), self.workspace / _JOURNAL):
+                path.unlink()
+            for path in (*paths.values(), json_path):
                 path.rename(path.with_name(path.name.removesuffix(".part")))
             self._whole.publish()
         return self._output / self.name
@@ -189,6 +236,17 @@ class ProductWriter:
             f"{self._output}: {self.name} could not be written ({reason}; {_size(free)} left, about {_size(need)}"
             " needed in all); free some space or give another output folder"
         )
+
+
+def _errors(sigma: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Return sigma as it is stored: at least one step, NODATA where it or the reflectance is unknown."""
+    samples = encoded(sigma)
+    low = samples < 1
+    if low.any():
+        samples[low & (samples != NODATA)] = 1
+    if not known.all():
+        samples[~known] = NODATA
+    return samples
 
 
 def _size(number: int) -> str:

@@ -1,0 +1,63 @@
+"""A run that was killed, and the run that goes on from there."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_same_bytes import files
+
+from l8s2.pipeline.to_product import harmonize_product
+from making.scenes import make, ms_grid
+
+KILLED = """
+import os, signal, sys
+from l8s2.cog.file import CogFile
+from l8s2.cog.spool import Spool
+from l8s2.pipeline.to_product import harmonize_product
+append, left = Spool.append, [int(sys.argv[3])]
+
+def kill(*given):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def count(self, key, data):
+    append(self, key, data)
+    left[0] -= 1
+    if not left[0]:
+        kill()
+
+Spool.append = count
+if left[0] < 0:
+    CogFile._join = kill
+harmonize_product(sys.argv[1], sys.argv[2])
+"""
+
+
+@pytest.mark.posix
+def test_the_bytes_are_those_of_an_undisturbed_run(tmp_path: Path) -> None:
+    product = make(tmp_path / "in", ms_grid(560, 20))
+    whole = files(product, tmp_path / "whole")
+    for moment in (1, 5, -1):
+        output = tmp_path / f"{moment}"
+        run = subprocess.run([sys.executable, "-c", KILLED, product, output, str(moment)], check=False)
+        assert run.returncode == -signal.SIGKILL
+        assert not list(output.rglob("*.tif"))
+        assert whole == files(product, output, resume=True)
+        assert [path.name[0] for path in output.iterdir()] == ["L"]
+
+
+def test_a_whole_product_is_returned_and_other_settings_begin_anew(tmp_path: Path) -> None:
+    product = make(tmp_path / "in", ms_grid(40, 30))
+    whole = files(product, tmp_path / "out")
+    assert whole == files(product, tmp_path / "out", resume=True)
+    (tmp_path / "b").mkdir()
+    left = tmp_path / "b" / f".{product.name}_S2L.0123abcd"
+    left.mkdir()
+    (left / "journal").write_text("something else")
+    (left / f"{product.name}_SR.tif.part.draft").write_bytes(b"tile" * 100)
+    assert whole == files(product, tmp_path / "b", resume=True)
+    assert harmonize_product(product, tmp_path / "b", resume=True).is_dir()
+    assert len(list((tmp_path / "b").iterdir())) == 1

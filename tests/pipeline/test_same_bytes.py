@@ -1,0 +1,65 @@
+"""What is in the files depends on the scene and the model alone, not on how the work is shared out."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.warp import transform_bounds
+
+from l8s2.pipeline.feed import output_window
+from l8s2.pipeline.to_product import harmonize_product
+from l8s2.predictors.load import load_model
+from making.scenes import make, ms_grid
+
+ROWS, COLUMNS = 360, 30
+"""MS pixels: two windows, of which one is small."""
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("in"), ms_grid(ROWS, COLUMNS))
+
+
+def files(product: Path, output: Path, **options: float) -> dict[str, str]:
+    folder = harmonize_product(product, output, **options)  # type: ignore[arg-type]
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.suffix != ".json"}
+
+
+def test_threads_and_memory_leave_no_trace(product: Path, tmp_path: Path) -> None:
+    one = files(product, tmp_path / "a", threads=1)
+    assert one == files(product, tmp_path / "b", threads=2)
+    assert one == files(product, tmp_path / "c", threads=2, max_memory=0.1)
+
+
+def test_windows_are_as_many_as_memory_allows() -> None:
+    assert load_model(threads=2).streams == 2  # type: ignore[attr-defined]
+    assert load_model(threads=2, max_memory=0.7).streams == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("tile", [1, 2, 32, 86, 118, 171, 172, 342, 512])
+def test_a_window_of_the_product_needs_no_more_than_a_tile(tile: int) -> None:
+    side = output_window(tile)
+    assert side in (256, 512, 1024, 1536) or tile <= 86
+    for first in range(3):
+        assert -(-(first + side) // 3) <= tile
+
+
+def test_an_area_has_the_pixels_of_the_whole(product: Path, tmp_path: Path) -> None:
+    whole = harmonize_product(product, tmp_path / "whole")
+    with rasterio.open(next(whole.glob("*_SR.tif"))) as dataset:
+        everything = dataset.read()
+        west, north = dataset.xy(301, 13)
+        east, south = dataset.xy(799, 77)
+        bounds = transform_bounds(dataset.crs, "EPSG:4326", west, south, east, north)
+        offset = ~dataset.transform
+    part = harmonize_product(product, tmp_path / "part", bbox=bounds)
+    with rasterio.open(next(part.glob("*_SR.tif"))) as dataset:
+        column, row = offset * (dataset.transform.c, dataset.transform.f)
+        found = dataset.read()
+    row, column = round(row), round(column)
+    same = everything[:, row : row + found.shape[1], column : column + found.shape[2]]
+    assert np.abs(found.astype(int) - same).max() <= 1
