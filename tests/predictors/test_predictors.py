@@ -18,8 +18,8 @@ from l8s2.models.onnx_file import ModelFile, openvino_core
 from l8s2.pipeline.tiles import predict_tiles
 from l8s2.predictors.engines import OpenVinoNetwork
 from l8s2.predictors.load import load_model
-from l8s2.radiometry import total_sigma
 from l8s2.predictors.network_predictor import PAN_REACH, NetworkPredictor
+from l8s2.radiometry import total_sigma
 
 BF16_RMS = 0.0005
 """Largest change of reflectance that lower precision may cause."""
