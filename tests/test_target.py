@@ -397,7 +397,7 @@ def test_tiles_of_the_loop_meet_without_a_gap(tmp_path: Path, monkeypatch: pytes
     )
     x, y = centres(ms)
     np.testing.assert_array_equal(read(folder)[0][2], enlarge(position_in_steps(x, y)))
-    assert [what for what, _, _ in said] == ["harmonising"] * 4 * 5 + ["finishing"] * 3 * 3
+    assert [what for what, _, _ in said] == ["harmonising"] * 4 * 5 + ["finishing"] * 3
     assert said[4 * 5 - 1] == ("harmonising", 69 * 93, 69 * 93)
     assert said[-1] == ("finishing", 13 * 69 * 93, 13 * 69 * 93)
     assert [done for _, done, _ in said[4 * 5 :]] == sorted(done for _, done, _ in said[4 * 5 :])
