@@ -223,7 +223,7 @@ def test_straight_from_the_catalogue_with_a_failure(world: World, user: Path, ex
     world.server.fault(f"{PAN_ID}_B8.TIF", *[Fault(status=500)] * http_policy.ATTEMPTS)
     command = ("harmonize", "--stac", world.item(), "-o", tmp_path / "out")
     result = run(*command)
-    assert result.exit_code == 1
+    assert result.exit_code == 75
     assert f"what was fetched stays in {user / ID / 'whole'}" in result.stderr.splitlines()[-1]
     assert not (tmp_path / "out").exists()
     world.server.requests.clear()
@@ -398,7 +398,7 @@ def test_two_processes_at_one_scene(world: World, user: Path, tmp_path: Path) ->
     pytest.importorskip("fcntl")
     with cached_product(single_landsat_item(world.item())) as product:
         result = run("harmonize", "--stac", world.item(), "-o", tmp_path / "out")
-        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert (result.exit_code, result.stderr.count("\n")) == (75, 1)
         assert "another process uses it; wait until that ends" in result.stderr
         assert len(list(product.glob("*.TIF"))) == 8
     assert not list(user.iterdir())
@@ -447,7 +447,7 @@ def test_where_pan_cannot_be_looked_for(world: World, user: Path, bbox: Any, tmp
     )
     if broken:
         result = run("harmonize", "--stac", world.item(), "-o", tmp_path / "out")
-        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert (result.exit_code, result.stderr.count("\n")) == (75, 1)
         assert "pan could not be looked for (http://127.0.0.1:9: cannot be reached" in result.stderr
         assert "try again, or give its Level-1 product with --pan, or --model compact-nopan" in result.stderr
         assert not world.server.requests
