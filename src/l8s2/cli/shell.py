@@ -34,7 +34,7 @@ TRY_AGAIN = 75
 
 
 class Commands(click.Group):
-    """Turns every expected failure into one line and an exit code: 1 failed, 2 wrong usage, 75 try again, 130 interrupted."""
+    """Turns every expected failure into one line and an exit code: 1, 2 wrong usage, 75 try again, 130 interrupted."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb."""
