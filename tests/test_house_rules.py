@@ -23,7 +23,7 @@ NETWORK = {
     "urllib3",
 }  # fmt: skip
 ONLINE = {
-    "acquire/access.py", "acquire/download.py", "acquire/windows.py", "batch/s3_store.py", "catalogs/search.py",
+    "acquire/access.py", "acquire/download.py", "acquire/windows.py", "batch/s3_output.py", "catalogs/search.py",
     "models/hub.py",
 }  # fmt: skip
 LAYERS = (

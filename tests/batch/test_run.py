@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from l8s2.batch.run import Batch, run_batch, shard_of, summarize
+from l8s2.batch.run import run_batch, shard_of, summarize
 from l8s2.batch.scenes import BatchScene
 from l8s2.errors import InputError
 from making.batches import batch, log, make_scenes, scene_id
@@ -43,21 +43,21 @@ def hidden(folder: Path) -> list[Path]:
 
 
 def test_a_broken_scene_is_a_row_and_the_others_go_on(tmp_path: Path) -> None:
-    ids = make_scenes(tmp_path / "in", "ok", "fail", "again 1", "again 9", "die", "ok")
+    ids = make_scenes(tmp_path / "in", "ok", "fail", "again 1", "die")
     lines: list[str] = []
-    summary = run_batch(batch(tmp_path / "in", tmp_path / "out"), lines.append)
-    assert (summary.done, summary.failed, summary.may_pass) == (3, 3, 2)
+    summary = run_batch(batch(tmp_path / "in", tmp_path / "out", max_attempts=2), lines.append)
+    assert (summary.done, summary.failed, summary.may_pass) == (2, 2, 1)
     found = rows(tmp_path / "out")
-    assert [found[scene]["outcome"] for scene in ids] == ["success", "failed", "success", "retry", "retry", "success"]
-    assert [int(found[scene]["attempt"]) for scene in ids] == [1, 1, 2, 3, 3, 1]
+    assert [found[scene]["outcome"] for scene in ids] == ["success", "failed", "success", "retry"]
+    assert [int(found[scene]["attempt"]) for scene in ids] == [1, 1, 2, 2]
     assert found[ids[1]]["reason"] == "the scene: is broken; mend it"
-    assert found[ids[4]]["reason"] == "killed by SIGABRT" or os.name == "nt"
+    assert found[ids[3]]["reason"] == "killed by SIGKILL, perhaps for lack of memory" or os.name == "nt"
     assert found[ids[0]]["verdict"] == "pass"
     as_json = json.loads((tmp_path / "out" / "results.json").read_text())["scenes"]
     assert [row["id"] for row in as_json] == ids
     assert as_json[0]["warnings"] == ["of a scene without pixels"]
-    assert sum("will be tried again" in line for line in lines) == 5
-    assert sum(": failed, " in line for line in lines) == 3
+    assert sum("will be tried again" in line for line in lines) == 2
+    assert sum(": failed, " in line for line in lines) == 2
     assert not hidden(tmp_path / "out")
 
 
@@ -101,7 +101,7 @@ def test_a_product_that_is_there_is_not_made_again(tmp_path: Path) -> None:
 
 
 def test_three_processes_do_every_scene_once(tmp_path: Path) -> None:
-    ids = make_scenes(tmp_path / "in", *["ok"] * 9)
+    ids = make_scenes(tmp_path / "in", *["ok"] * 6)
     processes = [start(tmp_path / "in", tmp_path / "out", workers=1) for _ in range(3)]
     said = [process.communicate(timeout=60)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], said
@@ -198,7 +198,3 @@ def test_the_collection_is_a_valid_one(tmp_path: Path) -> None:
     assert collection.extent.spatial.bboxes == [[1, 8, 4, 9]]
     begin, end = collection.extent.temporal.intervals[0]
     assert (begin.day, end.day) == (1, 3)
-
-
-def test_a_batch_is_a_value() -> None:
-    assert Batch(scenes=(), output="x") == Batch(scenes=(), output="x")

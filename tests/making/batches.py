@@ -21,7 +21,7 @@ def scene_id(number: int) -> str:
 
 
 def make_scenes(folder: Path, *hows: str) -> list[str]:
-    """A scene for each way to go: ``ok``, ``slow SECONDS``, ``fail``, ``again N``, ``die``, ``deaf``; returns ids."""
+    """A scene for each way to go: ``ok``, ``slow SECONDS``, ``fail``, ``again N``, ``die``; returns ids."""
     for number, how in enumerate(hows, 1):
         (folder / scene_id(number)).mkdir(parents=True)
         (folder / scene_id(number) / "how").write_text(how)

@@ -17,7 +17,8 @@ from l8s2._version import __version__
 from l8s2.batch.child import Children, Ended
 from l8s2.batch.ledger import FAILED, INTERRUPTED, RETRY, SUCCESS, claim_key, json_bytes, outcome_key
 from l8s2.batch.machine import machine_id
-from l8s2.batch.output import Output, Product, open_output
+from l8s2.batch.open import open_output
+from l8s2.batch.output import Output, Product
 from l8s2.batch.scenes import BatchScene
 from l8s2.errors import InputError, L8S2Error, may_pass
 

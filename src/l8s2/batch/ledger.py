@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from l8s2.batch.machine import is_dead
-from l8s2.batch.store import Store
+from l8s2.batch.output import Store
 
 SUCCESS, FAILED, RETRY, LOST, INTERRUPTED = "success", "failed", "retry", "lost", "interrupted"
 """How an attempt ends: with a product; for good; by what may pass; without a word; by who began it."""

@@ -1,16 +1,14 @@
-"""The output of a batch: products, each committed by its STAC Item, and a store for everything else."""
+"""The output of a batch: products, each committed by its STAC Item, and keys with content for everything else."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Protocol
 
-from l8s2.batch.store import FolderStore, Store
 from l8s2.landsat.product_name import ProductName
 
 SUFFIX = "_S2L"
@@ -24,6 +22,25 @@ class Product:
     key: str
     """Of its STAC Item, such as ``<id>_S2L/<id>.json``."""
     item: dict[str, Any]
+
+
+class Store(Protocol):
+    """Keys such as ``ledger/id=X/attempt=1.json``, each with its content. Threads may share one."""
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Store what is not there yet; False where it is. Of any number of callers one gets True."""
+
+    def put(self, key: str, content: bytes) -> None:
+        """Store, or replace; readers see the old content or the new one."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return the content; None where there is none."""
+
+    def list(self, prefix: str) -> dict[str, str]:
+        """Return the keys that begin with a prefix, which ends with a slash, each with a tag of its content."""
+
+    def delete(self, key: str) -> None:
+        """Remove what may be there."""
 
 
 class Output(Protocol):
@@ -43,32 +60,6 @@ class Output(Protocol):
         """Find the committed product of a scene, by the id of the scene."""
 
 
-class FolderOutput:
-    """A folder. A product is committed when its folder appears, which the process of the scene does itself."""
-
-    def __init__(self, folder: Path) -> None:
-        """Make the folder where it is missing. Raises InputError."""
-        self.store = FolderStore(folder)
-        self._folder = folder
-
-    @contextmanager
-    def workspace(self) -> Iterator[Path]:
-        """Keep ``Output``'s contract."""
-        yield self._folder
-
-    def publish(self, folder: Path, attempt: int, beat: Callable[[], None]) -> None:
-        """Keep ``Output``'s contract."""
-
-    def product(self, scene: str) -> Product | None:
-        """Keep ``Output``'s contract."""
-        name = product_pattern(scene)
-        for folder in sorted(self._folder.glob(f"{name}{SUFFIX}")):
-            key = f"{folder.name}/{folder.name.removesuffix(SUFFIX)}.json"
-            if (content := self.store.get(key)) is not None:
-                return Product(key=key, item=json.loads(content))
-        return None
-
-
 def product_pattern(scene: str) -> str:
     """Return the id of a scene's product; ``*`` stands for a date of processing that some catalogues leave out."""
     name = ProductName.find(scene)
@@ -82,12 +73,3 @@ def matches(key: str, scene: str) -> bool:
     """Tell whether a key is that of the Item of a scene's product."""
     name = product_pattern(scene)
     return fnmatch(key, f"{name}{SUFFIX}/{name}.json")
-
-
-def open_output(address: str) -> Output:
-    """Open a folder, or ``s3://bucket/prefix``. Raises InputError."""
-    if address.startswith("s3://"):
-        from l8s2.batch.s3_store import S3Output
-
-        return S3Output(address)
-    return FolderOutput(Path(address))

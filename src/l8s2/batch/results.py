@@ -10,7 +10,7 @@ from typing import Any
 
 from l8s2.batch.collection import collection_of
 from l8s2.batch.ledger import SUCCESS, json_bytes, outcome_key, read_json
-from l8s2.batch.store import Store
+from l8s2.batch.output import Store
 
 TABLE, ROWS, COLLECTION = "results.csv", "results.json", "collection.json"
 COLUMNS = (

@@ -16,7 +16,8 @@ from typing import Any
 from l8s2.batch.attempt import Job, make_attempt
 from l8s2.batch.child import Children
 from l8s2.batch.ledger import SUCCESS, Ledger, Rules, Step, json_bytes, read_json
-from l8s2.batch.output import Output, open_output
+from l8s2.batch.open import open_output
+from l8s2.batch.output import Output
 from l8s2.batch.results import Results
 from l8s2.batch.scenes import BatchScene
 from l8s2.errors import InputError, L8S2Error

@@ -1,50 +1,29 @@
-"""Where a batch keeps its ledger, tables and products: keys with content, in a folder or in an S3 bucket."""
+"""The output of a batch in a folder that all machines see."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
 
-from l8s2.errors import InputError
+from l8s2.batch.output import SUFFIX, Product, product_pattern
 from l8s2.files import make_folder, whole_file
-
-
-class Store(Protocol):
-    """Keys such as ``ledger/id=X/attempt=1.json``, each with its content. Threads may share one."""
-
-    def create(self, key: str, content: bytes) -> bool:
-        """Store what is not there yet; False where it is. Of any number of callers one gets True."""
-
-    def put(self, key: str, content: bytes) -> None:
-        """Store, or replace; readers see the old content or the new one."""
-
-    def get(self, key: str) -> bytes | None:
-        """Return the content; None where there is none."""
-
-    def list(self, prefix: str) -> dict[str, str]:
-        """Return the keys that begin with a prefix, which ends with a slash, each with a tag of its content."""
-
-    def delete(self, key: str) -> None:
-        """Remove what may be there."""
 
 
 class FolderStore:
     """A folder that all machines see; keys are paths below it. Hidden files are no keys."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder where it is missing. Raises InputError."""
-        make_folder(folder)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise InputError(f"{folder}: not writable; change its permissions or give another folder")
+        """Take a folder; it is made with the first key."""
         self.folder = folder
 
     def create(self, key: str, content: bytes) -> bool:
         """Keep ``Store``'s contract: a hard link to a whole draft, or where there are none an exclusive file."""
         path = self.folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             draft.write_bytes(content)
@@ -67,7 +46,7 @@ class FolderStore:
     def put(self, key: str, content: bytes) -> None:
         """Keep ``Store``'s contract."""
         path = self.folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with whole_file(path) as draft:
             draft.write_bytes(content)
 
@@ -99,3 +78,29 @@ class FolderStore:
     def delete(self, key: str) -> None:
         """Keep ``Store``'s contract."""
         (self.folder / key).unlink(missing_ok=True)
+
+
+class FolderOutput:
+    """A folder. A product is committed when its folder appears, which the process of the scene does itself."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take a folder; it is made with the first file in it."""
+        self.store = FolderStore(folder)
+        self._folder = folder
+
+    @contextlib.contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """Keep ``Output``'s contract."""
+        yield self._folder
+
+    def publish(self, folder: Path, attempt: int, beat: Callable[[], None]) -> None:
+        """Keep ``Output``'s contract."""
+
+    def product(self, scene: str) -> Product | None:
+        """Keep ``Output``'s contract."""
+        name = product_pattern(scene)
+        for folder in sorted(self._folder.glob(f"{name}{SUFFIX}")):
+            key = f"{folder.name}/{folder.name.removesuffix(SUFFIX)}.json"
+            if (content := self.store.get(key)) is not None:
+                return Product(key=key, item=json.loads(content))
+        return None
