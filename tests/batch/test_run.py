@@ -69,7 +69,7 @@ def test_a_batch_that_is_done_does_nothing_again(tmp_path: Path) -> None:
     lines: list[str] = []
     summary = run_batch(batch(tmp_path / "in", tmp_path / "out"), lines.append)
     assert (summary.done, summary.failed) == (2, 1)
-    assert lines == ["2 of 3 scenes are done already"]
+    assert lines == ["3 of 3 scenes are done or have failed already"]
     assert (tmp_path / "out" / "results.csv").read_bytes() == table
     assert [log(tmp_path / "in" / scene) for scene in ids] == [["begin", "end"], ["begin"], ["begin", "end"]]
 
@@ -114,7 +114,8 @@ def test_three_processes_do_every_scene_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("same_machine", [True, False])
 def test_what_a_killed_process_began_is_done_by_others(tmp_path: Path, same_machine: bool) -> None:
     ids = make_scenes(tmp_path / "in", "slow 30", "ok", "ok")
-    first = start(tmp_path / "in", tmp_path / "out", workers=1)
+    lease = 60 if same_machine else 1
+    first = start(tmp_path / "in", tmp_path / "out", lease=lease, workers=1)
     until(lambda: bool(log(tmp_path / "in" / ids[0])), first)
     first.send_signal(signal.SIGKILL)
     first.wait()
@@ -123,7 +124,7 @@ def test_what_a_killed_process_began_is_done_by_others(tmp_path: Path, same_mach
         claim = next((tmp_path / "out" / "ledger" / f"id={ids[0]}").glob("attempt=1.json"))
         claim.write_text(json.dumps(json.loads(claim.read_text()) | {"machine": "elsewhere"}))
     began = time.monotonic()
-    summary = run_batch(batch(tmp_path / "in", tmp_path / "out", lease=60 if same_machine else 1))
+    summary = run_batch(batch(tmp_path / "in", tmp_path / "out", lease=lease))
     assert summary.done == 3
     assert same_machine or time.monotonic() - began >= 1
     assert log(tmp_path / "in" / ids[0]) == ["begin", "begin", "end"]
@@ -134,13 +135,29 @@ def test_what_a_killed_process_began_is_done_by_others(tmp_path: Path, same_mach
     assert not hidden(tmp_path / "out")
 
 
-def test_signs_of_life_keep_a_scene(tmp_path: Path) -> None:
-    (scene,) = make_scenes(tmp_path / "in", "slow 2.5")
-    processes = [start(tmp_path / "in", tmp_path / "out", lease=1) for _ in range(2)]
+def test_who_has_nothing_to_do_waits_for_the_others(tmp_path: Path) -> None:
+    (scene,) = make_scenes(tmp_path / "in", "slow 1")
+    processes = [start(tmp_path / "in", tmp_path / "out") for _ in range(2)]
     said = [process.communicate(timeout=60)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert log(tmp_path / "in" / scene) == ["begin", "end"]
-    assert sum("waiting for 1 scenes" in text for text in said) == 1
+    assert sum("done in" in text for text in said) == 1
+
+
+def test_an_attempt_gives_signs_of_life(tmp_path: Path) -> None:
+    (scene,) = make_scenes(tmp_path / "in", "slow 0.5")
+    run_batch(batch(tmp_path / "in", tmp_path / "out", lease=0.4))
+    claim = json.loads((tmp_path / "out" / "ledger" / f"id={scene}" / "attempt=1.json").read_text())
+    assert claim["beats"] >= 2
+
+
+def test_a_machine_on_which_every_scene_fails_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("l8s2.batch.run.ALIKE", 3)
+    make_scenes(tmp_path / "in", "ok", "fail", "ok", *["fail"] * 5)
+    with pytest.raises(InputError, match="3 scenes failed alike: the scene: is broken; mend it; correct that"):
+        run_batch(batch(tmp_path / "in", tmp_path / "out", workers=1))
+    assert summarize(batch(tmp_path / "in", tmp_path / "out")).free == 2
+    assert len(rows(tmp_path / "out")) == 6
 
 
 @pytest.mark.posix
@@ -166,14 +183,14 @@ def test_ctrl_c_leaves_no_half_product_and_the_same_command_goes_on(tmp_path: Pa
     assert not hidden(tmp_path / "out")
     for scene in ids[1:]:
         (tmp_path / "in" / scene / "how").write_text("ok")
-    assert run_batch(batch(tmp_path / "in", tmp_path / "out", max_attempts=1)).done == 3
+    assert run_batch(batch(tmp_path / "in", tmp_path / "out", lease=300, max_attempts=1)).done == 3
     assert log(tmp_path / "in" / ids[0]) == ["begin", "end"]
 
 
 def test_other_options_are_refused(tmp_path: Path) -> None:
     make_scenes(tmp_path / "in", "ok")
     run_batch(batch(tmp_path / "in", tmp_path / "out", options=("--model", "compact")))
-    with pytest.raises(InputError, match="was begun with --model compact; give the same"):
+    with pytest.raises(InputError, match="was begun with --model compact and a `lease` of 60 s; give the same"):
         run_batch(batch(tmp_path / "in", tmp_path / "out"))
     assert run_batch(batch(tmp_path / "in", tmp_path / "out", options=("--model", "compact"), own_options=("-x",))).done
 

@@ -66,8 +66,9 @@ def make_attempt(job: Job, children: Children | None = None) -> dict[str, Any] |
             about = {**about, **_product_facts(product), "outcome": SUCCESS}
         elif about["outcome"] == SUCCESS:
             about |= {"outcome": FAILED, "reason": "ended well, but there is no product"}
-    except (L8S2Error, OSError, ValueError) as error:
-        about |= {"outcome": RETRY if may_pass(error) else FAILED, "reason": str(error)}
+    except Exception as error:  # whatever one scene does, the others go on
+        reason = str(error) if isinstance(error, (L8S2Error, OSError)) else repr(error)
+        about |= {"outcome": RETRY if may_pass(error) else FAILED, "reason": reason}
     finished = datetime.now(UTC)
     record = {
         **claim.about, **about, "finished": f"{finished:%Y-%m-%dT%H:%M:%SZ}",

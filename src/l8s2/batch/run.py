@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import secrets
 import sys
 import time
 from collections import Counter
@@ -15,17 +17,20 @@ from typing import Any
 
 from l8s2.batch.attempt import Job, make_attempt
 from l8s2.batch.child import Children
-from l8s2.batch.ledger import SUCCESS, Ledger, Rules, Step, json_bytes, read_json
+from l8s2.batch.ledger import FAILED, SUCCESS, Ledger, Rules, Step, json_bytes, read_json
 from l8s2.batch.open import open_output
 from l8s2.batch.output import Output
 from l8s2.batch.results import Results
 from l8s2.batch.scenes import BatchScene
 from l8s2.errors import InputError, L8S2Error
+from l8s2.landsat.product_name import FLAGS, PATTERN
 
 HARMONIZE = (sys.executable, "-m", "l8s2.cli", "harmonize")
 SETTINGS, SCHEMA = "batch.json", "l8s2-batch/1"
 _OFTEN, _SHARE = 30.0, 20
 """Seconds from one reading of the ledger to the next, and at least so many times as long as it takes."""
+ALIKE = 10
+"""Scenes that may fail for one reason, one after the other, before a process gives up; the fault may be its own."""
 Say = Callable[[str], None]
 Make = Callable[[Job], dict[str, Any] | None]
 
@@ -85,16 +90,18 @@ def run_batch(batch: Batch, say: Say = lambda line: None, executor: Executor | N
     Args:
         batch: what to do.
         say: gets a line on each scene.
-        executor: where attempts are made; by default threads of this process.
+        executor: where attempts are made; by default threads of this process. What others have begun goes on there
+            when this process is interrupted.
 
     Raises:
-        InputError: The output was begun with other options, or cannot be used.
+        InputError: The output was begun with other options, or cannot be used; or ALIKE scenes failed alike.
         KeyboardInterrupt: What ran is recorded as interrupted, and nothing half-written is left.
     """
     output = open_output(batch.output)
     _settle(output, batch)
     children = Children()
     with contextlib.ExitStack() as stack:
+        elsewhere = executor is not None
         if executor is None:
             executor = stack.enter_context(ThreadPoolExecutor(batch.workers))
             make: Make = partial(make_attempt, children=children)
@@ -104,7 +111,10 @@ def run_batch(batch: Batch, say: Say = lambda line: None, executor: Executor | N
         try:
             work.go()
         except BaseException as error:
-            _stop(children, work)
+            if elsewhere:
+                work.abandon()
+            else:
+                _stop(children, work)
             if isinstance(error, KeyboardInterrupt):
                 summary = _summary(batch, work.ledger)
                 far = f"{summary.done} of {summary.scenes} scenes are done"
@@ -115,7 +125,7 @@ def run_batch(batch: Batch, say: Say = lambda line: None, executor: Executor | N
 
 def _settle(output: Output, batch: Batch) -> None:
     """Have all machines agree on the options. Raises InputError where they were others."""
-    ours = {"schema": SCHEMA, "options": list(batch.options)}
+    ours = {"schema": SCHEMA, "options": list(batch.options), "lease": batch.rules.lease}
     if output.store.create(SETTINGS, json_bytes(ours)):
         if output.store.create(SETTINGS, json_bytes(ours)):  # it does not know If-None-Match
             raise InputError(f"{batch.output}: lets two machines create one file, so none can share it; give another")
@@ -123,7 +133,8 @@ def _settle(output: Output, batch: Batch) -> None:
     theirs = read_json(output.store.get(SETTINGS))
     if theirs != ours:
         begun = " ".join(theirs.get("options", ())) or "no options"
-        raise InputError(f"{batch.output}: was begun with {begun}; give the same, or another output")
+        lease = f"{theirs.get('lease', 0):g} s"
+        raise InputError(f"{batch.output}: was begun with {begun} and a `lease` of {lease}; give the same, or another")
 
 
 def _stop(children: Children, work: _Work) -> None:
@@ -156,13 +167,18 @@ class _Work:
         self._running: dict[Future[dict[str, Any] | None], Job] = {}
         self._begun = self._read = time.monotonic()
         self._cost = 0.0
-        self._at_first = self._done()
+        self._at_first = self._settled()
         self._told_of_others = False
+        self._last_reason, self._alike = "", 0
+        self._order = list(batch.scenes)
+        if batch.output.startswith("s3://") or any(None in tried.values() for tried in self.ledger.attempts.values()):
+            start = secrets.randbelow(max(len(self._order), 1))  # where others begin elsewhere, few meet
+            self._order = self._order[start:] + self._order[:start]
 
     def go(self) -> None:
         """Go on until nothing is left."""
         if self._at_first:
-            self._say(f"{self._at_first} of {len(self._batch.scenes)} scenes are done already")
+            self._say(f"{self._at_first} of {len(self._batch.scenes)} scenes are done or have failed already")
         while True:
             self._take()
             if not self._running and not self._waiting():
@@ -176,6 +192,11 @@ class _Work:
                 self._write()
         self._write()
 
+    def abandon(self) -> None:
+        """Leave to others what they have begun."""
+        for future in self._running:
+            future.cancel()
+
     def finish(self) -> None:
         """Wait for what runs, and write the results."""
         while self._running:
@@ -187,7 +208,7 @@ class _Work:
     def _take(self) -> None:
         """Begin attempts at free scenes, as many as there is room for."""
         at_work = {job.scene.id for job in self._running.values()}
-        for scene in self._batch.scenes:
+        for scene in self._order:
             if len(self._running) >= self._batch.workers:
                 return
             if scene.id in at_work:
@@ -213,6 +234,15 @@ class _Work:
         self.ledger.note(job.scene.id, job.attempt, str(record["outcome"]) if record else None)
         if record is not None:
             self._say(f"[{self._progress()}] {_line(record, self.ledger.step(job.scene.id))}")
+            self._check_alike(record)
+
+    def _check_alike(self, record: dict[str, Any]) -> None:
+        """Give up where scene after scene fails alike, so that one bad machine does not fail all of them."""
+        reason = re.sub(PATTERN, "", str(record["reason"]), flags=FLAGS)
+        self._alike = self._alike + 1 if record["outcome"] == FAILED and reason == self._last_reason else 1
+        self._last_reason = reason
+        if self._alike >= ALIKE:
+            raise InputError(f"{ALIKE} scenes failed alike: {record['reason']}; correct that, then give `retry_failed`")
 
     def _waiting(self) -> bool:
         """Tell whether scenes are left that others work on, or that are to be tried again later."""
@@ -236,8 +266,8 @@ class _Work:
         self._read = time.monotonic()
         self._cost = self._read - started
 
-    def _done(self) -> int:
-        return sum(self.ledger.step(scene.id) == "done" for scene in self._batch.scenes)
+    def _settled(self) -> int:
+        return sum(self.ledger.step(scene.id) in ("done", "failed") for scene in self._batch.scenes)
 
     def _progress(self) -> str:
         steps = Counter(self.ledger.step(scene.id) for scene in self._batch.scenes)

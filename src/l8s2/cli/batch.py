@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,6 +33,7 @@ PASSED = [parameter for parameter in harmonize.params if parameter.name not in _
     "--workers", type=click.IntRange(min=1), help="Scenes at a time. Default: one for two cores and 4 GB of memory."
 )
 @click.option("--shard", metavar="I/N", help="Only this part of the scenes, I from 0 to N - 1; for arrays of jobs.")
+@click.option("--scheduler", metavar="tcp://...", help="Work on the workers of this Dask cluster, one scene each.")
 @click.option("--max-attempts", type=click.IntRange(min=1), default=3, show_default=True, help="For each scene.")
 @click.option("--retry-failed", is_flag=True, help="Try the scenes again that have failed.")
 @click.option(
@@ -46,6 +47,7 @@ def batch(
     output: str,
     workers: int | None,
     shard: str | None,
+    scheduler: str | None,
     max_attempts: int,
     retry_failed: bool,
     lease: float,
@@ -62,35 +64,57 @@ def batch(
     failed by what may pass.
     """
     from l8s2.batch.ledger import Rules
-    from l8s2.batch.machine import cores, default_workers
     from l8s2.batch.run import Batch, run_batch, shard_of
     from l8s2.batch.scenes import read_scenes
 
     found = read_scenes(scenes, sys.stdin.read() if "-" in scenes else None)
     for line in found.notes:
         warn(line)
-    at_a_time = workers or default_workers()
-    own = _arguments(options, _NO_MATTER) or ("--threads", str(max(1, cores() // at_a_time)))
+    _check(options)
     job = Batch(
         scenes=shard_of(found.scenes, shard) if shard else found.scenes,
         output=output,
         options=_arguments(options, {str(p.name) for p in PASSED} - _NO_MATTER),
-        own_options=own,
-        workers=at_a_time,
+        own_options=_arguments(options, _NO_MATTER),
         rules=Rules(max_attempts=max_attempts, lease=lease),
         retry_failed=retry_failed,
     )
     if dry_run:
-        _show_plan(job, as_json)
+        _show_plan(_on_this_machine(job, workers), as_json)
         return
-    with _ends_in_order():
-        summary = run_batch(job, tell)
+    with _ends_in_order(), ExitStack() as stack:
+        if scheduler is None:
+            summary = run_batch(_on_this_machine(job, workers), tell)
+        else:
+            from l8s2.batch.on_dask import dask_executor
+
+            executor, count = stack.enter_context(dask_executor(scheduler))
+            summary = run_batch(replace(job, workers=workers or count), tell, executor)
     _show_summary(summary, output, as_json)
     if summary.failed:
         click.get_current_context().exit(TRY_AGAIN if summary.may_pass == summary.failed else 1)
 
 
 batch.params.extend(PASSED)
+
+
+def _check(options: dict[str, Any]) -> None:
+    """Refuse what would make every scene fail. Raises InputError."""
+    from l8s2.predictors.options import ModelOptions
+    from l8s2.target import Area
+
+    Area(**{name: options[name] or None for name in ("bbox", "mgrs", "crs", "like")})
+    names = ("model", "engine", "threads", "mc_dropout", "trust_architecture")
+    ModelOptions(**{name: options[name] for name in names})
+
+
+def _on_this_machine(job: Batch, workers: int | None) -> Batch:
+    """Settle how many scenes are worked on at a time, and share the processor among them."""
+    from l8s2.batch.machine import cores, default_workers
+
+    at_a_time = workers or default_workers()
+    shared = () if "--threads" in job.own_options else ("--threads", str(max(1, cores() // at_a_time)))
+    return replace(job, workers=at_a_time, own_options=(*job.own_options, *shared))
 
 
 def _arguments(options: dict[str, Any], names: set[str]) -> tuple[str, ...]:
