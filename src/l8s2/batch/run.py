@@ -22,7 +22,7 @@ from l8s2.batch.open import open_output
 from l8s2.batch.output import Output
 from l8s2.batch.results import Results
 from l8s2.batch.scenes import BatchScene
-from l8s2.errors import InputError, L8S2Error
+from l8s2.errors import InputError, may_pass
 from l8s2.landsat.product_name import FLAGS, PATTERN
 
 HARMONIZE = (sys.executable, "-m", "l8s2.cli", "harmonize")
@@ -169,7 +169,7 @@ class _Work:
         self._cost = 0.0
         self._at_first = self._settled()
         self._told_of_others = False
-        self._last_reason, self._alike = "", 0
+        self._last_reason, self._alike, self._unrecorded = "", 0, 0
         self._order = list(batch.scenes)
         if batch.output.startswith("s3://") or any(None in tried.values() for tried in self.ledger.attempts.values()):
             start = secrets.randbelow(max(len(self._order), 1))  # where others begin elsewhere, few meet
@@ -227,10 +227,15 @@ class _Work:
         job = self._running.pop(future)
         try:
             record = future.result()
-        except (L8S2Error, OSError) as error:
+        except Exception as error:  # of the ledger, or a worker of Dask that died again and again
+            self._unrecorded += 1
+            lost_by_dask = type(error).__name__ == "KilledWorker"
+            if self._unrecorded >= ALIKE or not (lost_by_dask or may_pass(error)):
+                raise
             self._say(f"{job.scene.id}: how attempt {job.attempt} ended could not be recorded ({error})")
             self.ledger.note(job.scene.id, job.attempt, None)
             return
+        self._unrecorded = 0
         self.ledger.note(job.scene.id, job.attempt, str(record["outcome"]) if record else None)
         if record is not None:
             self._say(f"[{self._progress()}] {_line(record, self.ledger.step(job.scene.id))}")
