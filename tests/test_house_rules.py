@@ -22,7 +22,10 @@ NETWORK = {
     "aiohttp", "boto3", "botocore", "ftplib", "httpx", "huggingface_hub", "pystac_client", "requests", "socket",
     "urllib3",
 }  # fmt: skip
-ONLINE = {"acquire/access.py", "acquire/download.py", "acquire/windows.py", "catalogs/search.py", "models/hub.py"}
+ONLINE = {
+    "acquire/access.py", "acquire/download.py", "acquire/windows.py", "batch/s3_output.py", "catalogs/search.py",
+    "models/hub.py",
+}  # fmt: skip
 LAYERS = (
     {"errors", "_version", "progress", "arrays", "sensors", "networks"},
     {"masks", "optics", "grid", "radiometry", "raster", "files", "serialization", "hf"},
@@ -30,7 +33,7 @@ LAYERS = (
     {"landsat", "product", "models", "patches", "simulate", "target"},
     {"predictors", "datasets", "catalogs"},
     {"acquire", "pipeline", "evaluation"},
-    {"pairs", "doctor", "training", "demo"},
+    {"pairs", "doctor", "training", "demo", "batch"},
     {"cli"},
 )
 """Rooms, the lowest first; a room imports only what stands lower."""

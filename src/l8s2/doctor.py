@@ -26,6 +26,7 @@ EXTRAS = {
     "torch": ("torch", "onnx", "onnxscript", "safetensors", "huggingface_hub"),
     "train": ("accelerate", "pydantic", "pyyaml", "h5py"),
     "stac": ("pystac-client", "boto3"),
+    "dask": ("distributed",),
 }
 """Extra -> its packages."""
 

@@ -6,15 +6,25 @@ option of that name.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 
 class L8S2Error(Exception):
     """Base of every error that l8s2 raises on purpose."""
 
+    may_pass = False
+    """Whether the same may succeed later, with nothing corrected: ``may_pass`` also asks what an error comes from."""
+
 
 class InputError(L8S2Error):
     """Something given by the user cannot be used."""
+
+
+class TryAgainError(InputError):
+    """A failure that may pass by itself: a network, a busy server, a lock that another process holds."""
+
+    may_pass = True
 
 
 class OutsideError(InputError):
@@ -29,8 +39,27 @@ class OutsideError(InputError):
 class FetchError(L8S2Error):
     """A scene could not be fetched completely. The files that were fetched stay."""
 
-    def __init__(self, scene: str, failures: Sequence[str]) -> None:
-        """Take the id of the ``scene``, and a line for each file that failed."""
+    def __init__(self, scene: str, failures: Sequence[str], *, may_pass: bool = False) -> None:
+        """Take the id of the ``scene``, a line for each file that failed, and whether every failure may pass."""
         more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
         super().__init__(f"{scene}: {failures[0]}{more}")
-        self.failures = tuple(failures)
+        self.failures, self.may_pass = tuple(failures), may_pass
+
+
+_PASSING = (
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.ESTALE, errno.ENOMEM, errno.EMFILE, errno.ENFILE,
+    errno.ETIMEDOUT,
+)  # fmt: skip
+"""What the system says where a disk is full, a file server stumbles or memory is short."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Tell whether the same may succeed later with nothing corrected, by an error and those that it was raised from."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if getattr(cause, "may_pass", False) or isinstance(cause, MemoryError):
+            return True
+        if isinstance(cause, OSError) and cause.errno in _PASSING:
+            return True
+        cause = cause.__cause__
+    return False

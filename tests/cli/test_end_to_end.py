@@ -251,6 +251,13 @@ def test_straight_from_the_catalogue_only_a_part(
     assert not list(user.iterdir())
 
 
+def test_a_batch_from_a_saved_search(world: World, user: Path, expected_part: Path, bbox: Any, tmp_path: Path) -> None:
+    found = world.found(tmp_path / "found.json")
+    done("batch", found, "-o", tmp_path / "out", "--bbox", *bbox)
+    assert_same(tmp_path / "out" / f"{ID}_S2L", expected_part)
+    assert not list(user.iterdir())
+
+
 def test_pan_of_ones_own_is_not_fetched(world: World, expected_part: Path, bbox: Any, tmp_path: Path) -> None:
     pan = world.original.with_name(PAN_ID)
     product = done("harmonize", "--stac", world.item(), "--pan", pan, "-o", tmp_path, "--bbox", *bbox)

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from l8s2.acquire.download import read
 from l8s2.catalogs.endpoints import Catalog, Collection, known_catalogs, user_file
 from l8s2.catalogs.items import Asset, SceneItem
-from l8s2.errors import InputError
+from l8s2.errors import InputError, TryAgainError
 
 SIGNED_FOR = 3600
 """Seconds that an address signed for S3 lives; less where the credentials end before."""
@@ -218,4 +218,4 @@ def _new_token(api: str, collection: str) -> tuple[str, datetime]:
         end = datetime.fromisoformat(content["msft:expiry"])
         return str(content["token"]), end if end.tzinfo else end.replace(tzinfo=UTC)
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{address}: gives no token ({type(error).__name__}); try again later") from None
+        raise TryAgainError(f"{address}: gives no token ({type(error).__name__}); try again later") from None

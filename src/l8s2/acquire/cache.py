@@ -14,7 +14,7 @@ from l8s2.acquire.fetch import MARGIN, fetch_scene
 from l8s2.acquire.fetch_request import FetchRequest, find_missing_pans, parse_request
 from l8s2.acquire.windows import BBox
 from l8s2.catalogs.endpoints import known_catalogs
-from l8s2.errors import FetchError, InputError, OutsideError
+from l8s2.errors import FetchError, InputError, OutsideError, TryAgainError
 from l8s2.files import cache_dir, lock, make_folder
 from l8s2.progress import Progress
 
@@ -68,7 +68,7 @@ def cached_product(
     if pan:
         searched = find_missing_pans(request)
         if searched.failures:
-            raise InputError(
+            raise TryAgainError(
                 f"{searched.failures[0]}; try again, or give its Level-1 product with `pan`, or `model` compact-nopan"
             )
         for line in searched.without_pan:
@@ -117,7 +117,7 @@ def _exclusive(folder: Path) -> Iterator[None]:
         except FileNotFoundError:  # another process has just removed it
             mine = False
         if not mine:
-            raise InputError(
+            raise TryAgainError(
                 f"{folder}: another process uses it; wait until that ends, or set XDG_CACHE_HOME to another folder"
             )
         yield

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from l8s2.catalogs import http_policy
-from l8s2.errors import InputError
+from l8s2.errors import InputError, TryAgainError
 from l8s2.files import publish_file
 from l8s2.progress import Progress
 
@@ -92,7 +92,8 @@ def retry(name: str, attempt: Callable[[bool], T], watch: FetchProgress) -> T:
         watch: may stop it.
 
     Raises:
-        InputError: It failed ``http_policy.ATTEMPTS`` times without progress, or was refused twice in a row.
+        TryAgainError: It failed ``http_policy.ATTEMPTS`` times without progress.
+        InputError: It was refused twice in a row, or what is worth one more attempt failed again.
     """
     failed, refused, once = 0, False, False
     while True:
@@ -105,7 +106,8 @@ def retry(name: str, attempt: Callable[[bool], T], watch: FetchProgress) -> T:
             if failed >= http_policy.ATTEMPTS or (error.refused and refused) or (error.once and once):
                 tried = f" after {failed} attempts" if failed > 1 else ""
                 remedy = _REFUSED if error.refused else "try again later, what is there is kept"
-                raise InputError(f"{name}: {error}{tried}; {remedy}") from None
+                kind = InputError if error.refused or error.once else TryAgainError
+                raise kind(f"{name}: {error}{tried}; {remedy}") from None
             wait = 0.0 if error.refused else error.wait or http_policy.BACKOFF * 2 ** (failed - 1)
             refused, once = error.refused, once or error.once
             watch.pause(min(wait, http_policy.LONGEST_WAIT))

@@ -18,7 +18,7 @@ from l8s2.acquire.windows import BBox, CatalogWindow, check_decodes, download_wi
 from l8s2.catalogs.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2
 from l8s2.catalogs.footprints import common, rectangle
 from l8s2.catalogs.items import SceneItem, item_text
-from l8s2.errors import FetchError, InputError, OutsideError
+from l8s2.errors import FetchError, InputError, OutsideError, TryAgainError
 from l8s2.files import lock, make_folder, write_whole
 from l8s2.landsat.layout import products_in
 from l8s2.landsat.mtl import parse_mtl
@@ -75,7 +75,7 @@ def fetch_scene(
     make_folder(folder)
     with lock(folder) as mine:
         if not mine:
-            raise InputError(f"{folder}: another process is fetching it; wait for that, or give another folder")
+            raise TryAgainError(f"{folder}: another process is fetching it; wait for that, or give another folder")
         if window and not (folder / WINDOW).exists() and any(folder.glob("[!.]*")):
             raise InputError(f"{folder}: holds files that are not of this window; give another folder")
         if _is_whole(folder, item, window):  # fetched by another process meanwhile
@@ -87,7 +87,7 @@ def fetch_scene(
             shutil.rmtree(folder, ignore_errors=True)
             raise OutsideError(item.id, error.bbox) from None
         if failures:
-            raise FetchError(item.id, failures)
+            raise FetchError(item.id, sorted(map(str, failures)), may_pass=all(error.may_pass for error in failures))
         write_whole(folder / SCENE, item_text(item))
     return folder
 
@@ -147,21 +147,21 @@ def _is_whole(folder: Path, item: SceneItem, window: CatalogWindow | None) -> bo
 
 def _files(
     item: SceneItem, folder: Path, access: Access, window: CatalogWindow | None, progress: Progress | None
-) -> list[str]:
-    """Fetch every missing file; returns a line for each that cannot be had."""
+) -> list[InputError]:
+    """Fetch every missing file; returns an error for each that cannot be had."""
     load_client()
     watch, names = FetchProgress(progress), [name for name in item.assets if name != "metadata"]
     todo: SimpleQueue[str] = SimpleQueue()
-    ended: SimpleQueue[str | BaseException | None] = SimpleQueue()
+    ended: SimpleQueue[tuple[InputError | None, BaseException | None]] = SimpleQueue()
 
     def work() -> None:
         with contextlib.suppress(Empty):
             while True:
                 name = todo.get_nowait()
                 try:
-                    ended.put(_file(item, name, folder, access, window, watch))
+                    ended.put((_file(item, name, folder, access, window, watch), None))
                 except BaseException as error:
-                    ended.put(error)
+                    ended.put((None, error))
 
     for name in names:
         todo.put(name)
@@ -169,24 +169,24 @@ def _files(
     threads = [threading.Thread(target=work, daemon=True) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
-    lines = []
+    failures = []
     try:
-        for result in (ended.get() for _ in names):
-            if isinstance(result, BaseException):
-                raise result
-            lines.append(result)
+        for failure, broken in (ended.get() for _ in names):
+            if broken is not None:
+                raise broken
+            failures.append(failure)
     except BaseException:
         watch.stop()
         for thread in threads:
             thread.join(PATIENCE / THREADS)
         raise
-    return sorted(line for line in lines if line)
+    return [failure for failure in failures if failure is not None]
 
 
 def _file(
     item: SceneItem, name: str, folder: Path, access: Access, window: CatalogWindow | None, watch: FetchProgress
-) -> str | None:
-    """Fetch one file; returns a line where that fails."""
+) -> InputError | None:
+    """Fetch one file; returns the error where that fails."""
     path, asset = folder / file_name(item, name), item.assets[name]
 
     def address(fresh: bool) -> str:
@@ -202,7 +202,7 @@ def _file(
     except OutsideError:  # all other files of the scene are outside too
         raise
     except InputError as error:
-        return str(error)
+        return error
     return None
 
 

@@ -16,7 +16,7 @@ from l8s2.catalogs.pairing import PairRules, find_pairs
 from l8s2.catalogs.query import Query
 from l8s2.catalogs.recipe import Recipe
 from l8s2.catalogs.versions import join_pan, newest
-from l8s2.errors import InputError
+from l8s2.errors import InputError, TryAgainError
 
 PAGE = 100
 """Items asked for at a time; with more, some servers fail on the size of their own answer."""
@@ -255,7 +255,16 @@ def _explained(url: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # a server may send anything, and its client fail on it anywhere
-        raise InputError(f"{url}: {_reason(error)}") from None
+        kind = TryAgainError if _may_pass(error) else InputError
+        raise kind(f"{url}: {_reason(error)}") from None
+
+
+def _may_pass(error: Exception) -> bool:
+    """Tell whether a server could not be reached, or was busy."""
+    from pystac_client.exceptions import APIError
+
+    status = getattr(error, "status_code", None)
+    return isinstance(error, APIError) and (status is None or status == 429 or status >= 500)
 
 
 def _reason(error: Exception) -> str:

@@ -11,6 +11,7 @@ os.environ.setdefault(
 import click
 
 from l8s2._version import __version__
+from l8s2.cli.batch import batch
 from l8s2.cli.dataset import dataset
 from l8s2.cli.doctor import doctor
 from l8s2.cli.evaluate import demo, evaluate
@@ -28,5 +29,5 @@ def main() -> None:
     """Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out."""
 
 
-for _verb in (harmonize, info, evaluate, demo, models, train, finetune, search, fetch, dataset, doctor):
+for _verb in (harmonize, batch, info, evaluate, demo, models, train, finetune, search, fetch, dataset, doctor):
     main.add_command(_verb)

@@ -29,8 +29,15 @@ PAN = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 
 
+TRY_AGAIN = 75
+"""Exit code of a failure that may pass: EX_TEMPFAIL of sysexits.h."""
+
+
 class Commands(click.Group):
-    """Turns every expected failure into one line and an exit code: 1 failed, 2 wrong usage, 130 interrupted."""
+    """Turns every expected failure into one line and an exit code: 1, 2 wrong usage, 130 interrupted.
+
+    With the environment variable L8S2_TRY_AGAIN it is TRY_AGAIN instead of 1 where the failure may pass.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb."""
@@ -44,11 +51,13 @@ class Commands(click.Group):
         except Exception as error:
             if (cause := _interruption(error)) is not None:
                 _interrupted(ctx, cause)
-            from l8s2.errors import L8S2Error
+            from l8s2.errors import L8S2Error, may_pass
+
+            code = TRY_AGAIN if os.environ.get("L8S2_TRY_AGAIN") and may_pass(error) else 1
 
             if isinstance(error, L8S2Error):
                 tell(f"l8s2: {error}")
-                ctx.exit(1)
+                ctx.exit(code)
             if isinstance(error, UnicodeEncodeError):
                 click.echo(f"l8s2: {error.object!r}: not valid UTF-8; rename it or give another path", err=True)
                 ctx.exit(1)
@@ -56,10 +65,10 @@ class Commands(click.Group):
                 what = f"{error.filename}: " if error.filename else ""
                 remedy = _REMEDIES.get(error.errno or 0, "correct that and run it again")
                 click.echo(f"l8s2: {what}{error.strerror or error}; {remedy}", err=True)
-                ctx.exit(1)
+                ctx.exit(code)
             if isinstance(error, MemoryError):
                 click.echo(f"l8s2: out of memory ({error}); close other programs, or give less at a time", err=True)
-                ctx.exit(1)
+                ctx.exit(code)
             raise
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from l8s2._version import __version__
-from l8s2.errors import InputError
+from l8s2.errors import InputError, TryAgainError
 from l8s2.files import cache_dir
 from l8s2.models.deep_harmonization import MODELLING
 from l8s2.models.folder import CARD, CONFIG, FOREIGN_WEIGHTS, WEIGHTS, convert_model, open_model_folder
@@ -25,6 +25,8 @@ PUBLISHED = tuple(
     f"venkatesh-thiru/s2l8h-UNet-{depth}depth-{mode}" for depth in (5, 6) for mode in ("upsample", "shuffle")
 )
 """The four networks of the published ensemble."""
+_BUSY, _UNREACHABLE = "; try again later", "; check the network, or HF_ENDPOINT"
+"""Remedies of failures that may pass."""
 NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 """What a model on the Hub is called: owner/name, with @ and a revision where it is not the newest."""
 
@@ -164,7 +166,8 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # its errors and those of what it goes online with
-        raise InputError(f"{name}: {_reason(name, error, library.errors)}") from error
+        reason = _reason(name, error, library.errors)
+        raise (TryAgainError if reason.endswith((_BUSY, _UNREACHABLE)) else InputError)(f"{name}: {reason}") from error
 
 
 def _reason(name: str, error: Exception, errors: Any) -> str:
@@ -197,10 +200,10 @@ def _reason(name: str, error: Exception, errors: Any) -> str:
                 f"refused ({code}); accept its terms on {_page(name)}, if any, "
                 "and set HF_TOKEN to a token with the rights"
             )
-        return f"the Hub answers {code}; try again later"
+        return f"the Hub answers {code}{_BUSY}"
     if first(errors.OfflineModeIsEnabled):
         return "not in the cache, and HF_HUB_OFFLINE is set; fetch it once without"
     said = str(chain[-1]).partition("\n")[0]
     if isinstance(error, OSError) and error.errno:
         return f"{said}; check {_library().constants.HF_HUB_CACHE} and its disk"
-    return f"{_page('')} cannot be reached ({said}); check the network, or HF_ENDPOINT"
+    return f"{_page('')} cannot be reached ({said}){_UNREACHABLE}"

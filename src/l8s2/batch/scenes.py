@@ -1,0 +1,138 @@
+"""Which scenes a batch is to work on: products on disk, lists of them, saved searches, ids and addresses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from l8s2.errors import InputError
+from l8s2.landsat.product_name import ProductName
+
+_ARCHIVES = (".tar", ".tar.gz", ".tgz")
+_LEVEL2 = ("L2SP", "L2SR")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchScene:
+    """One scene, as the process that works on it gets it."""
+
+    id: str
+    """USGS product id as far as it is known; fit for the name of a file."""
+    product: str | None = None
+    """Folder or archive."""
+    stac: str | None = None
+    """Address of a STAC item, or a product id, to be fetched."""
+    item: str | None = None
+    """A STAC item as JSON, to be fetched."""
+
+    def arguments(self, scratch: Path) -> tuple[str, ...]:
+        """Return what names the scene on the command line; an item is written into the folder ``scratch``."""
+        if self.product is not None:
+            return (self.product,)
+        if self.item is not None:
+            path = scratch / "item.json"
+            path.write_text(self.item, encoding="utf-8")
+            return (f"--{'stac'}", str(path))
+        return (f"--{'stac'}", self.stac or "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenes:
+    """The scenes of a batch, each once."""
+
+    scenes: tuple[BatchScene, ...]
+    notes: tuple[str, ...]
+    """What was left out, a line each."""
+
+
+def read_scenes(given: Iterable[str], piped: str | None = None) -> Scenes:
+    """Find the scenes that arguments name; nothing is fetched, and no product is opened.
+
+    Args:
+        given: for each argument a product (folder or archive), a folder of products, a text file with one of these, an
+            id or an address on each line, a saved search or STAC item (JSON), a product id, the address of an item, or
+            ``-``.
+        piped: what ``-`` stands for: a saved search.
+
+    Raises InputError for an argument that is none of these, and where there is no scene.
+    """
+    notes: list[str] = []
+    found: dict[str, BatchScene] = {}
+    for each in given:
+        scenes = _from_json(piped or "", "standard input", notes) if each == "-" else _named(each, notes, lists=True)
+        for scene in scenes:
+            if scene.id in found:
+                notes.append(f"{scene.id}: given twice; the first is taken")
+            found.setdefault(scene.id, scene)
+    if not found:
+        raise InputError(f"{', '.join(given)}: names no Landsat Level-2 scene; give products, or a saved search")
+    return Scenes(scenes=tuple(found.values()), notes=tuple(notes))
+
+
+def _named(what: str, notes: list[str], *, lists: bool) -> list[BatchScene]:
+    path = Path(what)
+    if re.match(r"https?://", what):
+        return [BatchScene(id=_id(what.rstrip("/").rpartition("/")[2]), stac=what)]
+    if path.is_dir():
+        return _in_folder(path)
+    if path.is_file() and path.name.lower().endswith(_ARCHIVES):
+        return [BatchScene(id=_id(path.name), product=what)]
+    if path.is_file() and lists:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise InputError(f"{what}: neither a product nor a list of scenes; give one of these") from None
+        if text.lstrip().startswith(("{", "[")):
+            return _from_json(text, what, notes)
+        lines = (line.strip() for line in text.splitlines())
+        return [s for line in lines if line and not line.startswith("#") for s in _named(line, notes, lists=False)]
+    if not path.exists() and (name := ProductName.parse(what.upper().removesuffix("_SR"))) and name.level in _LEVEL2:
+        return [BatchScene(id=name.id, stac=what)]
+    if lists:
+        raise InputError(f"{what}: no such file, folder or product id; give products, a list of them or a saved search")
+    return [BatchScene(id=_id(path.name), product=what)]  # of a list: it fails as a scene, and the others go on
+
+
+def _in_folder(folder: Path) -> list[BatchScene]:
+    """Take a folder for a product, unless there are Level-2 products in it, by their names."""
+    inside = [
+        BatchScene(id=_id(path.name), product=str(path))
+        for path in sorted(folder.iterdir())
+        if (name := ProductName.find(path.name))
+        and name.level in _LEVEL2
+        and (path.is_dir() or path.name.lower().endswith(_ARCHIVES))
+    ]
+    if inside:
+        return inside
+    names = {n.id for path in folder.iterdir() if (n := ProductName.find(path.name)) and n.level in _LEVEL2}
+    return [BatchScene(id=names.pop() if len(names) == 1 else _id(folder.name), product=str(folder))]
+
+
+def _from_json(text: str, source: str, notes: list[str]) -> list[BatchScene]:
+    try:
+        content: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        content = None
+    kind = content.get("type") if isinstance(content, dict) else None
+    features = content.get("features") if kind == "FeatureCollection" else [content] if kind == "Feature" else None
+    if not isinstance(features, list):
+        raise InputError(f"{source}: no STAC items; give what l8s2 search prints as JSON, or a STAC item")
+    scenes = []
+    for raw in features:
+        name = ProductName.find(str(raw.get("id"))) if isinstance(raw, dict) else None
+        if name is None or name.level not in _LEVEL2:
+            notes.append(f"{raw.get('id') if isinstance(raw, dict) else raw!r:.80}: no Landsat Level-2 item; left out")
+        else:
+            scenes.append(BatchScene(id=name.id, item=json.dumps(raw)))
+    return scenes
+
+
+def _id(text: str) -> str:
+    """Return the product id in a text, or what of the text is fit for the name of a file."""
+    name = ProductName.find(text)
+    return name.id if name else _UNSAFE.sub("-", text).strip("-.") or "scene"

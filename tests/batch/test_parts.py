@@ -1,0 +1,116 @@
+"""The decision about a scene, stores, machines and what names scenes."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from l8s2.batch.folder_output import FolderStore
+from l8s2.batch.ledger import FAILED, INTERRUPTED, LOST, RETRY, SUCCESS, Rules, next_step
+from l8s2.batch.machine import cores, default_workers, is_dead, machine_id, memory
+from l8s2.batch.output import matches
+from l8s2.batch.scenes import BatchScene, read_scenes
+from l8s2.errors import InputError
+from making.items import landsat
+
+ENDINGS = st.sampled_from([FAILED, RETRY, LOST, INTERRUPTED])
+A, B = "LC08_L2SP_143054_20230520_20230524_02_T1", "LC09_L2SP_143054_20230528_20230601_02_T1"
+
+
+@given(st.lists(ENDINGS, max_size=8), st.integers(1, 4), st.floats(0, 1e4))
+def test_a_scene_is_tried_as_often_as_is_allowed(endings: list[str], most: int, quiet: float) -> None:
+    rules = Rules(max_attempts=most)
+    attempts: dict[int, str | None] = dict(enumerate(endings, 1))
+    step = next_step(attempts, quiet, rules)
+    counted = sum(ending != INTERRUPTED for ending in endings)
+    last = endings[-1] if endings else None
+    assert (step == "failed") == (last == FAILED or (last in (RETRY, LOST) and counted >= most))
+    assert next_step({**attempts, 9: SUCCESS}, quiet, rules) == "done"
+    assert next_step({**attempts, 9: None}, quiet, rules) == ("busy" if quiet < rules.lease else "lost")
+    assert next_step(attempts, 1e9, rules, forgiven=len(endings)) == "claim"
+    if step == "wait":
+        assert last == RETRY
+        assert next_step(attempts, 1e9, rules) == "claim"
+
+
+def test_of_many_that_create_a_file_one_does(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "out")
+    contents = [f"{i} {'x' * 5000}".encode() for i in range(16)]
+    with ThreadPoolExecutor(16) as pool:
+        won = list(pool.map(lambda content: store.create("a/b.json", content), contents))
+    assert sum(won) == 1
+    assert store.get("a/b.json") == contents[won.index(True)]
+    (key,), before = store.list("a/"), store.list("a/")
+    store.put(key, b"new")
+    assert store.list("a/").keys() == before.keys()
+    assert store.list("a/") != before
+    store.delete(key)
+    assert (store.get(key), store.list("a/"), store.list("none/")) == (None, {}, {})
+
+
+def test_only_processes_of_this_machine_are_known_to_be_dead() -> None:
+    import os
+
+    assert is_dead(machine_id(), 2**30) or os.name == "nt"
+    assert not is_dead(machine_id(), os.getpid())
+    assert not is_dead("elsewhere", 2**30)
+    assert not is_dead(None, None)
+    assert 1 <= default_workers() <= cores()
+    assert memory() > 0
+
+
+def test_products_folders_and_lists(tmp_path: Path) -> None:
+    for name in (A, A.replace("L2SP", "L1TP")):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / f"{name}_MTL.txt").touch()
+    (tmp_path / "in" / f"{B}.tar").touch()
+    loose = tmp_path / "mine"
+    loose.mkdir()
+    (loose / f"{A}_SR_B2.TIF").touch()
+    listed = tmp_path / "scenes.txt"
+    listed.write_text(f"# three\n{tmp_path / 'in' / A}\n\n{tmp_path / 'gone'}\n{B}\nhttps://x.test/items/{A}_SR\n")
+    found = read_scenes([str(tmp_path / "in")])
+    assert [scene.id for scene in found.scenes] == [A, B]
+    assert found.scenes[1].product == str(tmp_path / "in" / f"{B}.tar")
+    assert read_scenes([str(loose)]).scenes == (BatchScene(id=A, product=str(loose)),)
+    assert read_scenes([str(tmp_path / "in" / A)]).scenes == found.scenes[:1]
+    many = read_scenes([str(listed), B, str(tmp_path / "in")])
+    assert many.scenes == (*found.scenes[:1], BatchScene(id="gone", product=str(tmp_path / "gone")),
+                           BatchScene(id=B, stac=B))  # fmt: skip
+    assert [note.partition(":")[0] for note in many.notes] == [A, B, A, B]
+    assert many.scenes[2].arguments(tmp_path) == ("--stac", B)
+    for wrong in (str(tmp_path / "gone"), str(tmp_path)):
+        if wrong == str(tmp_path):
+            continue
+        with pytest.raises(InputError, match="no such file, folder or product id"):
+            read_scenes([wrong])
+
+
+def test_a_saved_search(tmp_path: Path) -> None:
+    item = landsat("20230520", "143054", level="L2SP", satellite=8, processed="20230524", lon=79.0, lat=8.5, zone=44)
+    pan = landsat("20230520", "143054", level="L1TP", satellite=8, processed="20230524", lon=79.0, lat=8.5, zone=44)
+    text = json.dumps({"type": "FeatureCollection", "features": [item, pan, {"id": "S2A_MSIL2A"}, 3]})
+    found = read_scenes(["-"], text)
+    (scene,) = found.scenes
+    assert (scene.id, len(found.notes)) == (A, 3)
+    option, path = scene.arguments(tmp_path)
+    assert option == "--stac"
+    assert json.loads(Path(path).read_text()) == item
+    for broken in ("", "[]", '{"type": "FeatureCollection"}', '{"schema": "l8s2-pairs/1"}'):
+        with pytest.raises(InputError, match="standard input: no STAC items"):
+            read_scenes(["-"], broken)
+    with pytest.raises(InputError, match="names no Landsat Level-2 scene"):
+        read_scenes(["-"], '{"type": "FeatureCollection", "features": []}')
+
+
+def test_products_are_found_where_a_catalogue_leaves_the_date_of_processing_out() -> None:
+    short = A.replace("_20230524", "")
+    assert matches(f"{A}_S2L/{A}.json", A)
+    assert matches(f"{A}_S2L/{A}.json", short)
+    assert not matches(f"{B}_S2L/{B}.json", short)
+    assert not matches(f"{A}_S2L/attempt=2/{A}.json", A)
