@@ -73,7 +73,7 @@ class Children:
         # a session of its own: Ctrl-C on the terminal reaches it once, by its parent
         with self._lock:
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=out, stderr=err, 
+                command, stdin=subprocess.PIPE, stdout=out, stderr=err,
                 env={**os.environ, ENDS_WITH_STDIN: "1", "L8S2_TRY_AGAIN": "1"},
                 start_new_session=True,
             )  # fmt: skip
