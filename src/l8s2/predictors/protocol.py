@@ -52,8 +52,8 @@ class Predictor(Protocol):
 
         Reflectance; ms at 30 m, pan top-of-atmosphere at 15 m with pan[2r, 2c] centred on ms[:, r, c], the result
         on the Sentinel-2 lattice. NaN is missing: an MS band that is NaN stays NaN, a missing pan pixel is left
-        to the no-pan model, and is missing in the result where there is none. A model without uncertainty gives NaN
-        for sigma.
+        to the no-pan model, and is missing in the result where there is none. Sigma is the standard error of the
+        detail, to which ``radiometry.total_sigma`` adds that of the level; a model without uncertainty gives NaN.
 
         ``sun_elevation`` (degrees): the sun by whose sine pan was divided. Networks that were trained on pan without
         that division need it (the published ones do); for all others it makes no difference. Raises InputError where it
