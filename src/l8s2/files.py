@@ -27,6 +27,9 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "l8s2"
 
 
+Salvage = Callable[[Path], object]
+
+
 class WholeFolder:
     """A context manager: write into ``workspace``, then ``publish``; leaving it before removes everything.
 
@@ -35,12 +38,7 @@ class WholeFolder:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        *,
-        overwrite: bool = False,
-        mark: str | None = None,
-        salvage: Callable[[Path], None] | None = None,
+        self, folder: Path, *, overwrite: bool = False, mark: str | None = None, salvage: Salvage = lambda _: None
     ) -> None:
         """Check that the folder can be written, without writing anything.
 
@@ -97,8 +95,7 @@ class WholeFolder:
         for path in beside.glob(f".{name}.[0-9a-f]*"):
             with contextlib.suppress(OSError), lock(path, without_locks=False) as abandoned:
                 if abandoned:
-                    if self._salvage:
-                        self._salvage(path)
+                    self._salvage(path)
                     shutil.rmtree(path, ignore_errors=True)
 
     def publish(self) -> Path:

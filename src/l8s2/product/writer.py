@@ -85,8 +85,8 @@ class ProductWriter:
         self.geobox = geobox
         self.name, self.product_id = f"{product_id}{SUFFIX}", product_id
         self._journal = f"{journal}\n{geobox}\n{sigma}\n"
-        salvage = self._salvage if resume else None
-        self._whole = WholeFolder(output / self.name, overwrite=overwrite, salvage=salvage)
+        self._resume = resume
+        self._whole = WholeFolder(output / self.name, overwrite=overwrite, salvage=self._salvage)
         self.workspace = self._whole.workspace
         """Hidden folder, also for files that others need until the product is whole."""
         self._output, self._sigma = output, sigma
@@ -124,7 +124,7 @@ class ProductWriter:
     def _salvage(self, folder: Path) -> None:
         """Take the drafts of a killed writer, if they are of the same product."""
         journal = folder / _JOURNAL
-        if journal.is_file() and journal.read_text(encoding="utf-8") == self._journal:
+        if self._resume and journal.is_file() and journal.read_text(encoding="utf-8") == self._journal:
             for draft in folder.glob(f"*{DRAFT}"):
                 draft.replace(self.workspace / draft.name)
 
