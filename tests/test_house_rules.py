@@ -30,7 +30,7 @@ LAYERS = (
     {"landsat", "product", "models", "patches", "simulate", "target"},
     {"predictors", "datasets", "catalogs"},
     {"acquire", "pipeline", "evaluation"},
-    {"pairs", "doctor", "training", "demo"},
+    {"pairs", "doctor", "training", "demo", "viewer"},
     {"cli"},
 )
 """Rooms, the lowest first; a room imports only what stands lower."""

@@ -20,6 +20,7 @@ from l8s2.cli.models import models
 from l8s2.cli.search import search
 from l8s2.cli.shell import Commands
 from l8s2.cli.train import finetune, train
+from l8s2.cli.view import view
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -28,5 +29,5 @@ def main() -> None:
     """Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out."""
 
 
-for _verb in (harmonize, info, evaluate, demo, models, train, finetune, search, fetch, dataset, doctor):
+for _verb in (harmonize, info, view, evaluate, demo, models, train, finetune, search, fetch, dataset, doctor):
     main.add_command(_verb)

@@ -1,0 +1,304 @@
+// The page: controls, what they change, and what is read.
+
+import 'ol/ol.css';
+import {blockSource, geotiffSource, openRaster, stretchOf} from './raster.js';
+import {lonLat, projectionOf, registerZones} from './lattice.js';
+import {MOST_PIXELS, readArea, readOther, readPoint, windowOf} from './readings.js';
+import {bars, node, rampKey, spectrum, table} from './plots.js';
+import {Stage} from './stage.js';
+import {numbers, readHash, writeHash} from './state.js';
+import {BIT_COLOURS, bitsStyle, imageStyle, imageVariables, INDEX_RAMP, SHOWN, sigmaStyle, SIGMA_RAMP} from './styles.js';
+import {transform} from 'ol/proj.js';
+
+const NAMES = ['blue', 'green', 'red', 'nir08', 'swir16', 'swir22'];
+const PLAIN = {scale: 1e-4, offset: 0};
+const $ = (id) => document.getElementById(id);
+const state = {left: 'm30', right: 'm10', show: 'true', over: 'none', band: 'nir08', bits: 0x1fff & ~64, swipe: 50, bright: 1};
+let index;
+let stage;
+let now = null; // the product that is shown, with its rasters
+let turn = 0; // of products and readings asked for; answers to earlier questions are dropped
+
+function tell(text) {
+  $('status').textContent = text;
+}
+
+async function attempt(work) {
+  try {
+    await work();
+  } catch (error) {
+    tell(`Not readable: ${error.message ?? error}`);
+  }
+}
+
+const kinds = () => ({
+  m30: `30 m (means of 3 × 3 output pixels)`,
+  m10: '10 m output',
+  ...(index.sentinel2 ? {s2: index.sentinel2.name} : {}),
+});
+
+function choices(id, titles) {
+  $(id).replaceChildren(...Object.entries(titles).map(([value, title]) => node('option', {value}, title)));
+}
+
+const dated = (product) => `${product.datetime.slice(0, 10)} ${product.id}`;
+
+async function showProduct(id, wanted) {
+  const mine = ++turn;
+  const product = index.products.find((one) => one.id === id) ?? index.products[0];
+  const {files} = product;
+  const [sr, sigma, qa, other] = await Promise.all(
+    [files.surface_reflectance, files.sigma, files.qa, index.sentinel2?.href].map((href) => (href ? openRaster(href) : null)),
+  );
+  const stretch = await stretchOf(sr);
+  if (mine !== turn) return;
+  if (other && other.bands < 6) tell(`${index.sentinel2.name} has ${other.bands} bands; six are needed`);
+  const projection = projectionOf(product.crs);
+  const aligned = !product.warped;
+  now = {product, sr, sigma, qa, other: other?.bands >= 6 ? other : null, stretch, projection, aligned};
+  stage.look(projection, sr.extent, wanted);
+  stage.setSources(
+    {m10: geotiffSource(sr, projection), m30: aligned ? blockSource(sr, projection) : null, s2: now.other && geotiffSource(now.other)},
+    {sigma: sigma && geotiffSource(sigma, projection), qa: qa && geotiffSource(qa, projection)},
+  );
+  state.product = product.id;
+  describe(product);
+  apply();
+}
+
+function describe(product) {
+  $('title').textContent = product.id;
+  document.title = `${product.id}, l8s2 view`;
+  const verdict = product.verdict ? `verdict ${product.verdict}${product.reasons.length ? `: ${product.reasons.join('; ')}` : ''}` : '';
+  const clear = typeof product.clear_percent === 'number' ? `${product.clear_percent} % clear` : '';
+  $('facts').textContent = [product.platform, product.datetime, product.crs, `model ${product.model}`, clear, verdict].filter(Boolean).join(' · ');
+  $('time').value = index.products.indexOf(product);
+  $('time').setAttribute('aria-valuetext', dated(product));
+  $('product').value = product.id;
+  for (const id of ['left', 'right']) {
+    const blocks = $(id).querySelector('[value=m30]');
+    blocks.disabled = !now.aligned;
+    if (!now.aligned && state[id] === 'm30') state[id] = 'm10';
+  }
+}
+
+// Bring map and controls to the state. Changes of bands and overlays need no request.
+function apply() {
+  for (const id of ['left', 'right', 'show', 'over', 'band', 'swipe', 'bright']) $(id).value = state[id];
+  $('swipe').setAttribute('aria-valuetext', `${state.swipe} percent`);
+  $('divider').style.left = `${state.swipe}%`;
+  $('divider').hidden = state.left === state.right;
+  const titles = kinds();
+  $('tag-left').textContent = titles[state.left];
+  $('tag-right').textContent = state.left === state.right ? '' : titles[state.right];
+  $('tag-right').hidden = state.left === state.right;
+  for (const [name, image] of Object.entries(stage.images)) {
+    image.updateStyleVariables(imageVariables(state.show, now.stretch, state.bright, (name === 's2' && now.other) || PLAIN));
+  }
+  stage.overlays.sigma.updateStyleVariables({band: NAMES.indexOf(state.band) + 1});
+  stage.overlays.qa.updateStyleVariables(bitVariables());
+  stage.setSides({left: state.left, right: state.right}, state.swipe / 100);
+  stage.showOver(state.over);
+  $('bits').hidden = state.over !== 'qa';
+  for (const box of $('bits').querySelectorAll('input')) box.checked = (state.bits & Number(box.value)) !== 0;
+  legend();
+  remember();
+}
+
+function legend() {
+  const keys = [];
+  if (SHOWN[state.show].ratio) keys.push(node('p', {}, SHOWN[state.show].title), rampKey(INDEX_RAMP, SHOWN[state.show].title));
+  if (state.over === 'sigma') keys.push(node('p', {}, `Sigma of ${state.band}, reflectance`), rampKey(SIGMA_RAMP, 'Standard error'));
+  $('legend').replaceChildren(...keys);
+}
+
+const bitVariables = () => Object.fromEntries(index.bits.map((bit) => [bit.name, state.bits & bit.value ? 1 : 0]));
+
+function remember() {
+  const view = stage.map.getView();
+  const [x, y] = view.getCenter() ?? [];
+  writeHash({...state, x: x && x.toFixed(1), y: y && y.toFixed(1), gsd: view.getResolution()?.toPrecision(5)});
+}
+
+async function point(coordinate) {
+  const mine = ++turn;
+  state.at = coordinate.map((v) => v.toFixed(1)).join(',');
+  state.box = null;
+  stage.markPoint(coordinate);
+  remember();
+  const {projection, other} = now;
+  const there = other && stage.images.s2.getSource().getProjection();
+  const found = await readPoint(now, projection, coordinate);
+  const theirs = other && there ? await readOther(other, transform(coordinate, projection, there)) : null;
+  if (mine !== turn) return;
+  if (!found) {
+    $('reading').replaceChildren(node('p', {}, 'No pixel of the product here.'));
+    return;
+  }
+  const series = [{name: '10 m, 90 % interval', kind: 'fine', values: found.mean, half: found.half}];
+  if (found.block) series.push({name: 'its 30 m block', kind: 'coarse', values: found.block});
+  if (theirs) series.push({name: 'Sentinel-2', kind: 'other', values: theirs});
+  $('reading').replaceChildren(
+    node('h2', {}, 'Pixel'), node('p', {class: 'quiet'}, place(coordinate, projection)),
+    spectrum(NAMES, wavelengths(), series), pointTable(found, theirs), node('p', {id: 'flags'}, `Quality: ${flags(found.qa)}`),
+  );
+}
+
+function wavelengths() {
+  const said = now.product.bands.map((band) => band.wavelength);
+  return said.length === 6 && said.every(Number.isFinite) ? said : [0.4927, 0.5598, 0.6646, 0.8647, 1.6137, 2.2024];
+}
+
+const shown = (value) => (value === null || value === undefined ? '–' : value.toFixed(4));
+
+function pointTable(found, theirs) {
+  const head = ['band', '10 m', '± 90 %', ...(found.block ? ['30 m'] : []), ...(theirs ? ['Sentinel-2'] : [])];
+  const rows = NAMES.map((name, k) => [name, shown(found.mean[k]), shown(found.half?.[k]), ...(found.block ? [shown(found.block[k])] : []), ...(theirs ? [shown(theirs[k])] : [])]);
+  return table(head, rows);
+}
+
+function flags(qa) {
+  if (qa === null) return 'unknown';
+  const set = index.bits.filter((bit) => qa & bit.value).map((bit) => `${bit.name} (${bit.description})`);
+  return set.length ? set.join('; ') : 'clean';
+}
+
+function place(coordinate, projection) {
+  const degrees = lonLat(coordinate, projection);
+  const metres = `${coordinate[0].toFixed(0)}, ${coordinate[1].toFixed(0)} (${projection.getCode()})`;
+  return degrees ? `${metres} · longitude ${degrees[0].toFixed(5)}, latitude ${degrees[1].toFixed(5)}` : metres;
+}
+
+async function area(extent) {
+  const mine = ++turn;
+  const [x0, y0, x1, y1] = windowOf(now.sr, extent);
+  const size = Math.max(x1 - x0, 0) * Math.max(y1 - y0, 0);
+  state.box = extent.map((v) => v.toFixed(1)).join(',');
+  state.at = null;
+  stage.markArea(extent);
+  remember();
+  if (size === 0 || size > MOST_PIXELS) {
+    const why = size ? `${(size / 1e6).toFixed(1)} million pixels; at most ${MOST_PIXELS / 1e6} million are read at once.` : 'No pixel of the product here.';
+    $('reading').replaceChildren(node('p', {}, why));
+    return;
+  }
+  const found = await readArea(now, now.product.sigma, [x0, y0, x1, y1]);
+  if (mine !== turn) return;
+  now.area = found;
+  showArea();
+}
+
+function showArea() {
+  const {n, total, bands} = now.area;
+  const k = NAMES.indexOf(state.band);
+  const rows = bands.map((band, i) => [NAMES[i], shown(band.mean), shown(band.error), shown(band.spread)]);
+  const picture = n ? [table(['band', 'mean', 'σ of mean', 'spread'], rows), node('h2', {}, `Histogram of ${state.band}`), bars(bands[k].histogram, state.band)] : [];
+  $('reading').replaceChildren(
+    node('h2', {}, 'Rectangle'), node('p', {class: 'quiet'}, `${n} clear of ${total} pixels`), ...picture,
+    node('p', {class: 'quiet'}, 'σ of mean: the standard error of the mean of the field. The level, which the whole scene shares, does not average out. Spread: standard deviation of the pixels.'),
+  );
+}
+
+function change(id, name, convert = String) {
+  $(id).addEventListener('input', () => {
+    state[name] = convert($(id).value);
+    apply();
+    if (name === 'band' && state.box && now.area) showArea();
+  });
+}
+
+function wire() {
+  for (const id of ['left', 'right', 'show', 'over', 'band']) change(id, id);
+  change('swipe', 'swipe', Number);
+  change('bright', 'bright', Number);
+  let waiting;
+  $('time').addEventListener('input', () => {
+    $('product').value = index.products[$('time').value].id;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => go($('product').value), 120);
+  });
+  $('product').addEventListener('input', () => go($('product').value));
+  $('middle').addEventListener('click', () => attempt(() => point(stage.map.getView().getCenter())));
+  $('visible').addEventListener('click', () => attempt(() => area(stage.map.getView().calculateExtent())));
+  $('fit').addEventListener('click', () => stage.map.getView().fit(now.sr.extent));
+  $('link').addEventListener('click', () => attempt(copyLink));
+  $('map').addEventListener('keydown', (event) => event.key === 'Enter' && attempt(() => point(stage.map.getView().getCenter())));
+  document.querySelectorAll('[name=tool]').forEach((radio) => radio.addEventListener('change', () => stage.box.setActive(tool() === 'area')));
+  stage.map.on('singleclick', (event) => tool() === 'point' && attempt(() => point(event.coordinate)));
+  stage.box.on('boxend', () => attempt(() => area(stage.box.getGeometry().getExtent())));
+  stage.map.on('moveend', remember);
+  window.addEventListener('hashchange', () => attempt(restore));
+}
+
+const tool = () => document.querySelector('[name=tool]:checked').value;
+
+async function go(id) {
+  await attempt(async () => {
+    await showProduct(id);
+    await readAgain();
+  });
+}
+
+async function readAgain() {
+  const at = numbers(state.at, 2);
+  const box = numbers(state.box, 4);
+  if (at) await point(at);
+  else if (box) await area(box);
+}
+
+async function copyLink() {
+  remember();
+  await navigator.clipboard.writeText(location.href);
+  $('link').textContent = 'Copied';
+  setTimeout(() => ($('link').textContent = 'Copy link'), 1500);
+}
+
+// Go where the address says; what it says of things that are not there is left out.
+async function restore() {
+  const {x, y, gsd, ...said} = readHash();
+  const known = {left: kinds(), right: kinds(), show: SHOWN, over: {none: 1, sigma: 1, qa: 1}, band: Object.fromEntries(NAMES.map((name) => [name, 1]))};
+  for (const [name, value] of Object.entries(said)) {
+    if (!(name in known) || Object.hasOwn(known[name], value)) state[name] = value;
+  }
+  const wanted = x !== undefined && y !== undefined && gsd > 0 ? {center: [x, y], gsd} : null;
+  await showProduct(state.product, wanted);
+  await readAgain();
+}
+
+async function start() {
+  registerZones();
+  index = await (await fetch('products.json')).json();
+  index.bits = index.bits.map((bit, k) => ({...bit, colour: BIT_COLOURS[k]}));
+  if (!index.products.length) return tell('There is no product any more; run l8s2 harmonize, then load this page again.');
+  choices('left', kinds());
+  choices('right', kinds());
+  choices('show', Object.fromEntries(Object.entries(SHOWN).map(([key, {title}]) => [key, title])));
+  choices('band', Object.fromEntries(NAMES.map((name) => [name, name])));
+  choices('product', Object.fromEntries(index.products.map((product) => [product.id, dated(product)])));
+  $('time').max = index.products.length - 1;
+  $('times').hidden = index.products.length < 2;
+  $('credit').textContent = 'Landsat data courtesy of the U.S. Geological Survey. The output imitates Sentinel-2; Sentinel-2 did not observe it.';
+  $('bits').append(...index.bits.map((bit) => {
+    const swatch = node('span', {class: 'swatch'});
+    swatch.style.background = bit.colour;
+    const box = node('input', {type: 'checkbox', value: String(bit.value)});
+    box.addEventListener('change', () => {
+      state.bits = box.checked ? state.bits | bit.value : state.bits & ~bit.value;
+      apply();
+    });
+    return node('label', {title: bit.description}, box, swatch, `${Math.log2(bit.value)} ${bit.name}`);
+  }));
+  const flat = [...Array(6)].map(() => [0, 1]);
+  stage = new Stage({
+    imageStyle: () => imageStyle(imageVariables(state.show, flat, 1, PLAIN)),
+    sigmaStyle: sigmaStyle({band: 4}),
+    bitsStyle: bitsStyle(index.bits, bitVariables()),
+  });
+  wire();
+  await restore();
+  await stage.drawn();
+  document.body.dataset.ready = 'yes';
+}
+
+if (document.createElement('canvas').getContext('webgl2') || document.createElement('canvas').getContext('webgl')) attempt(start);
+else tell('This browser has no WebGL; a newer one, or one with graphics acceleration switched on, shows the map.');

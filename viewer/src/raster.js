@@ -1,0 +1,116 @@
+// Rasters read by window, exactly as stored, and the sources that OpenLayers draws.
+
+import {fromUrl, Pool} from 'geotiff';
+import DataTile from 'ol/source/DataTile.js';
+import GeoTIFF from 'ol/source/GeoTIFF.js';
+import TileGrid from 'ol/tilegrid/TileGrid.js';
+import {blockCorner} from './lattice.js';
+
+const SIX = [1, 2, 3, 4, 5, 6];
+const BLOCKS = 128; // 30 m pixels to the side of a tile
+const pool = new Pool(Math.min(navigator.hardwareConcurrency || 2, 4));
+const opened = new Map();
+
+// The images of a file, the largest first, with where they lie.
+export function openRaster(url) {
+  if (!opened.has(url)) opened.set(url, open(url));
+  return opened.get(url);
+}
+
+async function open(url) {
+  const tiff = await fromUrl(url);
+  const count = await tiff.getImageCount();
+  const all = await Promise.all([...Array(count).keys()].map((k) => tiff.getImage(k)));
+  const images = all.filter((image) => ((image.fileDirectory.getValue('NewSubfileType') || 0) & 4) === 0);
+  images.sort((a, b) => b.getWidth() - a.getWidth());
+  const [full] = images;
+  const [left, top] = full.getOrigin();
+  const [dx, dy] = full.getResolution();
+  const width = full.getWidth();
+  const height = full.getHeight();
+  const said = (await full.getGDALMetadata(0)) || {};
+  return {
+    url, images, width, height, left, top, dx, dy,
+    extent: [left, top + height * dy, left + width * dx, top],
+    bands: full.getSamplesPerPixel(),
+    nodata: full.getGDALNoData(),
+    scale: 'SCALE' in said ? Number(said.SCALE) : full.getSampleFormat() === 3 ? 1 : 1e-4,
+    offset: 'OFFSET' in said ? Number(said.OFFSET) : 0,
+  };
+}
+
+// Samples of columns x0..x1 and rows y0..y1 of an image, one array a band; what lies beyond the raster is nodata.
+export function readWindow(raster, [x0, y0, x1, y1], level = 0) {
+  const samples = raster.bands > 6 ? SIX.map((band) => band - 1) : undefined;
+  return raster.images[level].readRasters({window: [x0, y0, x1, y1], samples, interleave: false, pool, fillValue: raster.nodata ?? 0});
+}
+
+export function geotiffSource(raster, projection) {
+  const bands = raster.bands > 1 ? SIX : [1];
+  const source = raster.bands > 1 ? {url: raster.url, bands, nodata: raster.nodata ?? 0} : {url: raster.url, bands};
+  return new GeoTIFF({sources: [source], projection, normalize: false, interpolate: false, transition: 0});
+}
+
+// The 30 m image: the mean of the 3 x 3 output pixels of each Landsat pixel. Smaller scales show the overviews as they are.
+export function blockSource(raster, projection) {
+  const corner = blockCorner(raster, projection);
+  const levels = raster.images.map((image, level) => ({level, gsd: (raster.dx * raster.width) / image.getWidth()}));
+  const coarse = levels.filter(({gsd}) => gsd > 3.5 * raster.dx).sort((a, b) => b.gsd - a.gsd);
+  const tileGrid = new TileGrid({
+    extent: raster.extent,
+    resolutions: [...coarse.map(({gsd}) => gsd), 3 * raster.dx],
+    origins: [...coarse.map(() => [raster.left, raster.top]), corner],
+    tileSize: BLOCKS,
+  });
+  const skip = [Math.round((raster.left - corner[0]) / raster.dx), Math.round((raster.top - corner[1]) / raster.dy)];
+  const loader = async (z, x, y) => {
+    const times = z < coarse.length ? 1 : 3;
+    const size = BLOCKS * times;
+    const [x0, y0] = times === 1 ? [x * size, y * size] : [x * size - skip[0], y * size - skip[1]];
+    const samples = await readWindow(raster, [x0, y0, x0 + size, y0 + size], z < coarse.length ? coarse[z].level : 0);
+    return blockMeans(samples, times, raster.nodata);
+  };
+  return new DataTile({loader, projection, tileGrid, tileSize: BLOCKS, bandCount: 7, interpolate: false, transition: 0, wrapX: false});
+}
+
+// Means of times x times pixels, nodata left out, and a seventh band that is 1 where there is one.
+function blockMeans(samples, times, nodata) {
+  const tile = new Float32Array(BLOCKS * BLOCKS * 7);
+  const width = BLOCKS * times;
+  for (let row = 0; row < BLOCKS; row++) {
+    for (let column = 0; column < BLOCKS; column++) {
+      const at = 7 * (row * BLOCKS + column);
+      let valid = 1;
+      for (let band = 0; band < 6; band++) {
+        let sum = 0;
+        let n = 0;
+        for (let i = row * times; i < (row + 1) * times; i++) {
+          for (let j = column * times; j < (column + 1) * times; j++) {
+            const sample = samples[band][i * width + j];
+            if (sample !== nodata) {
+              sum += sample;
+              n++;
+            }
+          }
+        }
+        if (n === 0) valid = 0;
+        tile[at + band] = n ? sum / n : 0;
+      }
+      tile[at + 6] = valid;
+    }
+  }
+  return tile;
+}
+
+// [low, high] of each band that leave out two hundredths at both ends, from the smallest image of the file, in reflectance.
+export async function stretchOf(raster) {
+  const level = raster.images.length - 1;
+  const image = raster.images[level];
+  const samples = await readWindow(raster, [0, 0, image.getWidth(), image.getHeight()], level);
+  return [...samples].map((band) => {
+    const step = Math.max(1, Math.floor(band.length / 65536));
+    const known = band.filter((value, k) => k % step === 0 && value !== raster.nodata).sort();
+    const at = (share) => (known.length ? known[Math.floor(share * (known.length - 1))] * raster.scale + raster.offset : share);
+    return [at(0.02), at(0.98)];
+  });
+}
