@@ -20,8 +20,15 @@ export function projectionOf(code) {
   return getProjection(code || '') ?? new Projection({code: code || 'unknown', units: 'm'});
 }
 
+const known = (code) => /^EPSG:(326|327)\d\d$|^EPSG:(4326|3857)$/.test(code);
+
+// Whether rasters in these systems can be drawn on one map.
+export function comparable(one, other) {
+  return one === other || (known(one) && known(other));
+}
+
 export function lonLat(coordinate, projection) {
-  return /^EPSG:(326|327)\d\d$|^EPSG:(4326|3857)$/.test(projection.getCode()) ? transform(coordinate, projection, 'EPSG:4326') : null;
+  return known(projection.getCode()) ? transform(coordinate, projection, 'EPSG:4326') : null;
 }
 
 // Upper left corner of the block that holds the raster's. Centres of MS pixels are multiples of 30 m in the northern zone,

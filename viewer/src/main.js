@@ -2,7 +2,7 @@
 
 import 'ol/ol.css';
 import {blockSource, geotiffSource, openRaster, stretchOf} from './raster.js';
-import {lonLat, projectionOf, registerZones} from './lattice.js';
+import {comparable, lonLat, projectionOf, registerZones} from './lattice.js';
 import {MOST_PIXELS, readArea, readOther, readPoint, windowOf} from './readings.js';
 import {bars, node, rampKey, spectrum, table} from './plots.js';
 import {Stage} from './stage.js';
@@ -17,17 +17,28 @@ const state = {left: 'm30', right: 'm10', show: 'true', over: 'none', band: 'nir
 let index;
 let stage;
 let now = null; // the product that is shown, with its rasters
-let turn = 0; // of products and readings asked for; answers to earlier questions are dropped
+let asked = 0; // products asked for; what arrives for an earlier question is dropped
+let reading = 0; // the same of readings
 
 function tell(text) {
   $('status').textContent = text;
 }
 
+let working = 0; // what is being read now, the map's tiles as one
+
+function busy(change) {
+  working += change;
+  $('stage').setAttribute('aria-busy', working > 0);
+}
+
 async function attempt(work) {
+  busy(1);
   try {
     await work();
   } catch (error) {
     tell(`Not readable: ${error.message ?? error}`);
+  } finally {
+    busy(-1);
   }
 }
 
@@ -44,26 +55,46 @@ function choices(id, titles) {
 const dated = (product) => `${product.datetime.slice(0, 10)} ${product.id}`;
 
 async function showProduct(id, wanted) {
-  const mine = ++turn;
+  const mine = ++asked;
+  tell('');
   const product = index.products.find((one) => one.id === id) ?? index.products[0];
-  const {files} = product;
-  const [sr, sigma, qa, other] = await Promise.all(
-    [files.surface_reflectance, files.sigma, files.qa, index.sentinel2?.href].map((href) => (href ? openRaster(href) : null)),
-  );
-  const stretch = await stretchOf(sr);
-  if (mine !== turn) return;
-  if (other && other.bands < 6) tell(`${index.sentinel2.name} has ${other.bands} bands; six are needed`);
+  const sr = await openRaster(product.files.surface_reflectance);
+  const [stretch, other] = await Promise.all([stretchOf(sr), index.sentinel2 && openRaster(index.sentinel2.href)]);
+  if (mine !== asked) return;
   const projection = projectionOf(product.crs);
-  const aligned = !product.warped;
-  now = {product, sr, sigma, qa, other: other?.bands >= 6 ? other : null, stretch, projection, aligned};
+  now = {product, sr, stretch, projection, aligned: !product.warped, ...compared(other, projection)};
   stage.look(projection, sr.extent, wanted);
-  stage.setSources(
-    {m10: geotiffSource(sr, projection), m30: aligned ? blockSource(sr, projection) : null, s2: now.other && geotiffSource(now.other)},
-    {sigma: sigma && geotiffSource(sigma, projection), qa: qa && geotiffSource(qa, projection)},
-  );
+  stage.setSources({
+    m10: geotiffSource(sr, projection),
+    m30: now.aligned ? blockSource(sr, projection) : null,
+    s2: now.other && geotiffSource(now.other, now.otherProjection),
+    sigma: null,
+    qa: null,
+  });
   state.product = product.id;
   describe(product);
   apply();
+}
+
+// The raster to compare with and its projection, where it can be shown in that of the product.
+function compared(other, projection) {
+  if (!other) return {other: null};
+  const code = other.code ?? projection.getCode();
+  const wrong = other.bands < 6 ? `has ${other.bands} bands; six are needed` : comparable(code, projection.getCode()) ? '' : `is in ${code}; warp it to ${projection.getCode()}`;
+  if (wrong) tell(`${index.sentinel2.name} ${wrong}.`);
+  return wrong ? {other: null} : {other, otherProjection: projectionOf(code)};
+}
+
+const raster = (key) => (now.product.files[key] ? openRaster(now.product.files[key]) : null);
+
+// Overlays are opened when they are first asked for.
+async function openOverlay() {
+  const here = now;
+  const name = state.over;
+  if (name === 'none' || stage.layers[name].getSource()) return;
+  const opened = await raster(name);
+  if (!opened) tell(`This product has no ${name === 'qa' ? 'quality bits' : 'standard errors'}.`);
+  else if (here === now) stage.setSources({[name]: geotiffSource(opened, here.projection)});
 }
 
 function describe(product) {
@@ -84,6 +115,7 @@ function describe(product) {
 
 // Bring map and controls to the state. Changes of bands and overlays need no request.
 function apply() {
+  if (!now) return;
   for (const id of ['left', 'right', 'show', 'over', 'band', 'swipe', 'bright']) $(id).value = state[id];
   $('swipe').setAttribute('aria-valuetext', `${state.swipe} percent`);
   $('divider').style.left = `${state.swipe}%`;
@@ -92,13 +124,14 @@ function apply() {
   $('tag-left').textContent = titles[state.left];
   $('tag-right').textContent = state.left === state.right ? '' : titles[state.right];
   $('tag-right').hidden = state.left === state.right;
-  for (const [name, image] of Object.entries(stage.images)) {
-    image.updateStyleVariables(imageVariables(state.show, now.stretch, state.bright, (name === 's2' && now.other) || PLAIN));
+  for (const name of ['m30', 'm10', 's2']) {
+    stage.layers[name].updateStyleVariables(imageVariables(state.show, now.stretch, state.bright, (name === 's2' && now.other) || PLAIN));
   }
-  stage.overlays.sigma.updateStyleVariables({band: NAMES.indexOf(state.band) + 1});
-  stage.overlays.qa.updateStyleVariables(bitVariables());
+  stage.layers.sigma.updateStyleVariables({band: NAMES.indexOf(state.band) + 1});
+  stage.layers.qa.updateStyleVariables(bitVariables());
   stage.setSides({left: state.left, right: state.right}, state.swipe / 100);
   stage.showOver(state.over);
+  attempt(openOverlay);
   $('bits').hidden = state.over !== 'qa';
   for (const box of $('bits').querySelectorAll('input')) box.checked = (state.bits & Number(box.value)) !== 0;
   legend();
@@ -121,22 +154,24 @@ function remember() {
 }
 
 async function point(coordinate) {
-  const mine = ++turn;
+  if (!now) return;
+  const [here, mine] = [now, ++reading];
+  tell('');
+  const {projection, other, otherProjection} = here;
   state.at = coordinate.map((v) => v.toFixed(1)).join(',');
   state.box = null;
   stage.markPoint(coordinate);
   remember();
-  const {projection, other} = now;
-  const there = other && stage.images.s2.getSource().getProjection();
-  const found = await readPoint(now, projection, coordinate);
-  const theirs = other && there ? await readOther(other, transform(coordinate, projection, there)) : null;
-  if (mine !== turn) return;
+  const [sigma, qa] = await Promise.all([raster('sigma'), raster('qa')]);
+  const found = await readPoint({...here, sigma, qa}, projection, coordinate);
+  const theirs = other && (await readOther(other, transform(coordinate, projection, otherProjection)));
+  if (here !== now || mine !== reading) return;
   if (!found) {
     $('reading').replaceChildren(node('p', {}, 'No pixel of the product here.'));
     return;
   }
-  const series = [{name: '10 m, 90 % interval', kind: 'fine', values: found.mean, half: found.half}];
-  if (found.block) series.push({name: 'its 30 m block', kind: 'coarse', values: found.block});
+  const series = [{name: '10 m ± 90 %', kind: 'fine', values: found.mean, half: found.half}];
+  if (found.block) series.push({name: '30 m block', kind: 'coarse', values: found.block});
   if (theirs) series.push({name: 'Sentinel-2', kind: 'other', values: theirs});
   $('reading').replaceChildren(
     node('h2', {}, 'Pixel'), node('p', {class: 'quiet'}, place(coordinate, projection)),
@@ -170,7 +205,9 @@ function place(coordinate, projection) {
 }
 
 async function area(extent) {
-  const mine = ++turn;
+  if (!now) return;
+  const [here, mine] = [now, ++reading];
+  tell('');
   const [x0, y0, x1, y1] = windowOf(now.sr, extent);
   const size = Math.max(x1 - x0, 0) * Math.max(y1 - y0, 0);
   state.box = extent.map((v) => v.toFixed(1)).join(',');
@@ -182,8 +219,9 @@ async function area(extent) {
     $('reading').replaceChildren(node('p', {}, why));
     return;
   }
-  const found = await readArea(now, now.product.sigma, [x0, y0, x1, y1]);
-  if (mine !== turn) return;
+  const [sigma, qa] = await Promise.all([raster('sigma'), raster('qa')]);
+  const found = await readArea({sr: here.sr, sigma, qa}, here.product.sigma, [x0, y0, x1, y1]);
+  if (here !== now || mine !== reading) return;
   now.area = found;
   showArea();
 }
@@ -220,13 +258,15 @@ function wire() {
   $('product').addEventListener('input', () => go($('product').value));
   $('middle').addEventListener('click', () => attempt(() => point(stage.map.getView().getCenter())));
   $('visible').addEventListener('click', () => attempt(() => area(stage.map.getView().calculateExtent())));
-  $('fit').addEventListener('click', () => stage.map.getView().fit(now.sr.extent));
+  $('fit').addEventListener('click', () => now && stage.map.getView().fit(now.sr.extent));
   $('link').addEventListener('click', () => attempt(copyLink));
   $('map').addEventListener('keydown', (event) => event.key === 'Enter' && attempt(() => point(stage.map.getView().getCenter())));
   document.querySelectorAll('[name=tool]').forEach((radio) => radio.addEventListener('change', () => stage.box.setActive(tool() === 'area')));
   stage.map.on('singleclick', (event) => tool() === 'point' && attempt(() => point(event.coordinate)));
   stage.box.on('boxend', () => attempt(() => area(stage.box.getGeometry().getExtent())));
   stage.map.on('moveend', remember);
+  stage.map.on('loadstart', () => busy(1));
+  stage.map.on('loadend', () => busy(-1));
   window.addEventListener('hashchange', () => attempt(restore));
 }
 
@@ -260,7 +300,7 @@ async function restore() {
   for (const [name, value] of Object.entries(said)) {
     if (!(name in known) || Object.hasOwn(known[name], value)) state[name] = value;
   }
-  const wanted = x !== undefined && y !== undefined && gsd > 0 ? {center: [x, y], gsd} : null;
+  const wanted = x !== undefined && y !== undefined && gsd !== undefined ? {center: [x, y], gsd} : null;
   await showProduct(state.product, wanted);
   await readAgain();
 }
@@ -269,7 +309,7 @@ async function start() {
   registerZones();
   index = await (await fetch('products.json')).json();
   index.bits = index.bits.map((bit, k) => ({...bit, colour: BIT_COLOURS[k]}));
-  if (!index.products.length) return tell('There is no product any more; run l8s2 harmonize, then load this page again.');
+  if (!index.products.length) return tell('There is no product any more.');
   choices('left', kinds());
   choices('right', kinds());
   choices('show', Object.fromEntries(Object.entries(SHOWN).map(([key, {title}]) => [key, title])));
@@ -277,7 +317,7 @@ async function start() {
   choices('product', Object.fromEntries(index.products.map((product) => [product.id, dated(product)])));
   $('time').max = index.products.length - 1;
   $('times').hidden = index.products.length < 2;
-  $('credit').textContent = 'Landsat data courtesy of the U.S. Geological Survey. The output imitates Sentinel-2; Sentinel-2 did not observe it.';
+  $('credit').textContent = `The 30 m image is made from the output, not read from the Landsat file: each pixel is the mean of the 3 × 3 output pixels under it. Landsat data courtesy of the U.S. Geological Survey. The output imitates Sentinel-2; Sentinel-2 did not observe it.`;
   $('bits').append(...index.bits.map((bit) => {
     const swatch = node('span', {class: 'swatch'});
     swatch.style.background = bit.colour;

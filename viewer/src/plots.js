@@ -46,7 +46,7 @@ export function spectrum(names, wavelengths, series) {
     shape(svg, 'circle', {class: kind, cx: LEFT + 12 + 105 * s, cy: 7, r: 4});
     shape(svg, 'text', {x: LEFT + 20 + 105 * s, y: 11}, name);
     const known = values.flatMap((v, k) => (v === null ? [] : [`${x(k)},${y(v)}`]));
-    shape(svg, 'polyline', {class: kind, points: known.join(' '), style: undefined, 'fill-opacity': 0, 'stroke-opacity': 0.5});
+    shape(svg, 'polyline', {class: kind, points: known.join(' '), 'fill-opacity': 0, 'stroke-opacity': 0.5});
     values.forEach((v, k) => {
       if (v === null) return;
       if (half?.[k]) shape(svg, 'path', {class: `${kind} key`, d: `M${x(k)},${y(v - half[k])}V${y(v + half[k])}M${x(k) - 4},${y(v + half[k])}h8M${x(k) - 4},${y(v - half[k])}h8`});

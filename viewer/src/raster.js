@@ -8,13 +8,18 @@ import {blockCorner} from './lattice.js';
 
 const SIX = [1, 2, 3, 4, 5, 6];
 const BLOCKS = 128; // 30 m pixels to the side of a tile
+const OPENED = 16; // rasters, each with a few megabytes of its file
 const pool = new Pool(Math.min(navigator.hardwareConcurrency || 2, 4));
 const opened = new Map();
 
 // The images of a file, the largest first, with where they lie.
 export function openRaster(url) {
-  if (!opened.has(url)) opened.set(url, open(url));
-  return opened.get(url);
+  const found = opened.get(url) ?? open(url);
+  opened.delete(url);
+  opened.set(url, found); // last, so that the first is the one not used for longest
+  if (opened.size > OPENED) opened.delete(opened.keys().next().value);
+  found.catch(() => opened.delete(url));
+  return found;
 }
 
 async function open(url) {
@@ -29,9 +34,12 @@ async function open(url) {
   const width = full.getWidth();
   const height = full.getHeight();
   const said = (await full.getGDALMetadata(0)) || {};
+  const {ProjectedCSTypeGeoKey, GeographicTypeGeoKey} = full.getGeoKeys() ?? {};
+  const system = ProjectedCSTypeGeoKey ?? GeographicTypeGeoKey;
   return {
     url, images, width, height, left, top, dx, dy,
     extent: [left, top + height * dy, left + width * dx, top],
+    code: system && system !== 32767 ? `EPSG:${system}` : null,
     bands: full.getSamplesPerPixel(),
     nodata: full.getGDALNoData(),
     scale: 'SCALE' in said ? Number(said.SCALE) : full.getSampleFormat() === 3 ? 1 : 1e-4,
@@ -102,7 +110,7 @@ function blockMeans(samples, times, nodata) {
   return tile;
 }
 
-// [low, high] of each band that leave out two hundredths at both ends, from the smallest image of the file, in reflectance.
+// [low, high] of each band that leave out the brightest and darkest, from the smallest image of the file, in reflectance.
 export async function stretchOf(raster) {
   const level = raster.images.length - 1;
   const image = raster.images[level];
@@ -111,6 +119,7 @@ export async function stretchOf(raster) {
     const step = Math.max(1, Math.floor(band.length / 65536));
     const known = band.filter((value, k) => k % step === 0 && value !== raster.nodata).sort();
     const at = (share) => (known.length ? known[Math.floor(share * (known.length - 1))] * raster.scale + raster.offset : share);
-    return [at(0.02), at(0.98)];
+    const [low, high] = [at(0.01), at(0.98)];
+    return [low - 0.1 * (high - low), high];
   });
 }

@@ -15,6 +15,8 @@ import VectorSource from 'ol/source/Vector.js';
 import {Circle, Fill, Stroke, Style} from 'ol/style.js';
 import {intersects} from 'ol/extent.js';
 
+const IMAGES = ['m30', 'm10', 's2'];
+const OVERLAYS = ['sigma', 'qa'];
 const CACHE = 32; // tiles of 512 x 512 x 7 numbers
 const line = [new Stroke({color: '#000', width: 5}), new Stroke({color: '#fff', width: 2})];
 const marks = line.map((stroke) => new Style({stroke, image: new Circle({radius: 7, stroke, fill: new Fill({color: '#0000'})})}));
@@ -22,17 +24,18 @@ const marks = line.map((stroke) => new Style({stroke, image: new Circle({radius:
 export class Stage {
   constructor({imageStyle, sigmaStyle, bitsStyle}) {
     const layer = (style, zIndex) => new WebGLTileLayer({style, visible: false, cacheSize: CACHE, zIndex});
-    this.images = {m30: layer(imageStyle(), 0), m10: layer(imageStyle(), 0), s2: layer(imageStyle(), 0)};
-    this.overlays = {sigma: layer(sigmaStyle, 1), qa: layer(bitsStyle, 2)};
+    this.layers = {
+      m30: layer(imageStyle(), 0), m10: layer(imageStyle(), 0), s2: layer(imageStyle(), 0), sigma: layer(sigmaStyle, 1), qa: layer(bitsStyle, 2),
+    };
     this.marks = new VectorSource();
     this.sides = {left: 'm30', right: 'm10'};
     this.share = 0.5;
-    const layers = [...Object.values(this.images), ...Object.values(this.overlays), new VectorLayer({source: this.marks, style: marks, zIndex: 3})];
+    const layers = [...Object.values(this.layers), new VectorLayer({source: this.marks, style: marks, zIndex: 3})];
     this.map = new Map({target: 'map', layers, controls: defaultControls({rotate: false, attribution: false}).extend([new ScaleLine()])});
     this.box = new DragBox();
     this.box.setActive(false);
     this.map.addInteraction(this.box);
-    Object.entries(this.images).forEach(([name, image]) => this.clip(name, image));
+    IMAGES.forEach((name) => this.clip(name, this.layers[name]));
   }
 
   // Scissors leave each image its own side of the divider.
@@ -53,17 +56,16 @@ export class Stage {
   setSides(sides, share) {
     this.sides = sides;
     this.share = share;
-    for (const [name, image] of Object.entries(this.images)) image.setVisible(name === sides.left || name === sides.right);
+    for (const name of IMAGES) this.layers[name].setVisible(name === sides.left || name === sides.right);
     this.map.render();
   }
 
-  setSources(images, overlays) {
-    for (const [name, source] of Object.entries(images)) this.images[name].setSource(source);
-    for (const [name, source] of Object.entries(overlays)) this.overlays[name].setSource(source);
+  setSources(sources) {
+    for (const [name, source] of Object.entries(sources)) this.layers[name].setSource(source);
   }
 
   showOver(name) {
-    for (const [key, overlay] of Object.entries(this.overlays)) overlay.setVisible(key === name);
+    for (const key of OVERLAYS) this.layers[key].setVisible(key === name);
   }
 
   // Keep the view where the next product lies there as well, or go where a link says.
@@ -91,6 +93,9 @@ export class Stage {
 
   // Once all that is visible has been drawn.
   drawn() {
-    return new Promise((done) => this.map.once('rendercomplete', done));
+    return new Promise((done) => {
+      this.map.once('rendercomplete', done);
+      this.map.render();
+    });
   }
 }
