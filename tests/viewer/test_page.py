@@ -177,17 +177,11 @@ def read(out: Path, name: str, key: str, window: tuple[slice, slice]) -> NDArray
         return dataset.read()[:, window[0], window[1]].astype(np.float64)
 
 
-def test_first_picture(open_page: Open, out: Path) -> None:
+def test_bands_change_the_picture_without_a_request(open_page: Open) -> None:
     page = open_page()
     assert DEMO in page.page.inner_text("#title")
     assert page.page.inner_text("#status") == ""
-    picture = page.picture()
-    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 1000
-    assert page.state["p"] == DEMO
-
-
-def test_bands_change_the_picture_without_a_request(open_page: Open) -> None:
-    page = open_page()
+    assert len(np.unique(page.picture().reshape(-1, 3), axis=0)) > 1000
     asked = len(page.requests)
     pictures = []
     for bands in ("true", "infrared", "swir", "ndvi", "ndwi", "nbr"):
@@ -396,13 +390,15 @@ def test_on_a_phone_and_for_everybody(open_page: Open, scheme: str) -> None:
     ]
 
 
-def test_picture_for_the_documentation(open_page: Open, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """Written to docs/ with ``--write-pictures``; the scene of the demo is simulated."""
-    page = open_page(viewport={"width": 1100, "height": 750})
-    page.page.locator("#map").click(position={"x": 520, "y": 300})
+def test_picture_for_the_documentation(open_page: Open, request: pytest.FixtureRequest) -> None:
+    """What docs/viewer.md shows; the scene of the demo is simulated."""
+    if not request.config.getoption("--write-pictures"):
+        pytest.skip("writes to docs/; asked for by --write-pictures")
+    page = open_page(f"#p={DEMO}&b=infrared", viewport={"width": 1200, "height": 800})
+    page.page.locator("#map").click(position={"x": 560, "y": 560})
     page.page.wait_for_selector("#flags")
+    page.page.locator("#flags").scroll_into_view_if_needed()
     page.settle()
-    path = PICTURE if request.config.getoption("--write-pictures") else tmp_path / "viewer.jpg"
-    page.page.screenshot(path=path, type="jpeg", quality=88)
-    with Image.open(path) as image:
-        assert image.size == (1100, 750)
+    page.page.screenshot(path=PICTURE, type="jpeg", quality=85)
+    with Image.open(PICTURE) as image:
+        assert image.size == (1200, 800)

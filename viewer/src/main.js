@@ -334,6 +334,7 @@ async function start() {
     sigmaStyle: sigmaStyle({band: 4}),
     bitsStyle: bitsStyle(index.bits, bitVariables()),
   });
+  stage.failed = () => tell('A part of the image could not be read; move the map to try again.');
   wire();
   await restore();
   await stage.drawn();

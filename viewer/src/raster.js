@@ -7,8 +7,11 @@ import TileGrid from 'ol/tilegrid/TileGrid.js';
 import {blockCorner} from './lattice.js';
 
 const SIX = [1, 2, 3, 4, 5, 6];
-const BLOCKS = 128; // 30 m pixels to the side of a tile
+const TILE = 512; // pixels of the file to the side of a tile
+const BLOCKS = 128; // 30 m pixels to the side of one
 const OPENED = 16; // rasters, each with a few megabytes of its file
+// The library forgets blocks that are still waited for once a raster's cache is full: 128 MB hold what loads at one time.
+const CACHE = {blockSize: 1 << 18, cacheSize: 512};
 const pool = new Pool(Math.min(navigator.hardwareConcurrency || 2, 4));
 const opened = new Map();
 
@@ -23,7 +26,7 @@ export function openRaster(url) {
 }
 
 async function open(url) {
-  const tiff = await fromUrl(url);
+  const tiff = await fromUrl(url, CACHE);
   const count = await tiff.getImageCount();
   const all = await Promise.all([...Array(count).keys()].map((k) => tiff.getImage(k)));
   const images = all.filter((image) => ((image.fileDirectory.getValue('NewSubfileType') || 0) & 4) === 0);
@@ -56,7 +59,7 @@ export function readWindow(raster, [x0, y0, x1, y1], level = 0) {
 export function geotiffSource(raster, projection) {
   const bands = raster.bands > 1 ? SIX : [1];
   const source = raster.bands > 1 ? {url: raster.url, bands, nodata: raster.nodata ?? 0} : {url: raster.url, bands};
-  return new GeoTIFF({sources: [source], projection, normalize: false, interpolate: false, transition: 0});
+  return new GeoTIFF({sources: [source], sourceOptions: CACHE, projection, normalize: false, interpolate: false, transition: 0});
 }
 
 // The 30 m image: the mean of the 3 x 3 output pixels of each Landsat pixel. Smaller scales show the overviews as they are.
@@ -68,43 +71,44 @@ export function blockSource(raster, projection) {
     extent: raster.extent,
     resolutions: [...coarse.map(({gsd}) => gsd), 3 * raster.dx],
     origins: [...coarse.map(() => [raster.left, raster.top]), corner],
-    tileSize: BLOCKS,
+    tileSizes: [...coarse.map(() => TILE), BLOCKS],
   });
   const skip = [Math.round((raster.left - corner[0]) / raster.dx), Math.round((raster.top - corner[1]) / raster.dy)];
   const loader = async (z, x, y) => {
-    const times = z < coarse.length ? 1 : 3;
-    const size = BLOCKS * times;
-    const [x0, y0] = times === 1 ? [x * size, y * size] : [x * size - skip[0], y * size - skip[1]];
-    const samples = await readWindow(raster, [x0, y0, x0 + size, y0 + size], z < coarse.length ? coarse[z].level : 0);
-    return blockMeans(samples, times, raster.nodata);
+    const whole = z === coarse.length;
+    const size = whole ? 3 * BLOCKS : TILE;
+    const [x0, y0] = [x * size - (whole ? skip[0] : 0), y * size - (whole ? skip[1] : 0)];
+    const samples = await readWindow(raster, [x0, y0, x0 + size, y0 + size], whole ? 0 : coarse[z].level);
+    return blockMeans(samples, size, whole ? 3 : 1, raster.nodata);
   };
-  return new DataTile({loader, projection, tileGrid, tileSize: BLOCKS, bandCount: 7, interpolate: false, transition: 0, wrapX: false});
+  const source = new DataTile({loader, projection, tileGrid, bandCount: 7, interpolate: false, transition: 0, wrapX: false});
+  source.setTileSizes(tileGrid.getResolutions().map((_, z) => [tileGrid.getTileSize(z), tileGrid.getTileSize(z)]));
+  return source;
 }
 
-// Means of times x times pixels, nodata left out, and a seventh band that is 1 where there is one.
-function blockMeans(samples, times, nodata) {
-  const tile = new Float32Array(BLOCKS * BLOCKS * 7);
-  const width = BLOCKS * times;
-  for (let row = 0; row < BLOCKS; row++) {
-    for (let column = 0; column < BLOCKS; column++) {
-      const at = 7 * (row * BLOCKS + column);
-      let valid = 1;
-      for (let band = 0; band < 6; band++) {
-        let sum = 0;
-        let n = 0;
-        for (let i = row * times; i < (row + 1) * times; i++) {
-          for (let j = column * times; j < (column + 1) * times; j++) {
-            const sample = samples[band][i * width + j];
-            if (sample !== nodata) {
-              sum += sample;
-              n++;
-            }
-          }
-        }
-        if (n === 0) valid = 0;
-        tile[at + band] = n ? sum / n : 0;
+// Means of times x times pixels of a square, nodata left out, and a seventh band that is 1 where there is one.
+function blockMeans(samples, size, times, nodata) {
+  const blocks = size / times;
+  const tile = new Float32Array(blocks * blocks * 7);
+  const sums = new Float64Array(blocks);
+  const counts = new Uint8Array(blocks);
+  for (let at = 6; at < tile.length; at += 7) tile[at] = 1;
+  for (let band = 0; band < 6; band++) {
+    for (let row = 0; row < blocks; row++) {
+      sums.fill(0);
+      counts.fill(0);
+      for (let i = row * times * size; i < (row + 1) * times * size; i++) {
+        const sample = samples[band][i];
+        if (sample === nodata) continue;
+        const column = Math.floor((i % size) / times);
+        sums[column] += sample;
+        counts[column]++;
       }
-      tile[at + 6] = valid;
+      for (let column = 0; column < blocks; column++) {
+        const at = 7 * (row * blocks + column);
+        if (counts[column]) tile[at + band] = sums[column] / counts[column];
+        else tile[at + 6] = 0;
+      }
     }
   }
   return tile;

@@ -61,7 +61,10 @@ export class Stage {
   }
 
   setSources(sources) {
-    for (const [name, source] of Object.entries(sources)) this.layers[name].setSource(source);
+    for (const [name, source] of Object.entries(sources)) {
+      this.layers[name].setSource(source);
+      source?.on('tileloaderror', () => this.failed?.());
+    }
   }
 
   showOver(name) {
