@@ -43,7 +43,7 @@ async function attempt(work) {
 }
 
 const kinds = () => ({
-  m30: `30 m (means of 3 × 3 output pixels)`,
+  m30: now?.landsat ? 'Landsat, 30 m' : '30 m (means of 3 × 3 output pixels)',
   m10: '10 m output',
   ...(index.sentinel2 ? {s2: index.sentinel2.name} : {}),
 });
@@ -59,14 +59,15 @@ async function showProduct(id, wanted) {
   tell('');
   const product = index.products.find((one) => one.id === id) ?? index.products[0];
   const sr = await openRaster(product.files.surface_reflectance);
-  const [stretch, other] = await Promise.all([stretchOf(sr), index.sentinel2 && openRaster(index.sentinel2.href)]);
+  const input = index.landsat && product.id.startsWith(index.landsat.name) ? index.landsat : null;
+  const [stretch, other, landsat] = await Promise.all([stretchOf(sr), ...[index.sentinel2, input].map((one) => one && openRaster(one.href))]);
   if (mine !== asked) return;
   const projection = projectionOf(product.crs);
-  now = {product, sr, stretch, projection, aligned: !product.warped, ...compared(other, projection)};
+  now = {product, sr, stretch, projection, aligned: !product.warped, landsat: usable(landsat, projection), ...compared(other, projection)};
   stage.look(projection, sr.extent, wanted);
   stage.setSources({
     m10: geotiffSource(sr, projection),
-    m30: now.aligned ? blockSource(sr, projection) : null,
+    m30: now.landsat ? geotiffSource(now.landsat, projectionOf(now.landsat.code)) : now.aligned ? blockSource(sr, projection) : null,
     s2: now.other && geotiffSource(now.other, now.otherProjection),
     sigma: null,
     qa: null,
@@ -84,6 +85,9 @@ function compared(other, projection) {
   if (wrong) tell(`${index.sentinel2.name} ${wrong}.`);
   return wrong ? {other: null} : {other, otherProjection: projectionOf(code)};
 }
+
+// The Landsat file lies in the zone of the product, unless that was warped.
+const usable = (landsat, projection) => (landsat && comparable(landsat.code, projection.getCode()) ? landsat : null);
 
 const raster = (key) => (now.product.files[key] ? openRaster(now.product.files[key]) : null);
 
@@ -103,13 +107,15 @@ function describe(product) {
   const verdict = product.verdict ? `verdict ${product.verdict}${product.reasons.length ? `: ${product.reasons.join('; ')}` : ''}` : '';
   const clear = typeof product.clear_percent === 'number' ? `${product.clear_percent} % clear` : '';
   $('facts').textContent = [product.platform, product.datetime, product.crs, `model ${product.model}`, clear, verdict].filter(Boolean).join(' · ');
+  $('input').textContent = now.landsat ? '' : 'The 30 m image is made from the output, not read from the Landsat file: each pixel is the mean of the 3 × 3 output pixels under it, sharper than Landsat saw it. With --landsat PRODUCT the file itself is shown.';
   $('time').value = index.products.indexOf(product);
   $('time').setAttribute('aria-valuetext', dated(product));
   $('product').value = product.id;
   for (const id of ['left', 'right']) {
     const blocks = $(id).querySelector('[value=m30]');
-    blocks.disabled = !now.aligned;
-    if (!now.aligned && state[id] === 'm30') state[id] = 'm10';
+    blocks.textContent = kinds().m30;
+    blocks.disabled = !now.aligned && !now.landsat;
+    if (blocks.disabled && state[id] === 'm30') state[id] = 'm10';
   }
 }
 
@@ -171,7 +177,7 @@ async function point(coordinate) {
     return;
   }
   const series = [{name: '10 m ± 90 %', kind: 'fine', values: found.mean, half: found.half}];
-  if (found.block) series.push({name: '30 m block', kind: 'coarse', values: found.block});
+  if (found.block) series.push({name: now.landsat ? 'Landsat' : '30 m mean', kind: 'coarse', values: found.block});
   if (theirs) series.push({name: 'Sentinel-2', kind: 'other', values: theirs});
   $('reading').replaceChildren(
     node('h2', {}, 'Pixel'), node('p', {class: 'quiet'}, place(coordinate, projection)),
@@ -187,7 +193,7 @@ function wavelengths() {
 const shown = (value) => (value === null || value === undefined ? '–' : value.toFixed(4));
 
 function pointTable(found, theirs) {
-  const head = ['band', '10 m', '± 90 %', ...(found.block ? ['30 m'] : []), ...(theirs ? ['Sentinel-2'] : [])];
+  const head = ['band', '10 m', '± 90 %', ...(found.block ? [now.landsat ? 'Landsat' : '30 m'] : []), ...(theirs ? ['Sentinel-2'] : [])];
   const rows = NAMES.map((name, k) => [name, shown(found.mean[k]), shown(found.half?.[k]), ...(found.block ? [shown(found.block[k])] : []), ...(theirs ? [shown(theirs[k])] : [])]);
   return table(head, rows);
 }
@@ -317,7 +323,7 @@ async function start() {
   choices('product', Object.fromEntries(index.products.map((product) => [product.id, dated(product)])));
   $('time').max = index.products.length - 1;
   $('times').hidden = index.products.length < 2;
-  $('credit').textContent = `The 30 m image is made from the output, not read from the Landsat file: each pixel is the mean of the 3 × 3 output pixels under it. Landsat data courtesy of the U.S. Geological Survey. The output imitates Sentinel-2; Sentinel-2 did not observe it.`;
+  $('credit').textContent = `Landsat data courtesy of the U.S. Geological Survey. The output imitates Sentinel-2; Sentinel-2 did not observe it.`;
   $('bits').append(...index.bits.map((bit) => {
     const swatch = node('span', {class: 'swatch'});
     swatch.style.background = bit.colour;

@@ -1,6 +1,7 @@
 // What a pixel and a rectangle say: samples as stored, with their errors.
 
 import {readWindow} from './raster.js';
+import {transform} from 'ol/proj.js';
 import {blockCorner} from './lattice.js';
 
 const Z90 = 1.645; // both sides of the mean hold 90 % of a normal distribution
@@ -19,13 +20,20 @@ async function bandsAt(raster, [x, y]) {
 }
 
 // Six bands of the pixel at a coordinate, half of their 90 % interval, the mean of its block, the quality bits.
-export async function readPoint({sr, sigma, qa, aligned}, projection, coordinate) {
+export async function readPoint({sr, sigma, qa, landsat, aligned}, projection, coordinate) {
   const pixel = pixelOf(sr, coordinate);
   if (!inside(sr, pixel)) return null;
   const [mean, errors, bits, block] = await Promise.all([
-    bandsAt(sr, pixel), bandsAt(sigma, pixel), bandsAt(qa && {...qa, scale: 1, nodata: null}, pixel), aligned ? blockAt(sr, projection, pixel) : null,
+    bandsAt(sr, pixel), bandsAt(sigma, pixel), bandsAt(qa && {...qa, scale: 1, nodata: null}, pixel), coarseAt({sr, landsat, aligned}, projection, pixel, coordinate),
   ]);
   return {pixel, mean, half: errors?.map((error) => error && Z90 * error), qa: bits?.[0] ?? null, block};
+}
+
+// Landsat's pixel that owns the block of an output pixel, whose centre lies 5 m right of and below its own; else the block's mean.
+async function coarseAt({sr, landsat, aligned}, projection, pixel, [x, y]) {
+  if (!landsat) return aligned ? blockAt(sr, projection, pixel) : null;
+  const [offset, code] = aligned ? [5, projection] : [0, landsat.code];
+  return bandsAt(landsat, pixelOf(landsat, transform([x - offset, y + offset], projection, code)));
 }
 
 async function blockAt(raster, projection, [x, y]) {

@@ -53,7 +53,8 @@ class Site:
 
     root: Path
     """Folder of the products, links resolved."""
-    sentinel2: Path | None
+    beside: Mapping[str, Path]
+    """Rasters to compare with, ``sentinel2`` and ``landsat``."""
     hosts: frozenset[str]
     """Names that a request may call this machine by, lower case."""
     any_address: bool
@@ -69,7 +70,7 @@ class Site:
 
     def shelf(self) -> Shelf:
         """Look for products now."""
-        return fill_shelf(self.root, self.sentinel2)
+        return fill_shelf(self.root, self.beside)
 
     def knows(self, host: str) -> bool:
         """Whether a Host header is that of a request meant for this server: no foreign name leads to it."""
@@ -139,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_file(self, name: str) -> None:
         path, site = self.server.known.files.get(name), self.server.site
-        if path is None or not still_inside(path.parent if path == site.sentinel2 else site.root, path):
+        if path is None or not still_inside(path.parent if path in site.beside.values() else site.root, path):
             return self._refuse(HTTPStatus.NOT_FOUND)
         try:
             file = path.open("rb")
@@ -199,7 +200,14 @@ def byte_range(header: str | None, size: int) -> range | None:
     return range(int(match[1]), min(int(match[2]) + 1, size) if match[2] else size)
 
 
-def open_server(folder: Path, *, sentinel2: Path | None = None, host: str = "127.0.0.1", port: int = 8765) -> Server:
+def open_server(
+    folder: Path,
+    *,
+    sentinel2: Path | None = None,
+    landsat: Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+) -> Server:
     """Open a server of the products below ``folder``; ``serve_forever`` runs it.
 
     On an address that other machines reach, every path begins with a random token, which ``url`` holds.
@@ -207,13 +215,18 @@ def open_server(folder: Path, *, sentinel2: Path | None = None, host: str = "127
     Args:
         folder: one product, or a folder with products below it.
         sentinel2: a GeoTIFF to compare with: six bands in the order of the product.
+        landsat: what ``write_landsat_image`` wrote.
         host: address or name to listen on.
         port: 0 for any that is free.
 
     Raises:
         InputError: there is no product, the file is no TIFF, or the address or port cannot be used.
     """
-    root, raster = checked_folder(folder), checked_raster(sentinel2) if sentinel2 is not None else None
+    root, beside = checked_folder(folder), {}
+    if sentinel2 is not None:
+        beside["sentinel2"] = checked_raster(sentinel2)
+    if landsat is not None:
+        beside["landsat"] = landsat.resolve()
     if not re.fullmatch(r"[A-Za-z0-9._-]+", host):
         raise InputError(f"`host` {host}: not the name or IPv4 address of this machine; 127.0.0.1 serves it alone")
     try:
@@ -227,9 +240,7 @@ def open_server(folder: Path, *, sentinel2: Path | None = None, host: str = "127
     bound = ipaddress.ip_address(server.server_name)
     token = None if bound.is_loopback else secrets.token_urlsafe(24)
     names = _LOOPBACK | {host.lower(), *((platform.node().lower(),) if bound.is_unspecified else ())}
-    server.site = Site(
-        root=root, sentinel2=raster, hosts=frozenset(names), any_address=bound.is_unspecified, token=token
-    )
+    server.site = Site(root=root, beside=beside, hosts=frozenset(names), any_address=bound.is_unspecified, token=token)
     server.known = server.site.shelf()
     shown = "127.0.0.1" if bound.is_unspecified else host
     server.url = f"http://{shown}:{server.server_port}/" + (f"{token}/" if token else "")

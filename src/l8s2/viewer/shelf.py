@@ -26,7 +26,7 @@ class Shelf:
     """The index of the page, and the only files that are served with it."""
 
     index: dict[str, Any]
-    """Fit for JSON: ``products`` by date, ``sentinel2``, ``bits``. Addresses are relative to the page."""
+    """Fit for JSON: ``products`` by date, ``sentinel2``, ``landsat``, ``bits``. Addresses are relative to the page."""
     files: Mapping[str, Path]
     """Name below the page, not escaped, to the file."""
 
@@ -51,9 +51,10 @@ def checked_raster(path: Path) -> Path:
     return path.resolve()
 
 
-def fill_shelf(root: Path, sentinel2: Path | None = None) -> Shelf:
+def fill_shelf(root: Path, beside: Mapping[str, Path] | None = None) -> Shelf:
     """Look for products below ``root``, a folder without links in its own path.
 
+    ``beside``: rasters to compare with, ``sentinel2`` and ``landsat``, which may lie anywhere.
     A file is left out where its Item names it by an address, or where it lies outside of ``root``, by ``..`` or a link.
     """
     files: dict[str, Path] = {}
@@ -66,13 +67,12 @@ def fill_shelf(root: Path, sentinel2: Path | None = None) -> Shelf:
                 names = {key: f"data/{path.relative_to(root).as_posix()}" for key, path in found.items()}
                 files |= {names[key]: path for key, path in found.items()}
                 products.append(_entry(item, {key: quote(name) for key, name in names.items()}))
-    shown: dict[str, str] | None = None
-    if sentinel2 is not None:
-        files["sentinel2.tif"] = sentinel2
-        shown = {"name": sentinel2.name, "href": "sentinel2.tif"}
+    others = {key: {"name": path.stem, "href": f"{key}.tif"} for key, path in (beside or {}).items()}
+    files |= {f"{key}.tif": path for key, path in (beside or {}).items()}
     index = {
         "products": sorted(products, key=lambda entry: (entry["datetime"], entry["id"])),
-        "sentinel2": shown,
+        "sentinel2": others.get("sentinel2"),
+        "landsat": others.get("landsat"),
         "bits": [{"value": 1 << bit.bit, "name": bit.name, "description": bit.description} for bit in QA_BITS],
     }
     return Shelf(index=index, files=files)
