@@ -232,8 +232,16 @@ def test_broken_items_are_passed_over(tmp_path: Path) -> None:
     here = product(tmp_path)
     for number, text in enumerate(("", "[]", '{"properties": 3, "assets": {}}', "[" * 100_000, '{"properties": {}}')):
         (here / f"broken{number}.json").write_text(text, encoding="utf-8")
+    text = next(here.glob("LC08*.json")).read_text(encoding="utf-8")
+    odd = {"l8s2:model": 7, "l8s2:sigma": [1], "l8s2:verdict_reasons": "no", "l8s2:clear_percent": float("nan")}
+    item = json.loads(text) | {"id": ["x"], "properties": odd}
+    item["assets"]["surface_reflectance"]["bands"] = {"a": 1}
+    (here / "odd.json").write_text(json.dumps(item), encoding="utf-8")
+    (here / "text.json").write_text(json.dumps(item | {"properties": "l8s2:model"}), encoding="utf-8")
     with serving(tmp_path) as server:
-        assert len(json.loads(ask(server, "/products.json").body)["products"]) == 1
+        body = ask(server, "/products.json").body
+        assert b"NaN" not in body
+        assert [(one["sigma"], one["reasons"]) for one in json.loads(body)["products"]] == [({}, [])] * 2
 
 
 def test_a_product_made_meanwhile_is_found(tmp_path: Path) -> None:
@@ -250,7 +258,7 @@ def test_sentinel2_beside(tmp_path: Path, out: Path) -> None:
     image = tmp_path / "S2 image.tif"
     image.write_bytes(b"II*\0 twenty")
     with serving(out, sentinel2=image) as server:
-        assert json.loads(ask(server, "/products.json").body)["sentinel2"]["name"] == "S2 image.tif"
+        assert json.loads(ask(server, "/products.json").body)["sentinel2"]["name"] == "S2 image"
         assert ask(server, "/sentinel2.tif").body == image.read_bytes()
     image.write_bytes(b"\x89PNG")
     with pytest.raises(InputError, match=r"`sentinel2` .*: not a TIFF"):

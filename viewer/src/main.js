@@ -186,7 +186,7 @@ async function point(coordinate) {
 }
 
 function wavelengths() {
-  const said = now.product.bands.map((band) => band.wavelength);
+  const said = now.product.wavelengths;
   return said.length === 6 && said.every(Number.isFinite) ? said : [0.4927, 0.5598, 0.6646, 0.8647, 1.6137, 2.2024];
 }
 

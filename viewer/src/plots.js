@@ -80,7 +80,7 @@ export function rampKey(stops, unit) {
   const [low, high] = [stops[0][0], stops.at(-1)[0]];
   const share = (value) => (value - low) / (high - low);
   stops.forEach(([value, colour]) => shape(gradient, 'stop', {offset: share(value), 'stop-color': colour}));
-  shape(svg, 'rect', {x: 10, y: 2, width: 320, height: 12, fill: 'url(#ramp)', class: 'frame'});
-  stops.forEach(([value]) => shape(svg, 'text', {x: 10 + 320 * share(value), y: 28, 'text-anchor': 'middle'}, String(value)));
+  shape(svg, 'rect', {x: 16, y: 2, width: 308, height: 12, fill: 'url(#ramp)', class: 'frame'});
+  stops.forEach(([value]) => shape(svg, 'text', {x: 16 + 308 * share(value), y: 28, 'text-anchor': 'middle'}, String(value)));
   return svg;
 }

@@ -99,9 +99,10 @@ def _items(folder: Path) -> Iterator[dict[str, Any]]:
         try:
             if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_ITEM:
                 continue
-            item = json.loads(path.read_text(encoding="utf-8"))
-            if "l8s2:model" in item["properties"] and isinstance(item["assets"], dict):
-                yield item
+            item = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
+            if isinstance(item["properties"], dict) and isinstance(item["assets"], dict):
+                if "l8s2:model" in item["properties"]:
+                    yield item
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
 
@@ -123,7 +124,9 @@ def _inside(root: Path, folder: Path, item: Mapping[str, Any], key: str) -> Path
 def _entry(item: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
     """Return what the page needs to know of a product."""
     said = item["properties"]
-    bands = item["assets"]["surface_reflectance"].get("bands") or []
+    bands, reasons, sigma = (
+        item["assets"]["surface_reflectance"].get("bands"), said.get("l8s2:verdict_reasons"), said.get("l8s2:sigma"),
+    )  # fmt: skip
     return {
         "id": str(item.get("id", "")),
         "datetime": str(said.get("datetime") or ""),
@@ -132,9 +135,13 @@ def _entry(item: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
         "warped": bool(said.get("l8s2:warped")),
         "model": str(said.get("l8s2:model")),
         "verdict": said.get("l8s2:verdict"),
-        "reasons": said.get("l8s2:verdict_reasons") or [],
+        "reasons": list(map(str, reasons)) if isinstance(reasons, list) else [],
         "clear_percent": said.get("l8s2:clear_percent"),
-        "sigma": said.get("l8s2:sigma") or {},
-        "bands": [{"name": band.get("name"), "wavelength": band.get("eo:center_wavelength")} for band in bands],
+        "sigma": sigma if isinstance(sigma, dict) else {},
+        "wavelengths": [
+            band.get("eo:center_wavelength")
+            for band in (bands if isinstance(bands, list) else [])
+            if isinstance(band, dict)
+        ],
         "files": dict(files),
     }
