@@ -100,9 +100,9 @@ def _items(folder: Path) -> Iterator[dict[str, Any]]:
             if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_ITEM:
                 continue
             item = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
-            if isinstance(item["properties"], dict) and isinstance(item["assets"], dict):
-                if "l8s2:model" in item["properties"]:
-                    yield item
+            said, assets = item["properties"], item["assets"]
+            if isinstance(said, dict) and isinstance(assets, dict) and "l8s2:model" in said:
+                yield item
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
 
