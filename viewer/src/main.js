@@ -2,15 +2,15 @@
 
 import 'ol/ol.css';
 import {blockSource, geotiffSource, openRaster, stretchOf} from './raster.js';
-import {comparable, lonLat, projectionOf, registerZones} from './lattice.js';
+import {comparable, projectionOf, registerZones} from './lattice.js';
 import {MOST_PIXELS, readArea, readOther, readPoint, windowOf} from './readings.js';
-import {bars, node, rampKey, spectrum, table} from './plots.js';
+import {areaPanel, legendPanel, NAMES, place, pointPanel} from './panels.js';
+import {node} from './plots.js';
 import {Stage} from './stage.js';
 import {numbers, readHash, writeHash} from './state.js';
-import {BIT_COLOURS, bitsStyle, imageStyle, imageVariables, INDEX_RAMP, SHOWN, sigmaStyle, SIGMA_RAMP} from './styles.js';
+import {BIT_COLOURS, bitsStyle, imageStyle, imageVariables, SHOWN, sigmaStyle} from './styles.js';
 import {transform} from 'ol/proj.js';
 
-const NAMES = ['blue', 'green', 'red', 'nir08', 'swir16', 'swir22'];
 const PLAIN = {scale: 1e-4, offset: 0};
 const $ = (id) => document.getElementById(id);
 const state = {left: 'm30', right: 'm10', show: 'true', over: 'none', band: 'nir08', bits: 0x1fff & ~64, swipe: 50, bright: 1};
@@ -140,15 +140,8 @@ function apply() {
   attempt(openOverlay);
   $('bits').hidden = state.over !== 'qa';
   for (const box of $('bits').querySelectorAll('input')) box.checked = (state.bits & Number(box.value)) !== 0;
-  legend();
+  $('legend').replaceChildren(...legendPanel(state));
   remember();
-}
-
-function legend() {
-  const keys = [];
-  if (SHOWN[state.show].ratio) keys.push(node('p', {}, SHOWN[state.show].title), rampKey(INDEX_RAMP, SHOWN[state.show].title));
-  if (state.over === 'sigma') keys.push(node('p', {}, `Sigma of ${state.band}, reflectance`), rampKey(SIGMA_RAMP, 'Standard error'));
-  $('legend').replaceChildren(...keys);
 }
 
 const bitVariables = () => Object.fromEntries(index.bits.map((bit) => [bit.name, state.bits & bit.value ? 1 : 0]));
@@ -176,38 +169,7 @@ async function point(coordinate) {
     $('reading').replaceChildren(node('p', {}, 'No pixel of the product here.'));
     return;
   }
-  const series = [{name: '10 m ± 90 %', kind: 'fine', values: found.mean, half: found.half}];
-  if (found.block) series.push({name: now.landsat ? 'Landsat' : '30 m mean', kind: 'coarse', values: found.block});
-  if (theirs) series.push({name: 'Sentinel-2', kind: 'other', values: theirs});
-  $('reading').replaceChildren(
-    node('h2', {}, 'Pixel'), node('p', {class: 'quiet'}, place(coordinate, projection)),
-    spectrum(NAMES, wavelengths(), series), pointTable(found, theirs), node('p', {id: 'flags'}, `Quality: ${flags(found.qa)}`),
-  );
-}
-
-function wavelengths() {
-  const said = now.product.wavelengths;
-  return said.length === 6 && said.every(Number.isFinite) ? said : [0.4927, 0.5598, 0.6646, 0.8647, 1.6137, 2.2024];
-}
-
-const shown = (value) => (value === null || value === undefined ? '–' : value.toFixed(4));
-
-function pointTable(found, theirs) {
-  const head = ['band', '10 m', '± 90 %', ...(found.block ? [now.landsat ? 'Landsat' : '30 m'] : []), ...(theirs ? ['Sentinel-2'] : [])];
-  const rows = NAMES.map((name, k) => [name, shown(found.mean[k]), shown(found.half?.[k]), ...(found.block ? [shown(found.block[k])] : []), ...(theirs ? [shown(theirs[k])] : [])]);
-  return table(head, rows);
-}
-
-function flags(qa) {
-  if (qa === null) return 'unknown';
-  const set = index.bits.filter((bit) => qa & bit.value).map((bit) => `${bit.name} (${bit.description})`);
-  return set.length ? set.join('; ') : 'clean';
-}
-
-function place(coordinate, projection) {
-  const degrees = lonLat(coordinate, projection);
-  const metres = `${coordinate[0].toFixed(0)}, ${coordinate[1].toFixed(0)} (${projection.getCode()})`;
-  return degrees ? `${metres} · longitude ${degrees[0].toFixed(5)}, latitude ${degrees[1].toFixed(5)}` : metres;
+  $('reading').replaceChildren(...pointPanel(now, found, theirs, place(coordinate, projection), index.bits));
 }
 
 async function area(extent) {
@@ -229,25 +191,14 @@ async function area(extent) {
   const found = await readArea({sr: here.sr, sigma, qa}, here.product.sigma, [x0, y0, x1, y1]);
   if (here !== now || mine !== reading) return;
   now.area = found;
-  showArea();
-}
-
-function showArea() {
-  const {n, total, bands} = now.area;
-  const k = NAMES.indexOf(state.band);
-  const rows = bands.map((band, i) => [NAMES[i], shown(band.mean), shown(band.error), shown(band.spread)]);
-  const picture = n ? [table(['band', 'mean', 'σ of mean', 'spread'], rows), node('h2', {}, `Histogram of ${state.band}`), bars(bands[k].histogram, state.band)] : [];
-  $('reading').replaceChildren(
-    node('h2', {}, 'Rectangle'), node('p', {class: 'quiet'}, `${n} clear of ${total} pixels`), ...picture,
-    node('p', {class: 'quiet'}, 'σ of mean: the standard error of the mean of the field. The level, which the whole scene shares, does not average out. Spread: standard deviation of the pixels.'),
-  );
+  $('reading').replaceChildren(...areaPanel(now.area, state.band));
 }
 
 function change(id, name, convert = String) {
   $(id).addEventListener('input', () => {
     state[name] = convert($(id).value);
     apply();
-    if (name === 'band' && state.box && now.area) showArea();
+    if (name === 'band' && state.box && now.area) $('reading').replaceChildren(...areaPanel(now.area, state.band));
   });
 }
 
@@ -323,7 +274,6 @@ async function start() {
   choices('product', Object.fromEntries(index.products.map((product) => [product.id, dated(product)])));
   $('time').max = index.products.length - 1;
   $('times').hidden = index.products.length < 2;
-  $('credit').textContent = `Landsat data courtesy of the U.S. Geological Survey. The output imitates Sentinel-2; Sentinel-2 did not observe it.`;
   $('bits').append(...index.bits.map((bit) => {
     const swatch = node('span', {class: 'swatch'});
     swatch.style.background = bit.colour;

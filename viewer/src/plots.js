@@ -76,11 +76,11 @@ export function rampKey(stops, unit) {
   svg.setAttribute('viewBox', '0 0 340 34');
   svg.setAttribute('role', 'img');
   svg.setAttribute('aria-label', `${unit}: ${stops.map(([value, colour]) => `${value} ${colour}`).join(', ')}`);
-  const gradient = shape(shape(svg, 'defs', {}), 'linearGradient', {id: 'ramp'});
   const [low, high] = [stops[0][0], stops.at(-1)[0]];
   const share = (value) => (value - low) / (high - low);
+  const gradient = shape(shape(svg, 'defs', {}), 'linearGradient', {id: `ramp-${stops.length}-${low}`});
   stops.forEach(([value, colour]) => shape(gradient, 'stop', {offset: share(value), 'stop-color': colour}));
-  shape(svg, 'rect', {x: 16, y: 2, width: 308, height: 12, fill: 'url(#ramp)', class: 'frame'});
+  shape(svg, 'rect', {x: 16, y: 2, width: 308, height: 12, fill: `url(#ramp-${stops.length}-${low})`, class: 'frame'});
   stops.forEach(([value]) => shape(svg, 'text', {x: 16 + 308 * share(value), y: 28, 'text-anchor': 'middle'}, String(value)));
   return svg;
 }
