@@ -15,6 +15,11 @@ settings.register_profile("l8s2", deadline=None)  # a busy machine is no failure
 settings.load_profile("l8s2")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Pictures of the documentation are made by tests."""
+    parser.addoption("--write-pictures", action="store_true", help="write docs/pictures anew")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what Windows cannot do."""
     if os.name == "nt":

@@ -33,7 +33,7 @@ LAYERS = (
     {"landsat", "product", "models", "patches", "simulate", "target"},
     {"predictors", "datasets", "catalogs"},
     {"acquire", "pipeline", "evaluation"},
-    {"pairs", "doctor", "training", "demo", "batch"},
+    {"pairs", "doctor", "training", "demo", "batch", "viewer"},
     {"cli"},
 )
 """Rooms, the lowest first; a room imports only what stands lower."""

@@ -21,6 +21,7 @@ from l8s2.cli.models import models
 from l8s2.cli.search import search
 from l8s2.cli.shell import Commands
 from l8s2.cli.train import finetune, train
+from l8s2.cli.view import view
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -29,5 +30,5 @@ def main() -> None:
     """Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out."""
 
 
-for _verb in (harmonize, batch, info, evaluate, demo, models, train, finetune, search, fetch, dataset, doctor):
+for _verb in (harmonize, batch, info, view, evaluate, demo, models, train, finetune, search, fetch, dataset, doctor):
     main.add_command(_verb)

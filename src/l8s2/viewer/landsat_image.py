@@ -1,0 +1,33 @@
+"""The 30 m input of a product as one raster that the page can read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from l8s2.cog import BLOCK, CogFile, Encoding
+from l8s2.grid import sentinel2_convention
+from l8s2.landsat.scene import open_scene
+from l8s2.progress import Progress
+from l8s2.radiometry import NODATA, SCALE, encoded
+from l8s2.sensors import BAND_NAMES
+
+
+def write_landsat_image(product: Path, folder: Path, progress: Progress) -> Path:
+    """Write the six bands of a Landsat Level-2 product, not resampled, as ``<product id>.tif`` into ``folder``.
+
+    int16 steps of 0.0001 reflectance in the CRS that the product of l8s2 has. Raises InputError as ``open_scene`` does.
+    """
+    with open_scene(product) as scene:
+        rows, columns = scene.shape
+        encoding = Encoding(dtype="int16", fill=NODATA, nodata=NODATA, scale=SCALE, overviews="average")
+        path = folder / f"{scene.product_id}.tif"
+        image = CogFile(path, sentinel2_convention(scene.geobox), BAND_NAMES, encoding)
+        try:
+            for top in range(0, rows, BLOCK):
+                strip = slice(top, min(top + BLOCK, rows)), slice(0, columns)
+                image.write(*strip, encoded(scene.read(*strip).ms))
+                progress(strip[0].stop * columns, rows * columns, "reading Landsat")
+            image.finish()
+        finally:
+            image.close()
+    return path

@@ -1,0 +1,147 @@
+"""What may be shown: the products below a folder, by their STAC Items, and the files that these name."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from l8s2.errors import InputError
+from l8s2.masks import QA_BITS
+from l8s2.product.writer import SUFFIX
+
+RASTERS = ("surface_reflectance", "sigma", "qa")
+"""Assets of an Item that the page reads."""
+_DEPTH = 4  # folders below the one given in which products are looked for
+_LARGEST_ITEM = 1 << 20  # bytes
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the first bytes of TIFF and BigTIFF in both byte orders
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """The index of the page, and the only files that are served with it."""
+
+    index: dict[str, Any]
+    """Fit for JSON: ``products`` by date, ``sentinel2``, ``landsat``, ``bits``. Addresses are relative to the page."""
+    files: Mapping[str, Path]
+    """Name below the page, not escaped, to the file."""
+
+
+def checked_folder(folder: Path) -> Path:
+    """Return the folder with its links resolved; raises InputError where it holds no product."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not a folder; give the one that `l8s2 harmonize` wrote into")
+    root = folder.resolve()
+    if not fill_shelf(root).index["products"]:
+        raise InputError(f"{folder}: holds no product of l8s2; give the folder that `l8s2 harmonize` wrote into")
+    return root
+
+
+def checked_raster(path: Path) -> Path:
+    """Return the file with its links resolved; raises InputError where it is no TIFF."""
+    if not path.is_file():
+        raise InputError(f"`sentinel2` {path}: not a file; give a GeoTIFF of six bands in the order of the product")
+    with path.open("rb") as file:
+        if file.read(4) not in _TIFF:
+            raise InputError(f"`sentinel2` {path}: not a TIFF; `gdal_translate -of COG` makes one of it")
+    return path.resolve()
+
+
+def fill_shelf(root: Path, beside: Mapping[str, Path] | None = None) -> Shelf:
+    """Look for products below ``root``, a folder without links in its own path.
+
+    ``beside``: rasters to compare with, ``sentinel2`` and ``landsat``, which may lie anywhere.
+    A file is left out where its Item names it by an address, or where it lies outside of ``root``, by ``..`` or a link.
+    """
+    files: dict[str, Path] = {}
+    products = []
+    for folder in _product_folders(root):
+        for item in _items(folder):
+            named = {key: _inside(root, folder, item, key) for key in RASTERS}
+            found = {key: path for key, path in named.items() if path is not None}
+            if "surface_reflectance" in found:
+                names = {key: f"data/{path.relative_to(root).as_posix()}" for key, path in found.items()}
+                files |= {names[key]: path for key, path in found.items()}
+                products.append(_entry(item, {key: quote(name) for key, name in names.items()}))
+    others = {key: {"name": path.stem, "href": f"{key}.tif"} for key, path in (beside or {}).items()}
+    files |= {f"{key}.tif": path for key, path in (beside or {}).items()}
+    index = {
+        "products": sorted(products, key=lambda entry: (entry["datetime"], entry["id"])),
+        "sentinel2": others.get("sentinel2"),
+        "landsat": others.get("landsat"),
+        "bits": [{"value": 1 << bit.bit, "name": bit.name, "description": bit.description} for bit in QA_BITS],
+    }
+    return Shelf(index=index, files=files)
+
+
+def still_inside(root: Path, path: Path) -> bool:
+    """Whether ``path``, found before, is still a plain file below ``root`` with no link on the way."""
+    return path.is_relative_to(root) and path.resolve() == path and path.is_file()
+
+
+def _product_folders(root: Path) -> Iterator[Path]:
+    """Folders named as products are; links to folders are not followed."""
+    for here, below, _ in os.walk(root):
+        folder = Path(here)
+        if folder.name.endswith(SUFFIX):
+            yield folder
+        deep = len(folder.relative_to(root).parts) >= _DEPTH or folder.name.endswith(SUFFIX)
+        below[:] = [] if deep else sorted(name for name in below if not name.startswith("."))
+
+
+def _items(folder: Path) -> Iterator[dict[str, Any]]:
+    """Items that can be read and are products of l8s2."""
+    for path in sorted(folder.glob("*.json")):
+        try:
+            if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_ITEM:
+                continue
+            item = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
+            said, assets = item["properties"], item["assets"]
+            if isinstance(said, dict) and isinstance(assets, dict) and "l8s2:model" in said:
+                yield item
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+
+
+def _inside(root: Path, folder: Path, item: Mapping[str, Any], key: str) -> Path | None:
+    """Return the file of an asset, where it is one that may be served."""
+    asset = item["assets"].get(key)
+    href = asset.get("href") if isinstance(asset, dict) else None
+    if not isinstance(href, str) or "\0" in href:
+        return None
+    try:
+        path = (folder / href).resolve()
+        path.as_posix().encode("utf-8")
+        return path if still_inside(root, path) and path.suffix.lower() in (".tif", ".tiff") else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def _entry(item: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the page needs to know of a product."""
+    said = item["properties"]
+    bands, reasons, sigma = (
+        item["assets"]["surface_reflectance"].get("bands"), said.get("l8s2:verdict_reasons"), said.get("l8s2:sigma"),
+    )  # fmt: skip
+    return {
+        "id": str(item.get("id", "")),
+        "datetime": str(said.get("datetime") or ""),
+        "platform": str(said.get("platform") or ""),
+        "crs": said.get("proj:code"),
+        "warped": bool(said.get("l8s2:warped")),
+        "model": str(said.get("l8s2:model")),
+        "verdict": said.get("l8s2:verdict"),
+        "reasons": list(map(str, reasons)) if isinstance(reasons, list) else [],
+        "clear_percent": said.get("l8s2:clear_percent"),
+        "sigma": sigma if isinstance(sigma, dict) else {},
+        "wavelengths": [
+            band.get("eo:center_wavelength")
+            for band in (bands if isinstance(bands, list) else [])
+            if isinstance(band, dict)
+        ],
+        "files": dict(files),
+    }

@@ -1,0 +1,129 @@
+// Rasters read by window, exactly as stored, and the sources that OpenLayers draws.
+
+import {fromUrl, Pool} from 'geotiff';
+import DataTile from 'ol/source/DataTile.js';
+import GeoTIFF from 'ol/source/GeoTIFF.js';
+import TileGrid from 'ol/tilegrid/TileGrid.js';
+import {blockCorner} from './lattice.js';
+
+const SIX = [1, 2, 3, 4, 5, 6];
+const TILE = 512; // pixels of the file to the side of a tile
+const BLOCKS = 128; // 30 m pixels to the side of one
+const OPENED = 16; // rasters, each with a few megabytes of its file
+// The library forgets blocks that are still waited for once a raster's cache is full: 128 MB hold what loads at one time.
+const CACHE = {blockSize: 1 << 18, cacheSize: 512};
+const pool = new Pool(Math.min(navigator.hardwareConcurrency || 2, 4));
+const opened = new Map();
+
+// The images of a file, the largest first, with where they lie.
+export function openRaster(url) {
+  const found = opened.get(url) ?? open(url);
+  opened.delete(url);
+  opened.set(url, found); // last, so that the first is the one not used for longest
+  if (opened.size > OPENED) opened.delete(opened.keys().next().value);
+  found.catch(() => opened.delete(url));
+  return found;
+}
+
+async function open(url) {
+  const tiff = await fromUrl(url, CACHE);
+  const count = await tiff.getImageCount();
+  const all = await Promise.all([...Array(count).keys()].map((k) => tiff.getImage(k)));
+  const images = all.filter((image) => ((image.fileDirectory.getValue('NewSubfileType') || 0) & 4) === 0);
+  images.sort((a, b) => b.getWidth() - a.getWidth());
+  const [full] = images;
+  const [left, top] = full.getOrigin();
+  const [dx, dy] = full.getResolution();
+  const width = full.getWidth();
+  const height = full.getHeight();
+  const said = (await full.getGDALMetadata(0)) || {};
+  const {ProjectedCSTypeGeoKey, GeographicTypeGeoKey} = full.getGeoKeys() ?? {};
+  const system = ProjectedCSTypeGeoKey ?? GeographicTypeGeoKey;
+  return {
+    url, images, width, height, left, top, dx, dy,
+    extent: [left, top + height * dy, left + width * dx, top],
+    code: system && system !== 32767 ? `EPSG:${system}` : null,
+    bands: full.getSamplesPerPixel(),
+    nodata: full.getGDALNoData(),
+    scale: 'SCALE' in said ? Number(said.SCALE) : full.getSampleFormat() === 3 ? 1 : 1e-4,
+    offset: 'OFFSET' in said ? Number(said.OFFSET) : 0,
+  };
+}
+
+// Samples of columns x0..x1 and rows y0..y1 of an image, one array a band; what lies beyond the raster is nodata.
+export function readWindow(raster, [x0, y0, x1, y1], level = 0) {
+  const samples = raster.bands > 6 ? SIX.map((band) => band - 1) : undefined;
+  return raster.images[level].readRasters({window: [x0, y0, x1, y1], samples, interleave: false, pool, fillValue: raster.nodata ?? 0});
+}
+
+export function geotiffSource(raster, projection) {
+  const bands = raster.bands > 1 ? SIX : [1];
+  const source = raster.bands > 1 ? {url: raster.url, bands, nodata: raster.nodata ?? 0} : {url: raster.url, bands};
+  return new GeoTIFF({sources: [source], sourceOptions: CACHE, projection, normalize: false, interpolate: false, transition: 0});
+}
+
+// The 30 m image: the mean of the 3 x 3 output pixels of each Landsat pixel. Smaller scales show the overviews as they are.
+export function blockSource(raster, projection) {
+  const corner = blockCorner(raster, projection);
+  const levels = raster.images.map((image, level) => ({level, gsd: (raster.dx * raster.width) / image.getWidth()}));
+  const coarse = levels.filter(({gsd}) => gsd > 3.5 * raster.dx).sort((a, b) => b.gsd - a.gsd);
+  const tileGrid = new TileGrid({
+    extent: raster.extent,
+    resolutions: [...coarse.map(({gsd}) => gsd), 3 * raster.dx],
+    origins: [...coarse.map(() => [raster.left, raster.top]), corner],
+    tileSizes: [...coarse.map(() => TILE), BLOCKS],
+  });
+  const skip = [Math.round((raster.left - corner[0]) / raster.dx), Math.round((raster.top - corner[1]) / raster.dy)];
+  const loader = async (z, x, y) => {
+    const whole = z === coarse.length;
+    const size = whole ? 3 * BLOCKS : TILE;
+    const [x0, y0] = [x * size - (whole ? skip[0] : 0), y * size - (whole ? skip[1] : 0)];
+    const samples = await readWindow(raster, [x0, y0, x0 + size, y0 + size], whole ? 0 : coarse[z].level);
+    return blockMeans(samples, size, whole ? 3 : 1, raster.nodata);
+  };
+  const source = new DataTile({loader, projection, tileGrid, bandCount: 7, interpolate: false, transition: 0, wrapX: false});
+  source.setTileSizes(tileGrid.getResolutions().map((_, z) => [tileGrid.getTileSize(z), tileGrid.getTileSize(z)]));
+  return source;
+}
+
+// Means of times x times pixels of a square, nodata left out, and a seventh band that is 1 where there is one.
+function blockMeans(samples, size, times, nodata) {
+  const blocks = size / times;
+  const tile = new Float32Array(blocks * blocks * 7);
+  const sums = new Float64Array(blocks);
+  const counts = new Uint8Array(blocks);
+  for (let at = 6; at < tile.length; at += 7) tile[at] = 1;
+  for (let band = 0; band < 6; band++) {
+    for (let row = 0; row < blocks; row++) {
+      sums.fill(0);
+      counts.fill(0);
+      for (let i = row * times * size; i < (row + 1) * times * size; i++) {
+        const sample = samples[band][i];
+        if (sample === nodata) continue;
+        const column = Math.floor((i % size) / times);
+        sums[column] += sample;
+        counts[column]++;
+      }
+      for (let column = 0; column < blocks; column++) {
+        const at = 7 * (row * blocks + column);
+        if (counts[column]) tile[at + band] = sums[column] / counts[column];
+        else tile[at + 6] = 0;
+      }
+    }
+  }
+  return tile;
+}
+
+// [low, high] of each band that leave out the brightest and darkest, from the smallest image of the file, in reflectance.
+export async function stretchOf(raster) {
+  const level = raster.images.length - 1;
+  const image = raster.images[level];
+  const samples = await readWindow(raster, [0, 0, image.getWidth(), image.getHeight()], level);
+  return [...samples].map((band) => {
+    const step = Math.max(1, Math.floor(band.length / 65536));
+    const known = band.filter((value, k) => k % step === 0 && value !== raster.nodata).sort();
+    const at = (share) => (known.length ? known[Math.floor(share * (known.length - 1))] * raster.scale + raster.offset : share);
+    const [low, high] = [at(0.01), at(0.98)];
+    return [low - 0.1 * (high - low), high];
+  });
+}
