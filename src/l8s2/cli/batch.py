@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,10 @@ _OWN = {"product", "stac", "output", "pan", "overwrite", "dry_run", "as_json", "
 """Parameters of harmonize that a batch sets by itself; all others are passed on."""
 _NO_MATTER = {"threads", "max_memory"}
 """Those that do not change the product, so that machines may differ in them."""
-PASSED = [parameter for parameter in harmonize.params if parameter.name not in _OWN]
+PASSED = [copy(parameter) for parameter in harmonize.params if parameter.name not in _OWN]
+for _parameter in PASSED:
+    if isinstance(_parameter, click.Option) and _parameter.name == "threads":
+        _parameter.help = "Processor threads of each scene. Default: all, shared by the workers."
 
 
 @click.command()
