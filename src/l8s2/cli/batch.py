@@ -34,7 +34,7 @@ for _parameter in PASSED:
 @click.argument("scenes", nargs=-1, required=True, metavar="SCENES...")
 @click.option("-o", "--output", required=True, metavar="FOLDER|s3://...", help="Gets products, ledger and tables.")
 @click.option(
-    "--workers", type=click.IntRange(min=1), help="Scenes at a time. Default: one for two cores and 4 GB of memory."
+    "--workers", type=click.IntRange(min=1), help="Scenes at a time. Default: one for two cores and 3 GB of memory."
 )
 @click.option("--shard", metavar="I/N", help="Only this part of the scenes, I from 0 to N - 1; for arrays of jobs.")
 @click.option("--scheduler", metavar="tcp://...", help="Work on the workers of this Dask cluster, one scene each.")
@@ -79,7 +79,7 @@ def batch(
         scenes=shard_of(found.scenes, shard) if shard else found.scenes,
         output=output,
         options=_arguments(options, {str(p.name) for p in PASSED} - _NO_MATTER),
-        own_options=_arguments(options, _NO_MATTER),
+        own_options=(*_arguments(options, _NO_MATTER), *(() if output.startswith("s3://") else ("--resume",))),
         rules=Rules(max_attempts=max_attempts, lease=lease),
         retry_failed=retry_failed,
     )
