@@ -285,7 +285,7 @@ def make_folder(folder: Path, remedy: str = "give another folder") -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror}); {remedy}") from None
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); {remedy}") from error
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -294,4 +294,4 @@ def write_whole(path: Path, text: str) -> None:
         with whole_file(path) as draft:
             draft.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); give another name") from None
+        raise InputError(f"{path}: cannot be written ({error.strerror}); give another name") from error

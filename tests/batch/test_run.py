@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -133,6 +134,25 @@ def test_what_a_killed_process_began_is_done_by_others(tmp_path: Path, same_mach
     lost = json.loads((tmp_path / "out" / "ledger" / f"id={ids[0]}" / "attempt=1.lost.json").read_text())
     assert lost["reason"].startswith("nothing was heard")
     assert not hidden(tmp_path / "out")
+
+
+@pytest.mark.posix
+def test_processes_killed_at_random_lose_nothing_and_do_nothing_twice(tmp_path: Path) -> None:
+    ids = make_scenes(tmp_path / "in", *["slow 0.2"] * 8)
+    chance, claims = random.Random(0), tmp_path / "out" / "ledger"
+    processes = [start(tmp_path / "in", tmp_path / "out") for _ in range(2)]
+    for kill in range(6):
+        until(lambda least=kill: len(list(claims.glob("*/attempt=*[0-9].json"))) > least, processes[kill % 2])
+        time.sleep(chance.uniform(0, 0.3))
+        processes[kill % 2].kill()
+        processes[kill % 2].communicate()
+        processes[kill % 2] = start(tmp_path / "in", tmp_path / "out")
+    said = [process.communicate(timeout=60)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert all(log(tmp_path / "in" / scene).count("end") <= 1 for scene in ids)
+    assert sorted(path.name for path in (tmp_path / "out").glob("*_S2L")) == [f"{scene}_S2L" for scene in ids]
+    assert {row["outcome"] for row in rows(tmp_path / "out").values()} == {"success"}
+    assert len(rows(tmp_path / "out")) == len(ids)
 
 
 def test_who_has_nothing_to_do_waits_for_the_others(tmp_path: Path) -> None:

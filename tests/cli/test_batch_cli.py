@@ -41,9 +41,9 @@ def test_options_of_harmonize_are_passed_on(asked: list[Batch], tmp_path: Path) 
     assert job.options == (
         "--model", "compact-nopan", "--bbox", "79.0", "8.5", "79.5", "9.0", "--sigma", "detail", "--no-sigma",
     )  # fmt: skip
-    assert (job.own_options, job.workers, job.retry_failed) == (("--threads", "5"), 3, True)
+    assert (job.own_options, job.workers, job.retry_failed) == (("--threads", "5", "--resume"), 3, True)
     assert (job.rules.max_attempts, job.rules.lease) == (2, 9)
-    assert (plain.options, plain.own_options, plain.workers) == ((), ("--threads", "1"), 1000)
+    assert (plain.options, plain.own_options, plain.workers) == ((), ("--resume", "--threads", "1"), 1000)
 
 
 def test_no_option_of_harmonize_is_forgotten() -> None:

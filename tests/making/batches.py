@@ -43,4 +43,5 @@ def batch(folder: Path | str, output: Path | str, *, lease: float = 60, workers:
 
 
 if __name__ == "__main__":
-    run_batch(batch(sys.argv[2], sys.argv[1], lease=float(sys.argv[3]), workers=int(sys.argv[4])), print)
+    out, scenes, lease, workers = sys.argv[1:]
+    run_batch(batch(scenes, out, lease=float(lease), workers=int(workers), max_attempts=20), print)

@@ -154,7 +154,7 @@ def download(
         except OSError as error:
             raise InputError(
                 f"{path.name}: {error.strerror or error} ({path.parent}); mend that, then run it again"
-            ) from None
+            ) from error
         if damage:
             part.unlink()
             raise Transient(damage, once=True)

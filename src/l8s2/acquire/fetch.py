@@ -18,7 +18,7 @@ from l8s2.acquire.windows import BBox, CatalogWindow, check_decodes, download_wi
 from l8s2.catalogs.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2
 from l8s2.catalogs.footprints import common, rectangle
 from l8s2.catalogs.items import SceneItem, item_text
-from l8s2.errors import FetchError, InputError, OutsideError, TryAgainError
+from l8s2.errors import FetchError, InputError, OutsideError, TryAgainError, may_pass
 from l8s2.files import lock, make_folder, write_whole
 from l8s2.landsat.layout import products_in
 from l8s2.landsat.mtl import parse_mtl
@@ -87,7 +87,7 @@ def fetch_scene(
             shutil.rmtree(folder, ignore_errors=True)
             raise OutsideError(item.id, error.bbox) from None
         if failures:
-            raise FetchError(item.id, sorted(map(str, failures)), may_pass=all(error.may_pass for error in failures))
+            raise FetchError(item.id, sorted(map(str, failures)), may_pass=all(map(may_pass, failures)))
         write_whole(folder / SCENE, item_text(item))
     return folder
 

@@ -91,7 +91,7 @@ def download_window(
     except OSError as error:
         raise InputError(
             f"{path.name}: {error.strerror or error} ({path.parent}); mend that, then run it again"
-        ) from None
+        ) from error
 
 
 class _Reader:

@@ -8,7 +8,7 @@ import platform
 from functools import cache
 from pathlib import Path
 
-CORES_EACH, MEMORY_EACH = 2, 4e9
+CORES_EACH, MEMORY_EACH = 2, 3e9
 """Processor cores and bytes of memory that one scene takes."""
 
 

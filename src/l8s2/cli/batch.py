@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +24,17 @@ _OWN = {"product", "stac", "output", "pan", "overwrite", "dry_run", "as_json", "
 """Parameters of harmonize that a batch sets by itself; all others are passed on."""
 _NO_MATTER = {"threads", "max_memory"}
 """Those that do not change the product, so that machines may differ in them."""
-PASSED = [parameter for parameter in harmonize.params if parameter.name not in _OWN]
+PASSED = [copy(parameter) for parameter in harmonize.params if parameter.name not in _OWN]
+for _parameter in PASSED:
+    if isinstance(_parameter, click.Option) and _parameter.name == "threads":
+        _parameter.help = "Processor threads of each scene. Default: all, shared by the workers."
 
 
 @click.command()
 @click.argument("scenes", nargs=-1, required=True, metavar="SCENES...")
 @click.option("-o", "--output", required=True, metavar="FOLDER|s3://...", help="Gets products, ledger and tables.")
 @click.option(
-    "--workers", type=click.IntRange(min=1), help="Scenes at a time. Default: one for two cores and 4 GB of memory."
+    "--workers", type=click.IntRange(min=1), help="Scenes at a time. Default: one for two cores and 3 GB of memory."
 )
 @click.option("--shard", metavar="I/N", help="Only this part of the scenes, I from 0 to N - 1; for arrays of jobs.")
 @click.option("--scheduler", metavar="tcp://...", help="Work on the workers of this Dask cluster, one scene each.")
@@ -75,7 +79,7 @@ def batch(
         scenes=shard_of(found.scenes, shard) if shard else found.scenes,
         output=output,
         options=_arguments(options, {str(p.name) for p in PASSED} - _NO_MATTER),
-        own_options=_arguments(options, _NO_MATTER),
+        own_options=(*_arguments(options, _NO_MATTER), *(() if output.startswith("s3://") else ("--resume",))),
         rules=Rules(max_attempts=max_attempts, lease=lease),
         retry_failed=retry_failed,
     )

@@ -106,7 +106,7 @@ def _in_archive(path: Path) -> list[ProductFiles]:
             _check_end(archive)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise InputError(f"{path}: {error.strerror}; check the file and its permissions") from None
+            raise InputError(f"{path}: {error.strerror}; check the file and its permissions") from error
         raise InputError(f"{path.name}: damaged archive ({error}); download it again") from None
     return _grouped(members, str(path), unpacked)
 
@@ -133,7 +133,7 @@ def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> 
                 raise InputError(
                     f"{member.name}: cannot be unpacked into {target.parent.parent} ({error.strerror});"
                     " free some space there or unpack the archive yourself"
-                ) from None
+                ) from error
     return str(target)
 
 
