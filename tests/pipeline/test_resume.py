@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from test_same_bytes import files
 
+from l8s2.cli import main
+from l8s2.landsat.scene import open_scene
 from l8s2.pipeline.to_product import harmonize_product
-from making.scenes import make, ms_grid
+from making.scenes import ID, make, ms_grid, part, rewrite
 
 KILLED = """
 import os, signal, sys
@@ -61,3 +64,21 @@ def test_a_whole_product_is_returned_and_other_settings_begin_anew(tmp_path: Pat
     assert whole == files(product, tmp_path / "b", resume=True)
     assert harmonize_product(product, tmp_path / "b", resume=True).is_dir()
     assert len(list((tmp_path / "b").iterdir())) == 1
+
+
+def test_another_input_is_begun_anew(tmp_path: Path) -> None:
+    product = make(tmp_path / "in")
+    with open_scene(product) as scene:
+        first = scene.input_files()
+    assert {name for name, *_ in first} >= {"SR_B4", "QA_PIXEL", "B8"}
+    rewrite(part(product, "SR_B4"), lambda x: x + 1)
+    with open_scene(product) as scene:
+        assert scene.input_files() != first
+
+
+def test_an_empty_folder_is_no_product(tmp_path: Path) -> None:
+    product = make(tmp_path / "in")
+    (tmp_path / "out" / f"{ID}_S2L").mkdir(parents=True)
+    done = CliRunner().invoke(main, ["harmonize", str(product), "-o", str(tmp_path / "out"), "--resume"])
+    assert done.exit_code == 1
+    assert "exists already" in done.stderr

@@ -77,6 +77,17 @@ class Scene:
         """MS pixels, (rows, columns)."""
         return self.geobox.shape[0], self.geobox.shape[1]
 
+    def input_files(self) -> list[tuple[str, str, int, int]]:
+        """Return part, name, bytes and time of change (ns) of every file; of an archive those of the archive."""
+        found = []
+        for product in filter(None, self._files):
+            for part, path in sorted(product.parts.items()):
+                inner = Path(str(path).removeprefix("/vsitar/"))
+                file = next((p for p in (inner, *inner.parents) if p.is_file()), None)
+                if file is not None:
+                    found.append((part, file.name, file.stat().st_size, file.stat().st_mtime_ns))
+        return found
+
     @property
     def sun_elevation(self) -> float | None:
         """Degrees above the horizon at the scene centre."""

@@ -125,12 +125,13 @@ def make_product(
             if warn:
                 warn(message)
         there = product_folder(Path(output), scene.product_id)
-        if resume and not overwrite and there.is_dir():
+        if resume and not overwrite and (there / f"{scene.product_id}.json").is_file():
             return there
         predictor = load_predictor(options)
         journal = json.dumps([__version__, scene.product_id, scene.pan_id, str(scene.geobox), predictor.sha256,
                               predictor.no_pan_model and predictor.no_pan_model.sha256, options.engine,
-                              options.mc_dropout, predictor.tile, sigma and describe_sigma(sigma)])  # fmt: skip
+                              options.mc_dropout, predictor.tile, sigma and describe_sigma(sigma),
+                              scene.input_files()])  # fmt: skip
         writer = stack.enter_context(
             ProductWriter(
                 Path(output),

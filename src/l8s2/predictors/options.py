@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,8 @@ class ModelOptions:
             raise InputError(f"`engine` {self.engine}: unknown; choose {' or '.join(get_args(Engine))}")
         if self.threads is not None and self.threads < 1:
             raise InputError(f"`threads` {self.threads}: at least one is needed; give 1 or more")
-        if not self.max_memory > 0:
-            raise InputError(f"`max_memory` {self.max_memory}: no model runs in it; give 1 gigabyte or more")
+        if not 0 < self.max_memory < math.inf:
+            raise InputError(f"`max_memory` {self.max_memory}: not a number of gigabytes; give 2")
         if self.mc_dropout is not None and self.mc_dropout < 2:
             raise InputError(f"`mc_dropout` {self.mc_dropout}: only two predictions or more differ; take 10")
 
