@@ -8,8 +8,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from l8s2.cli.shell import TRY_AGAIN, Commands
-from l8s2.errors import FetchError, InputError, TryAgainError, may_pass
+from l8s2.cli.shell import Commands
+from l8s2.errors import TRY_AGAIN, FetchError, InputError, TryAgainError, may_pass
 
 
 def raised_from(cause: BaseException) -> BaseException:

@@ -9,6 +9,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
+TRY_AGAIN = 75
+"""Exit code of a failure that may pass: EX_TEMPFAIL of sysexits.h."""
+ASKS_TRY_AGAIN = "L8S2_TRY_AGAIN"
+"""Environment variable of a process that is to end with TRY_AGAIN, instead of 1, after a failure that may pass."""
+
 
 class L8S2Error(Exception):
     """Base of every error that l8s2 raises on purpose."""

@@ -52,7 +52,7 @@ def ground(height: int, width: int, seed: int = 0) -> tuple[NDArray[np.float32],
 class Arrays:
     """As much of a scene as the pipeline reads."""
 
-    sun_elevation = None
+    pan_sun_elevation = 90.0
 
     def __init__(self, ms: NDArray[np.float32], pan: NDArray[np.float32] | None) -> None:
         self.ms, self.pan = ms, pan

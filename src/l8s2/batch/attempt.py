@@ -20,12 +20,10 @@ from l8s2.batch.machine import machine_id
 from l8s2.batch.open import open_output
 from l8s2.batch.output import Output, Product
 from l8s2.batch.scenes import BatchScene
-from l8s2.errors import InputError, L8S2Error, may_pass
+from l8s2.errors import TRY_AGAIN, InputError, L8S2Error, may_pass
 
 BEATS = 4
 """Signs of life of an attempt within the time of its lease."""
-TRY_AGAIN = 75
-"""Exit code of ``l8s2 harmonize`` for a failure that may pass."""
 THERE = "was there already"
 
 

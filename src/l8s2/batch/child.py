@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from l8s2.errors import ASKS_TRY_AGAIN
+
 ENDS_WITH_STDIN = "L8S2_ENDS_WITH_STDIN"
 """Environment variable of a process that is to be interrupted once its standard input ends, as by ``end_with_stdin``.
 So it ends with its parent, even where that is killed."""
@@ -74,7 +76,7 @@ class Children:
         with self._lock:
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=out, stderr=err,
-                env={**os.environ, ENDS_WITH_STDIN: "1", "L8S2_TRY_AGAIN": "1"},
+                env={**os.environ, ENDS_WITH_STDIN: "1", ASKS_TRY_AGAIN: "1"},
                 start_new_session=True,
             )  # fmt: skip
             self._running.add(process)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from l8s2.cli.harmonize import harmonize
-from l8s2.cli.shell import JSON, TRY_AGAIN, show, tell, warn
+from l8s2.cli.shell import JSON, show, tell, warn
+from l8s2.errors import TRY_AGAIN
 
 if TYPE_CHECKING:
     from l8s2.batch.run import Batch, Summary

@@ -29,14 +29,10 @@ PAN = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 
 
-TRY_AGAIN = 75
-"""Exit code of a failure that may pass: EX_TEMPFAIL of sysexits.h."""
-
-
 class Commands(click.Group):
     """Turns every expected failure into one line and an exit code: 1, 2 wrong usage, 130 interrupted.
 
-    With the environment variable L8S2_TRY_AGAIN it is TRY_AGAIN instead of 1 where the failure may pass.
+    Where the failure may pass and ``errors.ASKS_TRY_AGAIN`` is set, it is ``errors.TRY_AGAIN`` instead of 1.
     """
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -51,9 +47,9 @@ class Commands(click.Group):
         except Exception as error:
             if (cause := _interruption(error)) is not None:
                 _interrupted(ctx, cause)
-            from l8s2.errors import L8S2Error, may_pass
+            from l8s2.errors import ASKS_TRY_AGAIN, TRY_AGAIN, L8S2Error, may_pass
 
-            code = TRY_AGAIN if os.environ.get("L8S2_TRY_AGAIN") and may_pass(error) else 1
+            code = TRY_AGAIN if os.environ.get(ASKS_TRY_AGAIN) and may_pass(error) else 1
 
             if isinstance(error, L8S2Error):
                 tell(f"l8s2: {error}")

@@ -60,9 +60,6 @@ class Spool:
             self._places[key] = self._end + len(head), len(data), checksum
             self._end += len(head) + len(data)
 
-    def __contains__(self, key: Key) -> bool:
-        return key in self._places
-
     def size(self, key: Key) -> int:
         """Return the bytes of a tile."""
         return self._places[key][1]

@@ -22,7 +22,6 @@ from l8s2.evaluation.strata import quarter, season_of, strata_from_meta
 from l8s2.evaluation.truth import Truth
 from l8s2.grid import BLOCK
 from l8s2.landsat.scene import Scene, open_scene
-from l8s2.radiometry import ZENITH
 from l8s2.registration import Shift
 from l8s2.sensors import BANDS
 from l8s2.simulate.archives import Image, load_archive
@@ -222,6 +221,6 @@ def _of_scene(scene: Scene, rows: slice, columns: slice, truth: Truth | None) ->
         lattice=Lattice(),
         site=f"{scene.name.path:03d}{scene.name.row:03d}",
         date=f"{scene.name.acquired:%Y-%m-%d}",
-        sun_elevation=ZENITH if scene.sun_elevation is None else scene.sun_elevation,
+        sun_elevation=scene.pan_sun_elevation,
         strata={"season": quarter(scene.name.acquired.month)},
     )

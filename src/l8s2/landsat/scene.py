@@ -85,13 +85,19 @@ class Scene:
                 inner = Path(str(path).removeprefix("/vsitar/"))
                 file = next((p for p in (inner, *inner.parents) if p.is_file()), None)
                 if file is not None:
-                    found.append((part, file.name, file.stat().st_size, file.stat().st_mtime_ns))
+                    told = file.stat()
+                    found.append((part, file.name, told.st_size, told.st_mtime_ns))
         return found
 
     @property
     def sun_elevation(self) -> float | None:
         """Degrees above the horizon at the scene centre."""
         return self.metadata.sun_elevation if self.metadata else None
+
+    @property
+    def pan_sun_elevation(self) -> float:
+        """Elevation of the sun by whose sine pan was divided; without metadata by none, as under one at the zenith."""
+        return radiometry.ZENITH if self.sun_elevation is None else self.sun_elevation
 
     def read(self, rows: slice, columns: slice) -> Pixels:
         """Read a window, which may reach beyond the scene (NaN there). Raises InputError for unreadable blocks."""

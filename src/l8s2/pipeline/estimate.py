@@ -12,7 +12,7 @@ from l8s2.arrays import windows
 from l8s2.landsat.scene import open_scene
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import COMPACT, ModelOptions, processors
-from l8s2.predictors.protocol import ZENITH
+from l8s2.radiometry import ZENITH
 from l8s2.sensors import N_BANDS
 from l8s2.target import WHOLE, Area, choose_target
 

@@ -16,7 +16,7 @@ from l8s2.arrays import FILL_REACH, Float, Mask, dilate, enlarge, grow, windows
 from l8s2.landsat.scene import Pixels, Scene
 from l8s2.models.domain import REACH
 from l8s2.pipeline.verdict import too_uncertain
-from l8s2.predictors.protocol import ZENITH, Predictor
+from l8s2.predictors.protocol import Predictor
 from l8s2.radiometry import SigmaKind, total_sigma
 from l8s2.sensors import N_BANDS
 
@@ -81,11 +81,9 @@ def predict_windows(
 
     def work(number: int, rows: slice, columns: slice) -> _Result:
         pixels = scene.read(grow(rows, predictor.margin), grow(columns, predictor.margin))
-        tile = _predict(predictor, pixels, rows, columns, sun_elevation)
+        tile = _predict(predictor, pixels, rows, columns, scene.pan_sun_elevation)
         return then(replace(tile, sigma=total_sigma(tile.mean, tile.sigma)) if sigma == "total" else tile, number)
 
-    # pan of a scene without metadata was divided by no sine: as under a sun at the zenith
-    sun_elevation = ZENITH if scene.sun_elevation is None else scene.sun_elevation
     workers = max(2, predictor.streams)
     with ThreadPoolExecutor(workers) as pool:
         running: deque[Future[_Result]] = deque()

@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 
 from l8s2.arrays import Float, Mask, windows
 from l8s2.errors import InputError
-from l8s2.radiometry import ZENITH
 from l8s2.sensors import N_BANDS
-
-__all__ = ["ZENITH", "Predictor", "predict_in_tiles"]
 
 
 class Predictor(Protocol):
