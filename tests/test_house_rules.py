@@ -34,6 +34,7 @@ LAYERS = (
     {"predictors", "datasets", "catalogs"},
     {"acquire", "pipeline", "evaluation"},
     {"pairs", "doctor", "training", "demo", "batch", "viewer"},
+    {"cube"},
     {"cli"},
 )
 """Rooms, the lowest first; a room imports only what stands lower."""

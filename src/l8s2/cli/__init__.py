@@ -12,6 +12,7 @@ import click
 
 from l8s2._version import __version__
 from l8s2.cli.batch import batch
+from l8s2.cli.cube import cube, extract
 from l8s2.cli.dataset import dataset
 from l8s2.cli.doctor import doctor
 from l8s2.cli.evaluate import demo, evaluate
@@ -30,5 +31,6 @@ def main() -> None:
     """Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out."""
 
 
-for _verb in (harmonize, batch, info, view, evaluate, demo, models, train, finetune, search, fetch, dataset, doctor):
+for _verb in (harmonize, batch, info, view, cube, extract, evaluate, demo, models, train, finetune, search, fetch,
+              dataset, doctor):  # fmt: skip
     main.add_command(_verb)
