@@ -248,6 +248,7 @@ def test_pixels_decide_on_the_offset(tmp_path: Path) -> None:
     path = sentinel2(tmp_path / "in", mean=dark, added=0)
     with pytest.raises(InputError, match=r"S2A_.*offset: 0 by darkest pixels .* but -0.1 by"):
         build(tmp_path / "c.zarr", path)
+    assert not (tmp_path / "c.zarr").exists()  # nor an empty one
     build(tmp_path / "old.zarr", sentinel2(tmp_path / "old", mean=dark, added=0, baseline="03.01"))
     found = read(tmp_path / "old.zarr")
     np.testing.assert_allclose(found.red[0], 0.02, atol=1e-6)
@@ -274,7 +275,9 @@ def test_the_south_is_as_sentinel_2_names_it(tmp_path: Path) -> None:
     assert float(found.y[0]) == box.affine.f - 5
 
 
-@pytest.mark.parametrize("wrong", ["zone", "lattice", "nothing", "catalogue item", "no cube", "other grid"])
+@pytest.mark.parametrize(
+    "wrong", ["zone", "lattice", "nothing", "catalogue item", "no cube", "other grid", "collection"]
+)
 def test_what_cannot_be_used_is_said_in_one_line(tmp_path: Path, wrong: str) -> None:
     cube = tmp_path / "c.zarr"
     good = landsat(tmp_path / "in")
@@ -290,6 +293,9 @@ def test_what_cannot_be_used_is_said_in_one_line(tmp_path: Path, wrong: str) -> 
     elif wrong == "catalogue item":
         (tmp_path / "item.json").write_text('{"type": "Feature", "properties": {}}')
         paths, match = [tmp_path / "item.json"], "l8s2 fetch item.json"
+    elif wrong == "collection":
+        (tmp_path / "c.json").write_text("mine")
+        paths, match = [good], "exists already"
     elif wrong == "no cube":
         cube.mkdir()
         paths, match = [good], "not a cube of l8s2"

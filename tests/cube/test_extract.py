@@ -28,7 +28,7 @@ from l8s2.cube.build import build_cube
 from l8s2.cube.extract import extract
 from l8s2.cube.fields import read_fields
 from l8s2.cube.inputs import find_sources
-from l8s2.cube.statistics import Mean, field_mean, index_of, native_blocks
+from l8s2.cube.statistics import INDICES, Mean, field_mean, index_of, native_blocks
 from l8s2.errors import InputError
 from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE
 from l8s2.sensors import BAND_NAMES
@@ -206,6 +206,11 @@ def test_sigma_of_an_index_is_that_of_drawn_errors(name: str) -> None:
     bands = [Mean(*map(np.float64, (m, 9, s, 0))) for m, s in zip(means, sigma, strict=True)]  # type: ignore[arg-type]
     drawn = np.array([index(means + sigma * rng.standard_normal(6)) for _ in range(4000)])
     assert index_of(name, bands).detail == pytest.approx(drawn.std(), rel=0.05)
+
+
+def test_the_command_offers_every_index() -> None:
+    (option,) = [o for o in main.commands["extract"].params if o.name == "indices"]
+    assert set(option.type.choices) == set(INDICES)  # type: ignore[attr-defined]
 
 
 def test_parquet_holds_the_same(cube: Path, tmp_path: Path) -> None:

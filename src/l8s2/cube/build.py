@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from l8s2 import grid
 from l8s2.arrays import windows
 from l8s2.cube.layout import CHUNK, LAYERS
 from l8s2.cube.observation import About, Opened, Source, clear, overlap
-from l8s2.cube.stac import write_collection
+from l8s2.cube.stac import collection_file, write_collection
 from l8s2.cube.store import Cube, create, locked
 from l8s2.datasets.brdf import c_factor, nbar
 from l8s2.errors import InputError
@@ -69,6 +70,8 @@ def build_cube(
     if not path.exists():
         box = _grid(sources, area)
         _check_zone(sources, box)
+        if collection_file(path).exists():
+            raise InputError(f"{collection_file(path)}: exists already; move it away, or give the cube another name")
         create(path, box, settings)
     with locked(path):
         cube = Cube(path)
@@ -77,9 +80,14 @@ def build_cube(
         cube.roll_back()
         wanted, skipped = _wanted(sources, cube, warn)
         size = cube.box.shape[0] * cube.box.shape[1]
-        for number, source in enumerate(wanted):
-            watch = partial(_told, progress, number * size, len(wanted) * size)
-            _append(Cube(path), source, factors[source.about.item_id], mask, watch)
+        try:
+            for number, source in enumerate(wanted):
+                watch = partial(_told, progress, number * size, len(wanted) * size)
+                _append(Cube(path), source, factors[source.about.item_id], mask, watch)
+        except Exception:
+            if not len(Cube(path)):
+                shutil.rmtree(path)
+            raise
         cube = Cube(path)
         return Written(tuple(source.about.item_id for source in wanted), skipped, len(cube), write_collection(cube))
 

@@ -22,9 +22,14 @@ _DESCRIPTION = (
 )
 
 
+def collection_file(cube: Path) -> Path:
+    """Return the file that the Collection of a cube gets, ``<name>.json`` beside it."""
+    return cube.with_name(f"{cube.name.removesuffix('.zarr')}.json")
+
+
 def write_collection(cube: Cube) -> Path:
-    """Write the Collection of a cube beside it, as ``<name>.json``, and return that file. Raises InputError."""
-    path = cube.path.with_name(f"{cube.path.name.removesuffix('.zarr')}.json")
+    """Write the Collection of a cube beside it, and return that file. Raises InputError."""
+    path = collection_file(cube.path)
     write_whole(path, json.dumps(collection_of(cube), indent=2, allow_nan=False) + "\n")
     return path
 
