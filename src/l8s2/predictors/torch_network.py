@@ -90,13 +90,11 @@ class TorchNetwork:
         import torch
 
         module = self.module
-        inputs = [
-            None if x is None else torch.from_numpy(np.ascontiguousarray(x)).to(self._device)[None]
-            for x in (ms, None if pan is None else pan[None])
-        ]
+        given = torch.from_numpy(np.ascontiguousarray(ms))[None].to(self._device)
+        beside = None if pan is None else torch.from_numpy(np.ascontiguousarray(pan))[None, None].to(self._device)
         try:
             with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                mean, sigma = self._forward(module, *inputs)
+                mean, sigma = self._forward(module, given, beside)
         except torch.cuda.OutOfMemoryError:
             raise InputError(
                 f"{ms.shape[1]} x {ms.shape[2]} MS pixels do not fit into the GPU; give `device` cpu to do without it"
