@@ -205,6 +205,17 @@ def mgrs_tile(name: str) -> GeoBox:
     return GeoBox((10980, 10980), Affine(OUTPUT_GSD, 0, left, 0, -OUTPUT_GSD, top), f"EPSG:{code}")
 
 
+def mgrs_tile_of(geobox: GeoBox) -> str | None:
+    """Return the name of the Sentinel-2 tile in whose 100 km square the centre of a UTM grid lies; None elsewhere."""
+    import mgrs
+
+    longitude, latitude = geobox.extent.centroid.to_crs("EPSG:4326").coords[0]
+    try:
+        return str(mgrs.MGRS().toMGRS(latitude, longitude, MGRSPrecision=0)).zfill(5)
+    except Exception:
+        return None
+
+
 def footprint(geobox: GeoBox) -> tuple[dict[str, Any], list[float]]:
     """Return the outline of a grid in WGS 84 as GeoJSON geometry, and its bbox (west, south, east, north).
 
