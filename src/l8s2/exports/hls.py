@@ -22,7 +22,7 @@ from l8s2._version import __version__
 from l8s2.cog import BLOCK, DRAFT, CogFile, Encoding
 from l8s2.errors import InputError
 from l8s2.files import WholeFolder, fsync
-from l8s2.grid import mgrs_tile, mgrs_tile_of
+from l8s2.grid import mgrs_tile_of
 from l8s2.masks import flag
 from l8s2.progress import Progress
 from l8s2.radiometry import NODATA, SCALE
@@ -156,7 +156,7 @@ def _open(folder: Path) -> _Product:
 
     product = open_product(folder)
     tile = mgrs_tile_of(product.geobox)
-    if tile is None or product.geobox != mgrs_tile(tile):
+    if tile is None:
         raise InputError(
             f"{folder}: not on the grid of a Sentinel-2 tile, by which HLS names its granules; make the product with"
             " `mgrs`"
