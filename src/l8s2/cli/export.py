@@ -23,7 +23,7 @@ from l8s2.cli.shell import JSON, ProgressBar
 @click.option("--overwrite", is_flag=True, help="Replace a granule of the same name once the new one is whole.")
 @JSON
 def export(product: Path, output: Path, layout: str, overwrite: bool, as_json: bool) -> None:
-    """Write a finished PRODUCT (out/<id>_S2L, made with --mgrs) in the layout of another system."""
+    """Write a finished PRODUCT (out/ID_S2L, made with --mgrs) in the layout of another system."""
     from l8s2.exports.hls import write_hls
 
     assert layout == "hls"
