@@ -33,8 +33,9 @@ LAYERS = (
     {"landsat", "product", "models", "patches", "simulate", "target"},
     {"predictors", "datasets", "catalogs"},
     {"acquire", "pipeline", "evaluation"},
-    {"pairs", "doctor", "training", "demo", "batch", "viewer"},
+    {"pairs", "doctor", "training", "demo", "batch", "viewer", "exports"},
     {"cube"},
+    {"studies"},
     {"cli"},
 )
 """Rooms, the lowest first; a room imports only what stands lower."""

@@ -16,11 +16,13 @@ from l8s2.cli.cube import cube, extract
 from l8s2.cli.dataset import dataset
 from l8s2.cli.doctor import doctor
 from l8s2.cli.evaluate import demo, evaluate
+from l8s2.cli.export import export
 from l8s2.cli.fetch import fetch
 from l8s2.cli.harmonize import harmonize, info
 from l8s2.cli.models import models
 from l8s2.cli.search import search
 from l8s2.cli.shell import Commands
+from l8s2.cli.study import study
 from l8s2.cli.train import finetune, train
 from l8s2.cli.view import view
 
@@ -31,6 +33,23 @@ def main() -> None:
     """Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out."""
 
 
-for _verb in (harmonize, batch, info, view, cube, extract, evaluate, demo, models, train, finetune, search, fetch,
-              dataset, doctor):  # fmt: skip
+for _verb in (
+    harmonize,
+    batch,
+    info,
+    view,
+    cube,
+    extract,
+    study,
+    export,
+    evaluate,
+    demo,
+    models,
+    train,
+    finetune,
+    search,
+    fetch,
+    dataset,
+    doctor,
+):
     main.add_command(_verb)

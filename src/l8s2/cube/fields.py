@@ -35,6 +35,8 @@ class Field(NamedTuple):
     """(n,) share of each pixel that is covered, 0 to 1."""
     size: float
     """Pixels that the whole of it covers, also beyond the cube."""
+    properties: dict[str, Any] = {}  # noqa: RUF012 (never changed)
+    """Of the feature."""
 
 
 def read_fields(path: Path, kind: Kind, box: GeoBox, id_property: str | None = None) -> list[Field]:
@@ -59,7 +61,8 @@ def read_fields(path: Path, kind: Kind, box: GeoBox, id_property: str | None = N
             raise InputError(f"{path}: id {name!r} occurs twice; name another property with `id`")
         where = f"{path}: feature {name!r}"
         geometry = _geometry(feature, kind, where).to_crs(box.crs, resolution=_EDGE if kind == "polygons" else math.inf)
-        fields[name] = (_on_pixel if kind == "points" else _on_pixels)(name, geometry, box, where)
+        field = (_on_pixel if kind == "points" else _on_pixels)(name, geometry, box, where)
+        fields[name] = field._replace(properties=feature.get("properties") or {})
     return list(fields.values())
 
 
