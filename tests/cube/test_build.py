@@ -131,6 +131,16 @@ def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "fsync", lambda path: None)
 
 
+def test_what_is_given_twice_is_taken_once(tmp_path: Path) -> None:
+    first = landsat(tmp_path / "a")
+    again = landsat(tmp_path / "b", mean=2 * ramp())
+    said: list[str] = []
+    (source,) = find_sources([first, again], said.append)
+    assert said == [f"{first.name}: is given more than once; the first is taken"]
+    with source.open(BOX) as opened:
+        np.testing.assert_allclose(opened.read(BOX).reflectance, ramp(), atol=1e-6)
+
+
 class Killed(BaseException):
     """What no code catches: the process is gone."""
 

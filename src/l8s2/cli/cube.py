@@ -47,7 +47,9 @@ def cube(
 
     area = Area(bbox=bbox or None, mgrs=mgrs, like=like)
     with ProgressBar("writing") as progress:
-        done = build_cube(find_sources(items), output, area, to_nadir=nbar, mask=mask, progress=progress, warn=warn)
+        done = build_cube(
+            find_sources(items, warn), output, area, to_nadir=nbar, mask=mask, progress=progress, warn=warn
+        )
     if as_json:
         facts = {"cube": str(output), "collection": str(done.collection), "observations": done.observations}
         click.echo(json.dumps({**facts, "appended": done.appended, "skipped": done.skipped}, indent=2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ _DEPTH = 4
 """Folders below the one named in which products and images are looked for."""
 
 
-def find_sources(paths: Iterable[Path]) -> list[Source]:
+def find_sources(paths: Iterable[Path], warn: Callable[[str], None] = lambda _: None) -> list[Source]:
     """Return the observations that paths name, in order of time, each once.
 
     Args:
         paths: folder of a product of l8s2 or its Item; folder of a Sentinel-2 image as ``l8s2 fetch`` makes it or its
             ``scene.json``; or a folder with such folders in it.
+        warn: gets a line for each that is named again.
 
     Raises:
         InputError: A path holds nothing of the kind, or something that cannot be used.
@@ -36,7 +37,9 @@ def find_sources(paths: Iterable[Path]) -> list[Source]:
                 f"{path}: holds no product of l8s2 and no Sentinel-2 image as l8s2 fetch writes it;"
                 " harmonise or fetch first"
             )
-        found |= {source.about.item_id: source for source in here}
+        for source in here:
+            if found.setdefault(source.about.item_id, source) is not source:
+                warn(f"{source.about.item_id}: is given more than once; the first is taken")
     return sorted(found.values(), key=lambda source: (source.about.time, source.about.item_id))
 
 

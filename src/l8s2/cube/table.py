@@ -70,7 +70,7 @@ def _parquet(path: Path) -> Iterator[Table]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise InputError(f"{path.suffix}: {_NEEDS}") from None
+        raise InputError(f".parquet: {_NEEDS}") from None
     columns = [(name, pyarrow.string()) for name in TEXT] + [(name, pyarrow.float64()) for name in NUMBERS]
     schema = pyarrow.schema(columns)
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
