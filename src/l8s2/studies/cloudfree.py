@@ -134,7 +134,8 @@ def _study(counts: dict[str, _Counts], names: Sequence[str], sensors: Sequence[s
         f"In {period} days a pixel was seen clear on {_total(counts['Sentinel-2']):.1f} days by Sentinel-2, on "
         f"{_total(counts['Landsat']):.1f} by Landsat, and on {_total(counts['together']):.1f} by one or the other"
         + (f": {gain:+.0f} %. " if gain is not None else ". ")
-        + f"The longest time without a clear day is {gaps['Sentinel-2'].value:.0f} days on average with Sentinel-2 alone, "
+        + f"The longest time without a clear day is {gaps['Sentinel-2'].value:.0f} days on average with Sentinel-2 "
+        "alone, "
         f"{gaps['together'].value:.0f} with both. Numbers are means over pixels; bars go from the 10th to the 90th "
         f"percentile of "
         "pixels. Clear is what the masks of the two sensors call so; they differ in what they miss, and nothing "

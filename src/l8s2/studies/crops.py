@@ -49,7 +49,8 @@ def study_crops(
 ) -> Study:
     """Classify the pixels of labelled fields from a cube, from Sentinel-2 alone and with Landsat.
 
-    Features are the means of clear values by band and period of at most 30 days; gaps are interpolated in time. A random
+    Features are the means of clear values by band and period of at most 30 days; gaps are interpolated in time. A
+    random
     forest is trained on the pixels of four fifths of the fields and asked for the rest, in turn: no field is on both
     sides. Intervals come of drawing fields again.
 
@@ -90,7 +91,9 @@ def study_crops(
     facts = {
         "fields": len(found), "pixels": len(pixels.rows), "folds": FOLDS,
         "fields_by_crop": {name: crops.count(name) for name in names},
-        "observations": {key: int(sum(str(s) in members for s in cube.columns["sensor"])) for key, members in SETS.items()},
+        "observations": {
+            key: sum(str(s) in members for s in cube.columns["sensor"]) for key, members in SETS.items()
+        },
     }  # fmt: skip
     figure = chart(panels, title="Maps of crops")
     return Study(name="Maps of crops", rows=rows, paragraph=_paragraph(scores, facts), facts=facts, figure=figure)
@@ -101,7 +104,7 @@ def _forest(seed: int) -> Any:
         from sklearn.ensemble import RandomForestClassifier
     except ImportError:
         raise InputError("needs scikit-learn; install it with: pip install 'l8s2[studies]'") from None
-    return RandomForestClassifier(n_estimators=200, min_samples_leaf=3, random_state=seed, n_jobs=1)
+    return RandomForestClassifier(n_estimators=100, min_samples_leaf=3, random_state=seed, n_jobs=1)
 
 
 def _crops(fields: Sequence[Field], label: str, path: Path) -> list[str]:
@@ -173,7 +176,7 @@ def _features(cube: Cube, pixels: _Pixels, progress: Progress | None) -> dict[st
 
 
 def _interpolated(means: Values) -> Values:
-    """Fill gaps of (periods, bands, pixels) linearly in time, beyond the ends by the nearest; 0 where all is unknown."""
+    """Fill gaps of (periods, bands, pixels) linearly in time, at the ends by the nearest; 0 where all is unknown."""
     times = np.arange(len(means))
     filled = np.zeros_like(means)
     for band in range(means.shape[1]):
