@@ -61,7 +61,7 @@ class NativePixels:
     @property
     def sun_elevation(self) -> float | None:
         """Degrees above the horizon at the scene centre."""
-        raise NotImplementedError
+        return None
 
     @property
     def pan_sun_elevation(self) -> float:
