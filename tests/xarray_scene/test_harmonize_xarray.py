@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,12 @@ from odc.geo.xr import wrap_xr
 
 import l8s2
 import l8s2.xarray
+from l8s2.pipeline import in_memory, in_xarray
+from l8s2.predictors.load import load_predictor
 from l8s2.sensors import BANDS
 from making.scenes import SUN, make, ms_grid, pan_of, part
 
+LOADED = cache(load_predictor)
 NAMES = [band.name for band in BANDS]
 DAY = np.datetime64("2023-05-20T10:02:30")
 
@@ -45,6 +50,15 @@ def as_rioxarray(product: Path) -> xarray.DataArray:
 def same(found: xarray.Dataset, wanted: xarray.Dataset) -> None:
     for name in (*wanted.data_vars, *wanted.coords):
         assert found[name].variable.identical(wanted[name].variable), name
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loaded_once() -> Iterator[None]:
+    """The network, which takes longer to load than to run here."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (in_memory, in_xarray):
+            patch.setattr(module, "load_predictor", LOADED)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +95,9 @@ def test_other_forms_give_the_same(product: Path, wanted: xarray.Dataset, pan: x
     ms, qa = as_rioxarray(product), as_odc(product).qa_pixel
     same(l8s2.harmonize_xarray(ms, pan, qa_pixel=qa, sun_elevation=SUN), wanted)
     landsat = as_odc(product).rename({band.name: f"SR_{band.landsat}" for band in BANDS} | {"qa_pixel": "QA_PIXEL"})
+    for array in landsat.data_vars.values():
+        array.attrs["crs"] = "EPSG:32633"
+    landsat = landsat.drop_vars("spatial_ref")
     up = landsat.isel(y=slice(None, None, -1)).transpose("x", "y")  # from south to north
     same(up.l8s2.harmonize(pan, sun_elevation=SUN), wanted)
     masked = as_odc(product)
@@ -143,6 +160,8 @@ def test_times_are_harmonised_one_by_one(
     late = ms.qa_pixel.isel(time=slice(1, None))
     with pytest.raises(l8s2.InputError, match="`qa_pixel`: its times are not those of `ms`"):
         l8s2.harmonize_xarray(ms, its, qa_pixel=late)
+    with pytest.raises(l8s2.InputError, match="its dimension time is empty"):
+        l8s2.harmonize_xarray(ms.isel(time=slice(0, 0)))
     with pytest.raises(l8s2.InputError, match="not of the day"):
         l8s2.harmonize_xarray(ms.isel(time=2), its)
 

@@ -66,14 +66,14 @@ def harmonize_xarray(
     """
     import xarray
 
-    parts = parts_of(ms, qa_pixel, qa_radsat)
+    scenes = _scenes(parts_of(ms, qa_pixel, qa_radsat), pan, sun_elevation)
     predictor = load_predictor(
         ModelOptions(
             model=model, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
         )
     )
     found = []
-    for one, its_pan, sun in _scenes(parts, pan, sun_elevation):
+    for one, its_pan, sun in scenes:
         time = one.bands[0].coords.get("time")
         name = "arrays" if time is None else f"arrays of {str(time.values)[:16]}"
         scene, _ = with_aligned_pan(
@@ -96,7 +96,9 @@ def _scenes(parts: Parts, pan: xarray.DataArray | None, sun_elevation: float | S
     first = parts.bands[0]
     count = first.sizes.get("time", 1)
     suns = [None] * count if sun_elevation is None else np.ravel(np.asarray(sun_elevation, np.float64)).tolist()
-    if not count or len(suns) != count:
+    if not count:
+        raise InputError("`ms`: its dimension time is empty; load at least one")
+    if len(suns) != count:
         raise InputError(f"`sun_elevation`: {len(suns)} given for {count} times of `ms`; give one for each")
     every = [parts.at(index) for index in range(count)] if "time" in first.dims else [parts]
     if pan is None:
@@ -119,6 +121,8 @@ def _of_day(pan: xarray.DataArray, band: xarray.DataArray) -> xarray.DataArray |
         if pan.sizes["time"] > 1:
             raise InputError("`pan`: has several times and `ms` none that says which; select the one of `ms`")
         return pan.isel(time=0, drop=True)
+    if not pan["time"].dtype.kind == band["time"].dtype.kind == "M":
+        raise InputError("`pan`: its times or those of `ms` are not dates (datetime64); convert them")
     away = np.abs(pan["time"].values - band["time"].values)
     nearest = int(away.argmin())
     return pan.isel(time=nearest, drop=True) if away[nearest] < np.timedelta64(12, "h") else None

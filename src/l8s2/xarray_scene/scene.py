@@ -124,7 +124,7 @@ def _encoding_of_bands(parts: Parts, bands: list[_ArrayRaster], scale: Scale | N
     try:
         return encoding_of(parts.bands, bands, SR_SCALING, "`ms`")
     except InputError as error:
-        raise InputError(f"{error}; give `scale` dn or reflectance if they are") from None
+        raise InputError(f"{error}; scale them, or give `scale` dn or reflectance if they are") from None
 
 
 def _pan_band(raster: _ArrayRaster, pan: xarray.DataArray, sun_elevation: float | None, warnings: list[str]) -> Band:
