@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
+from test_resume import KILLED
 from test_same_bytes import files
 
 import l8s2
@@ -102,6 +106,15 @@ def test_the_product_says_so_and_is_the_same_in_whatever_windows(tmp_path: Path,
     item = json.loads(next((tmp_path / "c").rglob("*L2SP*.json")).read_text())["properties"]
     assert item["l8s2:verdict"] == "fail"
     assert "l8s2:pan_aligned_m" not in item
+
+
+@pytest.mark.posix
+def test_a_killed_run_goes_on_only_with_pan_where_it_was(tmp_path: Path, truth: np.ndarray) -> None:
+    path = product(tmp_path / "in", truth, 1.0, 0.0)
+    run = subprocess.run([sys.executable, "-c", KILLED, path, tmp_path / "out", "1"], check=False)
+    assert run.returncode == -signal.SIGKILL
+    off: dict[str, Any] = {"align_pan": "off"}
+    assert files(path, tmp_path / "out", resume=True, **off) == files(path, tmp_path / "undisturbed", **off)
 
 
 @pytest.fixture

@@ -97,19 +97,19 @@ def _scenes(parts: Parts, pan: xarray.DataArray | None, sun_elevation: float | S
     count = first.sizes.get("time", 1)
     suns = [None] * count if sun_elevation is None else np.ravel(np.asarray(sun_elevation, np.float64)).tolist()
     if not count:
-        raise InputError("`ms`: its dimension time is empty; load at least one")
+        raise InputError("ms: its dimension time is empty; load at least one")
     if len(suns) != count:
-        raise InputError(f"`sun_elevation`: {len(suns)} given for {count} times of `ms`; give one for each")
+        raise InputError(f"sun_elevation: {len(suns)} given for {count} times of ms; give one for each")
     every = [parts.at(index) for index in range(count)] if "time" in first.dims else [parts]
     if pan is None:
         return [(one, None, sun) for one, sun in zip(every, suns, strict=True)]
     if not hasattr(pan, "dims") or not hasattr(pan, "dtype"):
-        raise InputError("`pan`: must be a DataArray, such as the variable pan of a Dataset")
+        raise InputError("pan: must be a DataArray, such as the variable pan of a Dataset")
     if count > 1 and "time" not in pan.dims:
-        raise InputError(f"`pan`: one for {count} times of `ms`; give it with a dimension time")
+        raise InputError(f"pan: one for {count} times of ms; give it with a dimension time")
     pans = [_of_day(pan, one.bands[0]) for one in every]
     if all(one is None for one in pans):
-        raise InputError("`pan`: not of the day of `ms`; give that of the same acquisition")
+        raise InputError("pan: not of the day of ms; give that of the same acquisition")
     return list(zip(every, pans, suns, strict=True))
 
 
@@ -119,10 +119,10 @@ def _of_day(pan: xarray.DataArray, band: xarray.DataArray) -> xarray.DataArray |
         pan = pan.expand_dims("time")
     if "time" not in pan.coords or "time" not in band.coords:
         if pan.sizes["time"] > 1:
-            raise InputError("`pan`: has several times and `ms` none that says which; select the one of `ms`")
+            raise InputError("pan: has several times and ms none that says which; select the one of ms")
         return pan.isel(time=0, drop=True)
     if not pan["time"].dtype.kind == band["time"].dtype.kind == "M":
-        raise InputError("`pan`: its times or those of `ms` are not dates (datetime64); convert them")
+        raise InputError("pan: its times or those of ms are not dates (datetime64); convert them")
     away = np.abs(pan["time"].values - band["time"].values)
     nearest = int(away.argmin())
     return pan.isel(time=nearest, drop=True) if away[nearest] < np.timedelta64(12, "h") else None

@@ -48,13 +48,13 @@ def parts_of(
     known = [band for band in bands.values() if band is not None]
     if len(known) < len(bands):
         missing = ", ".join(f"{name} (or {_NAMES[name].upper()})" for name, band in bands.items() if band is None)
-        raise InputError(f"`ms`: lacks {missing}; it has {', '.join(found) or 'none'}: load all six, or rename them")
+        raise InputError(f"ms: lacks {missing}; it has {', '.join(found) or 'none'}: load all six, or rename them")
     given = {"qa_pixel": qa_pixel, "qa_radsat": qa_radsat}
     quality = {name: found.get(name) if array is None else array for name, array in given.items()}
     there = {name: array for name, array in quality.items() if array is not None}
     for name, array in there.items():
         if "time" in array.dims and not array["time"].equals(known[0]["time"]):
-            raise InputError(f"`{name}`: its times are not those of `ms`; select those")
+            raise InputError(f"{name}: its times are not those of ms; select those")
     return Parts(bands=known, quality=there)
 
 
@@ -67,7 +67,7 @@ def _named(ms: xarray.Dataset | xarray.DataArray) -> dict[str, xarray.DataArray]
     if isinstance(ms, xarray.Dataset):
         return {str(name): array for name, array in ms.data_vars.items()}
     if not isinstance(ms, xarray.DataArray) or "band" not in ms.dims:
-        raise InputError("`ms`: give a Dataset with a variable for each band, or a DataArray with a dimension band")
+        raise InputError("ms: give a Dataset with a variable for each band, or a DataArray with a dimension band")
     names = ms["band"].values.tolist()
     described = ms.attrs.get("long_name")  # rioxarray has the names of the bands of a file there, the band counts them
     if not all(isinstance(name, str) for name in names) and isinstance(described, tuple | list):

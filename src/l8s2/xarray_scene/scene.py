@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from l8s2.xarray_scene.parts import Parts
 if TYPE_CHECKING:
     import xarray
 
+_AROUND = 512
+"""Pixels of pan around the bands that are loaded: more than a network sees beyond a window."""
 _ZERO_DN = -0.19999
 """Surface reflectance up to which a pixel is a digital number 0, fill, that was scaled; that of 1 is -0.19997."""
 
@@ -86,25 +89,36 @@ def open_arrays(
     bands = [rasters[band] for band in BAND_NAMES]
     for label, raster in rasters.items():
         if raster.geobox != bands[0].geobox:
-            raise InputError(f"`{label}`: its grid differs from that of the other bands; load all on one grid")
+            raise InputError(f"{label}: its grid differs from that of the other bands; load all on one grid")
     pan_raster = None if pan is None else _raster(pan, "pan", PAN_GSD)
     if pan_raster is not None:
         check_overlap(bands[0], pan_raster)
+        pan_raster = _near(pan_raster, bands[0])
     _load(list(rasters.values()))
     for band in bands:
         band.above = _ZERO_DN
     encoding = _encoding_of_bands(parts, bands, scale)
     warnings = [encoding.words]
     if "qa_pixel" not in rasters:
-        warnings.append("no `qa_pixel`: clouds are not flagged (QA bit no_qa)")
+        warnings.append("no qa_pixel: clouds are not flagged (QA bit no_qa)")
     pan_band = None
     if pan_raster is None or pan is None:
-        warnings.append("no `pan`: the pan-less network is used")
+        warnings.append("no pan: the pan-less network is used")
     else:
         pan_band = _pan_band(pan_raster, pan, sun_elevation, warnings)
     ms = [Band(band, SR_SCALING, encoding.is_dn) for band in bands]
     quality = rasters.get("qa_pixel"), rasters.get("qa_radsat")
     return XarrayScene(name, ms, pan_band, *quality, warnings, sun_elevation=sun_elevation)
+
+
+def _near(pan: _ArrayRaster, ms: Raster) -> _ArrayRaster:
+    """Return the part of pan that lies on the bands or near them, so that no more is loaded."""
+    at = grid.pan_offset(ms.geobox, pan.geobox)
+    rows, columns = (
+        slice(max(0, first - _AROUND), min(size, first + 2 * n + _AROUND))
+        for first, n, size in zip(at, ms.geobox.shape, pan.geobox.shape, strict=True)
+    )
+    return replace(pan, geobox=pan.geobox[rows, columns], dataset=pan.dataset[rows, columns])
 
 
 def _load(rasters: Sequence[_ArrayRaster]) -> None:
@@ -119,25 +133,25 @@ def _load(rasters: Sequence[_ArrayRaster]) -> None:
 def _encoding_of_bands(parts: Parts, bands: list[_ArrayRaster], scale: Scale | None) -> Encoding:
     if scale is not None:
         if scale not in ("dn", "reflectance"):
-            raise InputError(f"`scale` {scale}: unknown; choose dn or reflectance")
-        return Encoding(scale == "dn", f"`ms`: {scale}, as `scale` says")
+            raise InputError(f"scale {scale}: unknown; choose dn or reflectance")
+        return Encoding(scale == "dn", f"ms: {scale}, as scale says")
     try:
-        return encoding_of(parts.bands, bands, SR_SCALING, "`ms`")
+        return encoding_of(parts.bands, bands, SR_SCALING, "ms")
     except InputError as error:
-        raise InputError(f"{error}; scale them, or give `scale` dn or reflectance if they are") from None
+        raise InputError(f"{error}; scale them, or give scale dn or reflectance if they are") from None
 
 
 def _pan_band(raster: _ArrayRaster, pan: xarray.DataArray, sun_elevation: float | None, warnings: list[str]) -> Band:
     _load([raster])
     raster.above = 0.0
     scaling = Scaling(PAN_MULT, PAN_ADD, sun_elevation)
-    encoding = encoding_of([pan], [raster], scaling, "`pan`")
+    encoding = encoding_of([pan], [raster], scaling, "pan")
     warnings.append(encoding.words)
     if not encoding.is_dn:
-        warnings.append("`pan`: taken as top-of-atmosphere, sun angle corrected")
+        warnings.append("pan: taken as top-of-atmosphere, sun angle corrected")
     elif sun_elevation is None or not 0 < sun_elevation <= 90:
         raise InputError(
-            f"`sun_elevation` {sun_elevation}: pan of digital numbers needs that of the scene, in degrees above 0 and"
+            f"sun_elevation {sun_elevation}: pan of digital numbers needs that of the scene, in degrees above 0 and"
             " up to 90 (SUN_ELEVATION of the MTL; 90 - view:sun_zenith, or view:sun_elevation, of a STAC item)"
         )
     return Band(raster, scaling, encoding.is_dn)
@@ -146,14 +160,14 @@ def _pan_band(raster: _ArrayRaster, pan: xarray.DataArray, sun_elevation: float 
 def _raster(array: xarray.DataArray, name: str, gsd: int) -> _ArrayRaster:
     """Return an array as a raster on the lattice of Landsat; nothing is computed."""
     if array.dtype.kind not in "uif":
-        raise InputError(f"`{name}`: holds {array.dtype}; it must hold numbers")
-    array = north_up(array, f"`{name}`")
-    box = geobox_of(array, f"`{name}`")
+        raise InputError(f"{name}: holds {array.dtype}; it must hold numbers")
+    array = north_up(array, f"{name}")
+    box = geobox_of(array, f"{name}")
     misfit = grid.lattice_misfit(box, gsd)
     if misfit > grid.TOLERANCE:
         off = f"{misfit:.2f} pixels off" if np.isfinite(misfit) else f"{abs(box.affine.a):g} units a pixel in {box.crs}"
         raise InputError(
-            f"`{name}`: not on the native lattice of Landsat ({off}), so its pixels were resampled; load them in the"
+            f"{name}: not on the native lattice of Landsat ({off}), so its pixels were resampled; load them in the"
             f" UTM zone of the scene, with pixels of {gsd} m and their centres at multiples of {gsd} m (odc.stac.load:"
             f" resolution={gsd}, anchor='center')"
         )
