@@ -7,7 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +30,26 @@ from l8s2.landsat.describe import describe_product
 from l8s2.landsat.pan_shift import measure_pan_shift
 from l8s2.landsat.scene import open_scene
 from l8s2.optics import moved
+from l8s2.pipeline import estimate, in_memory, to_product
 from l8s2.pipeline.align_pan import with_aligned_pan
 from l8s2.pipeline.estimate import plan_product
+from l8s2.predictors.load import load_predictor
 from l8s2.simulate import Conditions, observe
 from l8s2.simulate.landscape import landscape
 from making.scenes import Copying, make, ms_grid, pan_of, rewrite
 
-SHAPE = (140, 150)
+SHAPE = (104, 110)
 RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loaded_once() -> Iterator[None]:
+    """The network, which takes longer to load than to run here."""
+    load = cache(load_predictor)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (in_memory, to_product, estimate):
+            patch.setattr(module, "load_predictor", load)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,6 @@ from l8s2.predictors.load import load_predictor
 from l8s2.sensors import BANDS
 from making.scenes import SUN, make, ms_grid, pan_of, part
 
-LOADED = cache(load_predictor)
 NAMES = [band.name for band in BANDS]
 DAY = np.datetime64("2023-05-20T10:02:30")
 
@@ -55,9 +54,10 @@ def same(found: xarray.Dataset, wanted: xarray.Dataset) -> None:
 @pytest.fixture(autouse=True, scope="module")
 def loaded_once() -> Iterator[None]:
     """The network, which takes longer to load than to run here."""
+    load = cache(load_predictor)
     with pytest.MonkeyPatch.context() as patch:
         for module in (in_memory, in_xarray):
-            patch.setattr(module, "load_predictor", LOADED)
+            patch.setattr(module, "load_predictor", load)
         yield
 
 
