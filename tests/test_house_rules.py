@@ -31,9 +31,9 @@ LAYERS = (
     {"masks", "optics", "grid", "radiometry", "raster", "files", "serialization", "hf"},
     {"registration", "metrics", "cog"},
     {"landsat", "product", "models", "patches", "simulate", "target"},
-    {"predictors", "datasets", "catalogs"},
+    {"predictors", "datasets", "catalogs", "xarray_scene"},
     {"acquire", "pipeline", "evaluation"},
-    {"pairs", "doctor", "training", "demo", "batch", "viewer", "exports"},
+    {"pairs", "doctor", "training", "demo", "batch", "viewer", "exports", "xarray"},
     {"cli"},
 )
 """Rooms, the lowest first; a room imports only what stands lower."""
