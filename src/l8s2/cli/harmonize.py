@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from l8s2.cli.shell import JSON, PAN, PRODUCT, TRUST, ProgressBar, show, warn
+from l8s2.cli.shell import JSON, PAN, PRODUCT, TRUST, ProgressBar, as_options, show, warn
 
 if TYPE_CHECKING:
+    from l8s2.pipeline.align_pan import AlignPan
     from l8s2.predictors.engines import Device, Engine
     from l8s2.predictors.options import ModelOptions
     from l8s2.radiometry import SigmaKind
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
     "-o", "--output", type=click.Path(path_type=Path), help="Folder that gets <L2SP id>_S2L. Required unless --dry-run."
 )
 @PAN
+@click.option(
+    "--align-pan",
+    type=click.Choice(["auto", "off"]),
+    default="auto",
+    show_default=True,
+    help="Move pan that lies elsewhere by a shift on which the windows of the scene agree, or never.",
+)
 @click.option(
     "--model",
     default="compact",
@@ -85,6 +93,7 @@ def harmonize(
     stac: str | None,
     output: Path | None,
     pan: Path | None,
+    align_pan: AlignPan,
     model: str,
     mc_dropout: int | None,
     trust_architecture: str | None,
@@ -130,7 +139,7 @@ def harmonize(
     )
     if dry_run or output is None:
         assert product is not None
-        _show_plan(product, area, options, sigma=not no_sigma, pan=pan, as_json=as_json)
+        _show_plan(product, area, options, sigma=not no_sigma, pan=pan, align_pan=align_pan, as_json=as_json)
         return
     from l8s2.pipeline.to_product import make_product
 
@@ -147,6 +156,7 @@ def harmonize(
                 overwrite=overwrite,
                 resume=resume,
                 pan=pan,
+                align_pan=align_pan,
                 progress=progress,
                 warn=warn,
             )
@@ -160,14 +170,21 @@ def harmonize(
 
 
 def _show_plan(
-    product: Path, area: Area, options: ModelOptions, *, sigma: bool, pan: Path | None, as_json: bool
+    product: Path,
+    area: Area,
+    options: ModelOptions,
+    *,
+    sigma: bool,
+    pan: Path | None,
+    align_pan: AlignPan,
+    as_json: bool,
 ) -> None:
     """Print what harmonising would need."""
     from dataclasses import asdict
 
     from l8s2.pipeline.estimate import plan_product
 
-    plan = plan_product(product, area, options, sigma=sigma, pan=pan)
+    plan = plan_product(product, area, options, sigma=sigma, pan=pan, align_pan=align_pan)
     if as_json:
         click.echo(json.dumps(asdict(plan), indent=2))
         return
@@ -218,6 +235,7 @@ def info(product: Path, pan: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2))
         return
     warnings = facts.pop("warnings")
+    facts["align_pan"] = as_options(facts["align_pan"] or "no pan")
     measures = {name: facts.pop(name) for name in _MEASURES}
     show(facts | {name: _in_words(name, measure) for name, measure in measures.items()})
     for line in warnings:

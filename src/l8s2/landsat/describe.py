@@ -8,6 +8,7 @@ from typing import Any
 from l8s2 import grid
 from l8s2.grid import footprint
 from l8s2.landsat.measure_scene import measure_scene
+from l8s2.landsat.pan_shift import to_move
 from l8s2.landsat.scene import open_scene
 from l8s2.sensors import BANDS, OUTPUT_GSD
 
@@ -37,6 +38,7 @@ def describe_product(path: str | Path, pan: str | Path | None = None) -> dict[st
             "output_shape_10m": list(output.shape),
             "output_upper_left": [output.affine.c, output.affine.f],
             "output_gsd": OUTPUT_GSD,
+            "align_pan": None if scene.pan is None else to_move(measures.pan_shift)[1],
             "pan_shift": measures.pan_shift,
             "sharpness": measures.sharpness,
             "noise": measures.noise,

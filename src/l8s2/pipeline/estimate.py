@@ -10,6 +10,7 @@ import numpy as np
 
 from l8s2.arrays import windows
 from l8s2.landsat.scene import open_scene
+from l8s2.pipeline.align_pan import AlignPan, with_aligned_pan
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import COMPACT, ModelOptions, processors
 from l8s2.radiometry import ZENITH
@@ -46,6 +47,7 @@ def plan_product(
     *,
     sigma: bool = True,
     pan: str | Path | None = None,
+    align_pan: AlignPan = "auto",
 ) -> Plan:
     """Make the same checks as harmonize_product, and an estimate, without writing anything.
 
@@ -55,15 +57,17 @@ def plan_product(
         options: the model and how it is run.
         sigma: whether there is to be a SIGMA file.
         pan: as in harmonize_product.
+        align_pan: as in harmonize_product.
 
     Raises InputError as harmonize_product does.
     """
     from l8s2.product.warp import buffer_bytes
     from l8s2.product.writer import estimate_bytes
 
-    with open_scene(path, pan) as scene:
-        target = choose_target(scene.geobox, area)
+    with open_scene(path, pan) as opened:
+        target = choose_target(opened.geobox, area)
         predictor = load_predictor(options)
+        scene, _ = with_aligned_pan(opened, predictor, align_pan)
         rows, columns = (min(predictor.tile, s.stop - s.start) for s in (target.rows, target.columns))
         side = 96
         ms = np.full((N_BANDS, side, side), 0.1, np.float32)

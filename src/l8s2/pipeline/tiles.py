@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from l8s2 import grid, masks
 from l8s2.arrays import FILL_REACH, Float, Mask, dilate, enlarge, grow, windows
-from l8s2.landsat.scene import Pixels, Scene
+from l8s2.landsat.native_pixels import NativePixels, Pixels
 from l8s2.models.domain import REACH
 from l8s2.pipeline.verdict import too_uncertain
 from l8s2.predictors.protocol import Predictor
@@ -42,7 +42,7 @@ class Tile:
 
 
 def predict_tiles(
-    scene: Scene,
+    scene: NativePixels,
     predictor: Predictor,
     rows: slice,
     columns: slice,
@@ -66,7 +66,7 @@ _Result = TypeVar("_Result")
 
 
 def predict_windows(
-    scene: Scene,
+    scene: NativePixels,
     predictor: Predictor,
     plan: Iterable[tuple[slice, slice]],
     then: Callable[[Tile, int], _Result],

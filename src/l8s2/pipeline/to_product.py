@@ -14,6 +14,7 @@ from l8s2._version import __version__
 from l8s2.errors import InputError
 from l8s2.landsat.measure_scene import measure_scene
 from l8s2.landsat.scene import Scene, open_scene
+from l8s2.pipeline.align_pan import AlignPan, with_aligned_pan
 from l8s2.pipeline.feed import feed
 from l8s2.pipeline.verdict import assess
 from l8s2.predictors.engines import Device, Engine
@@ -52,6 +53,7 @@ def harmonize_product(
     overwrite: bool = False,
     resume: bool = False,
     pan: str | Path | None = None,
+    align_pan: AlignPan = "auto",
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Path:
@@ -76,6 +78,8 @@ def harmonize_product(
         overwrite: replace a product of the same name once the new one is whole.
         resume: go on where a killed run of the same product, model and area was; a whole product is returned as it is.
         pan: Level-1 product of the same acquisition, or its ``_B8.TIF``; None looks beside ``path``.
+        align_pan: ``auto``: pan that lies elsewhere by a shift on which the windows of the scene agree is moved, once,
+            band-limited; ``off``: never.
         progress: told how far it is.
         warn: told every warning.
 
@@ -98,6 +102,7 @@ def harmonize_product(
         overwrite=overwrite,
         resume=resume,
         pan=pan,
+        align_pan=align_pan,
         progress=progress,
         warn=warn,
     )
@@ -113,6 +118,7 @@ def make_product(
     overwrite: bool = False,
     resume: bool = False,
     pan: str | Path | None = None,
+    align_pan: AlignPan = "auto",
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Path:
@@ -131,10 +137,15 @@ def make_product(
         if resume and not overwrite and (there / f"{scene.product_id}.json").is_file():
             return there
         predictor = load_predictor(options)
+        told = len(scene.warnings)
+        scene, moved = with_aligned_pan(scene, predictor, align_pan)
+        for message in scene.warnings[told:]:
+            if warn:
+                warn(message)
         journal = json.dumps([__version__, scene.product_id, scene.pan_id, str(scene.geobox), predictor.sha256,
                               predictor.no_pan_model and predictor.no_pan_model.sha256, options.engine, options.device,
                               options.mc_dropout, predictor.tile, sigma and describe_sigma(sigma),
-                              scene.input_files()])  # fmt: skip
+                              scene.input_files(), moved])  # fmt: skip
         writer = stack.enter_context(
             ProductWriter(
                 Path(output),
@@ -170,7 +181,7 @@ def make_product(
             if warn:
                 warn(message)
         measures = measure_scene(scene)
-        verdict = assess(count, measures.doubts())
+        verdict = assess(count, measures.doubts(with_pan=predictor.uses_pan))
         for reason in verdict.reasons:
             if warn:
                 warn(f"verdict {verdict.level}: {reason}")
@@ -180,6 +191,7 @@ def make_product(
             "l8s2:clear_percent": round(100 * count.clear_share, 2),
             "l8s2:untrusted_percent": round(100 * count.untrusted_share, 2),
             **{f"l8s2:{name}": value for name, value in measures.known().items()},
+            **({"l8s2:pan_aligned_m": {"down": moved[0], "right": moved[1]}} if moved else {}),
             **({} if count.with_sigma else {"l8s2:sigma": NO_SIGMA_FACT}),
             **({"l8s2:sigma": describe_sigma(sigma)} if sigma and count.with_sigma else {}),
             **({"l8s2:mc_dropout": options.mc_dropout} if options.mc_dropout else {}),
