@@ -21,6 +21,7 @@ from l8s2.cli.models import models
 from l8s2.cli.search import search
 from l8s2.cli.shell import Commands
 from l8s2.cli.train import finetune, train
+from l8s2.cli.verify import reproduce, verify
 from l8s2.cli.view import view
 
 
@@ -30,5 +31,8 @@ def main() -> None:
     """Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out."""
 
 
-for _verb in (harmonize, batch, info, view, evaluate, demo, models, train, finetune, search, fetch, dataset, doctor):
+for _verb in (
+    harmonize, batch, info, view, verify, reproduce, evaluate, demo, models, train, finetune, search, fetch, dataset,
+    doctor,
+):  # fmt: skip
     main.add_command(_verb)

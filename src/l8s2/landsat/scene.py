@@ -90,7 +90,7 @@ class Scene:
         return found
 
     def parts(self) -> list[tuple[str, str]]:
-        """Return name (USGS id and part, without ending) and path (see ``raster.inside``) of every file that is used."""
+        """Return name (USGS id and part, no ending) and path (see ``raster.inside``) of every file that is used."""
         return sorted(
             (f"{product.product_id}_{part}", path)
             for product in self._files

@@ -16,7 +16,14 @@ from l8s2.landsat.measure_scene import measure_scene
 from l8s2.landsat.scene import Scene, open_scene
 from l8s2.pipeline.feed import feed
 from l8s2.pipeline.provenance import (
-    INPUTS, OPTIONS, PROCESSOR, SOFTWARE, InputFacts, processor, software, used_options,
+    INPUTS,
+    OPTIONS,
+    PROCESSOR,
+    SOFTWARE,
+    InputFacts,
+    processor,
+    software,
+    used_options,
 )  # fmt: skip
 from l8s2.pipeline.verdict import assess
 from l8s2.predictors.engines import Engine
