@@ -89,7 +89,5 @@ def _show(found: Comparison) -> None:
     for text in found.changed:
         click.echo(f"  changed since: {text}")
     for name, difference in found.differences.items():
-        click.echo(
-            f"  {name}: {difference.pixels} of {difference.of} pixels differ, at most by {difference.largest},"
-            f" root mean square {difference.rms}"
-        )
+        size = "" if difference.rms is None else f", at most by {difference.largest}, root mean square {difference.rms}"
+        click.echo(f"  {name}: {difference.pixels} of {difference.of} pixels differ{size}")

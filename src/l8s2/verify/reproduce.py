@@ -19,6 +19,7 @@ from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import ModelOptions
 from l8s2.progress import Progress
 from l8s2.radiometry import SigmaKind
+from l8s2.sensors import OLI
 from l8s2.target import Area
 from l8s2.verify.item import faults_of_item, read_item
 
@@ -33,9 +34,10 @@ class Difference:
     pixels: int
     """That differ, also by being nodata in one of the two."""
     of: int
-    largest: int
-    """Of the pixels that are known in both."""
-    rms: float
+    largest: int | None
+    """Of the pixels that are known in both; None for bits."""
+    rms: float | None
+    """Likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,8 @@ def reproduce(
     options = _model_options(used, model, trust_architecture)
     _check_model(options, said)
     with tempfile.TemporaryDirectory(prefix="l8s2-", ignore_cleanup_errors=True) as temporary:
+        if pan is None and not any(fact["name"].endswith(f"_{OLI.pan_band}") for fact in said[INPUTS]):
+            product = _alone(product, Path(temporary) / "input")
         like = _like(said, Path(temporary) / "grid.tif") if "like" in used else None
         bbox = used.get("bbox")
         area = Area(bbox=tuple(bbox) if bbox else None, mgrs=used.get("mgrs"), crs=used.get("crs"), like=like)
@@ -114,6 +118,17 @@ def _source(item_path: Path, product_id: str, source: Path | None) -> Path:
     if found is None:
         raise InputError(f"{product_id}: not beside the product; give the folder that holds it as `input`")
     return found
+
+
+def _alone(product: Path, folder: Path) -> Path:
+    """Show the input in a folder of its own, where no pan band that was not there then lies beside it."""
+    folder.mkdir()
+    link = folder / product.absolute().name
+    try:
+        link.symlink_to(product.absolute())
+    except OSError:  # Windows wants a privilege for links; a pan band beside is then told as changed
+        return product
+    return link
 
 
 def _model_options(used: Mapping[str, Any], model: str | None, trust_architecture: str | None) -> ModelOptions:
@@ -211,6 +226,8 @@ def _differences(before: Path, after: Path) -> Iterator[tuple[str, Difference]]:
             names = [name or str(number) for number, name in enumerate(a.descriptions, 1)]
     except RasterioError:
         return
-    for name, (pixels, largest, squares, known_pixels) in zip(names, totals.T, strict=True):
-        rms = round(float(np.sqrt(squares / max(known_pixels, 1))), 4)
-        yield name, Difference(pixels=int(pixels), of=a.height * a.width, largest=int(largest), rms=rms)
+    bits = a.nodata is None
+    for name, (pixels, largest, squares, n) in zip(names, totals.T, strict=True):
+        rms = None if bits else round(float(np.sqrt(squares / max(n, 1))), 4)
+        size = None if bits else int(largest)
+        yield name, Difference(pixels=int(pixels), of=a.height * a.width, largest=size, rms=rms)
