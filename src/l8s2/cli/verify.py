@@ -31,7 +31,8 @@ def verify(context: click.Context, out: Path, as_json: bool) -> None:
         faults = verify_product(folder)
         results.append({"product": str(folder), "whole": not faults, "faults": [vars(fault) for fault in faults]})
         if not as_json:
-            click.echo(f"{folder}: {'whole' if not faults else f'{len(faults)} faults'}")
+            number = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+            click.echo(f"{folder}: {number if faults else 'whole'}")
             for fault in faults:
                 click.echo(f"  {fault.file}: {fault.what}")
     if as_json:

@@ -186,18 +186,11 @@ def _compared(
 
 
 def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    inputs = [{fact["name"]: fact["file:checksum"] for fact in said[INPUTS]} for said in (then, now)]
-    for name in sorted(inputs[0].keys() | inputs[1].keys()):
-        if inputs[0].get(name) != inputs[1].get(name):
-            absent = next(
-                (when for when, found in zip(("then", "now"), inputs, strict=True) if name not in found), None
-            )
-            yield f"input {name} " + (f"not there {absent}" if absent else "has another content")
-    software = [said[SOFTWARE] for said in (then, now)]
-    for name in sorted(software[0].keys() | software[1].keys()):
-        old, new = (found.get(name, "none") for found in software)
-        if old != new:
-            yield f"{name} {old} then, {new} now"
+    inputs = [{f"input {fact['name']}": fact["file:checksum"][4:16] for fact in said[INPUTS]} for said in (then, now)]
+    old, new = (said[SOFTWARE] | found for said, found in zip((then, now), inputs, strict=True))
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            yield f"{name} {old.get(name, 'none')} then, {new.get(name, 'none')} now"
     if then.get(PROCESSOR) != now.get(PROCESSOR):
         yield f"processor {then.get(PROCESSOR)} then, {now.get(PROCESSOR)} now"
 
