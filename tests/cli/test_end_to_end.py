@@ -302,10 +302,8 @@ def test_no_token_is_left_anywhere(world: World, bbox: Any, tmp_path: Path, fail
     shutil.copy(world.catalogs["planetary-computer-token"], tmp_path / "config" / "l8s2" / "catalogs.toml")
     found = world.found(tmp_path / "found.json")
     found.write_text(found.read_text().replace(world.server.url, f"{world.server.url}/signed"))
-    item = tmp_path / "item.json"
-    item.write_text(json.dumps(json.loads(found.read_text())))
     said = []
-    for verb in (("batch", found), ("harmonize", "--stac", item), ("fetch", found)):
+    for verb in (("batch", found), ("harmonize", "--stac", found), ("fetch", found)):
         if fails:
             world.server.fault(f"{ID}_SR_B2.TIF", *[Fault(status=403)] * 20)
         world.server.requests.clear()

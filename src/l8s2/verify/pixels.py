@@ -15,6 +15,8 @@ from l8s2.radiometry import NODATA
 from l8s2.sensors import N_BANDS
 
 _BLOCK = 512
+GDAL_CACHE = 64 << 20
+"""Bytes; every tile is read once."""
 _FORMS = {"surface_reflectance": ("int16", N_BANDS, NODATA), "sigma": ("int16", N_BANDS, NODATA),
           "qa": ("uint16", 1, None)}  # fmt: skip
 """Asset -> type of samples, number of bands, nodata."""
@@ -31,11 +33,13 @@ def faults_of_pixels(rasters: Mapping[str, Path], properties: Mapping[str, Any])
         rasters: asset key to file; those that ``_FORMS`` does not name are left out.
         properties: of the Item.
     """
+    import rasterio
     from rasterio.errors import CRSError, RasterioError
 
     from l8s2.raster import open_dataset
 
     with ExitStack() as stack:
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE))
         opened = {}
         for key in _FORMS.keys() & rasters.keys():
             try:

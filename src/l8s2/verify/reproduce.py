@@ -22,6 +22,7 @@ from l8s2.radiometry import SigmaKind
 from l8s2.sensors import OLI
 from l8s2.target import Area
 from l8s2.verify.item import faults_of_item, read_item
+from l8s2.verify.pixels import GDAL_CACHE
 
 _RASTERS = ("surface_reflectance", "sigma", "qa")
 _BLOCK = 512
@@ -197,13 +198,14 @@ def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
 
 def _differences(before: Path, after: Path) -> Iterator[tuple[str, Difference]]:
     """Compare two rasters band by band, tile by tile; nothing where they cannot be compared."""
+    import rasterio
     from rasterio.errors import RasterioError
     from rasterio.windows import Window
 
     from l8s2.raster import open_dataset
 
     try:
-        with open_dataset(before) as a, open_dataset(after) as b:
+        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE), open_dataset(before) as a, open_dataset(after) as b:
             if (a.shape, a.count, a.transform) != (b.shape, b.count, b.transform):
                 return
             totals = np.zeros((4, a.count))
