@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,3 +91,12 @@ def test_the_rule_on_running_catches(code: str) -> None:
 )
 def test_the_rule_on_running_lets_pass(code: str) -> None:
     assert not list(faults(ast.parse(code)))
+
+
+def test_the_tests_that_are_named_exist() -> None:
+    page = SOURCE.parents[1] / "SECURITY.md"
+    if not page.exists():
+        pytest.skip("not a clone of the repository")
+    named = re.findall(r"`(tests/[a-z0-9_/]+\.py)`", page.read_text(encoding="utf-8"))
+    assert len(named) > 10
+    assert all((page.parent / name).is_file() for name in named)

@@ -132,5 +132,6 @@ def _open(path: Path) -> Any:
         return open_dataset(path, *FORMATS)
     except (RasterioError, CRSError):
         raise InputError(
-            f"{path}: cannot be opened as a raster; give a GeoTIFF of six bands on the 10 m lattice"
+            f"{path}: cannot be opened as a raster; give a GeoTIFF of six bands on the 10 m lattice (gdal_translate"
+            " makes one)"
         ) from None
