@@ -119,6 +119,14 @@ def test_other_software_is_told(small: Path, tmp_path: Path, of_small: Path) -> 
     assert found.differences[f"{QA} qa"].pixels == 0  # the file beside has not changed
 
 
+def test_input_and_output_are_checked_first(small: Path, of_small: Path) -> None:
+    other = make(small.parent / "other", ms_grid(), product_id=ID.replace("20230520", "20230605", 1))
+    with pytest.raises(InputError, match=rf"^`input` {other.name}: the product was made of {ID}; give that"):
+        reproduce(item_of(of_small), other)
+    with pytest.raises(InputError, match="exists already; give another folder as `output`"):
+        reproduce(item_of(of_small), small, of_small.parent)
+
+
 def without(name: str) -> Callable[[dict[str, Any]], object]:
     return lambda item: item["properties"].pop(name)
 

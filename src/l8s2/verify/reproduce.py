@@ -13,10 +13,12 @@ from affine import Affine
 
 from l8s2.arrays import windows
 from l8s2.errors import InputError
+from l8s2.landsat.layout import level2_product
 from l8s2.pipeline.provenance import INPUTS, OPTIONS, PROCESSOR, SOFTWARE
 from l8s2.pipeline.to_product import make_product
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import ModelOptions
+from l8s2.product.writer import SUFFIX, product_folder
 from l8s2.progress import Progress
 from l8s2.radiometry import SigmaKind
 from l8s2.sensors import OLI
@@ -91,7 +93,12 @@ def reproduce(
         reason = faults[0] if faults else f"{OPTIONS} is missing; versions of l8s2 that did not note it made it"
         raise InputError(f"{item_path.name}: does not say how to make the product again ({reason})")
     used = said[OPTIONS]
-    product = _source(item_path, str(item["id"]).removesuffix("_S2L"), source)
+    product_id = str(item["id"]).removesuffix(SUFFIX)
+    product = _source(item_path, product_id, source)
+    if (there := level2_product(product).product_id) != product_id:
+        raise InputError(f"`input` {there}: the product was made of {product_id}; give that")
+    if output is not None and (kept := product_folder(output, product_id)).exists():
+        raise InputError(f"{kept}: exists already; give another folder as `output`")
     options = _model_options(used, model, trust_architecture)
     _check_model(options, said)
     with tempfile.TemporaryDirectory(prefix="l8s2-", ignore_cleanup_errors=True) as temporary:
