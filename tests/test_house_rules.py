@@ -33,7 +33,7 @@ LAYERS = (
     {"landsat", "product", "models", "patches", "simulate", "target"},
     {"predictors", "datasets", "catalogs", "xarray_scene"},
     {"acquire", "pipeline", "evaluation"},
-    {"pairs", "doctor", "training", "demo", "batch", "viewer", "exports", "xarray"},
+    {"pairs", "doctor", "training", "demo", "batch", "viewer", "exports", "xarray", "verify"},
     {"cube"},
     {"studies"},
     {"cli"},

@@ -283,9 +283,10 @@ def _write_input(folder: Path, observation: Any, scene: Any, geobox: Any) -> tup
 def _read(path: Path, geobox: Any) -> Float:
     """(bands, H, W) float32 of a product file that must lie on ``geobox``; NaN = nodata."""
     import numpy as np
-    import rasterio
 
-    with rasterio.open(path) as dataset:
+    from l8s2.raster import open_dataset
+
+    with open_dataset(path) as dataset:
         if dataset.transform != geobox.affine or dataset.shape != tuple(geobox.shape):
             raise RuntimeError(f"{path} does not lie on the simulated scene's 10 m grid")
         scale, offset = (np.array(v, dtype=np.float64)[:, None, None] for v in (dataset.scales, dataset.offsets))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from odc.geo.geom import Geometry, box, polygon, unary_union
 from l8s2 import grid
 from l8s2.errors import InputError
 from l8s2.grid import footprint
+from l8s2.raster import FORMATS, open_dataset
 from l8s2.sensors import OUTPUT_GSD
 
 
@@ -218,16 +218,13 @@ def _outside(whole: GeoBox, why: str) -> InputError:
 
 
 def _grid_of(path: str | Path) -> GeoBox:
-    import rasterio
-    from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import CRSError, RasterioError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as source:
-                crs, transform, shape = source.crs, source.transform, source.shape
+        with open_dataset(path, *FORMATS) as source:
+            crs, transform, shape = source.crs, source.transform, source.shape
     except (RasterioError, CRSError):
-        raise InputError(f"`like` {path}: cannot be opened as a raster") from None
+        raise InputError(f"`like` {path}: cannot be opened as a raster; give a GeoTIFF or JPEG 2000 on disk") from None
     if crs is None or transform.is_identity:
         raise InputError(f"`like` {path}: has no position on the ground; give a georeferenced raster")
     return GeoBox(shape, Affine(*transform[:6]), str(crs))

@@ -295,6 +295,28 @@ def test_faults_change_nothing(world: World, tmp_path: Path) -> None:
     assert_delivered(tmp_path / "in", world.original)
 
 
+@pytest.mark.parametrize("fails", [False, True], ids=["done", "failed"])
+def test_no_token_is_left_anywhere(world: World, bbox: Any, tmp_path: Path, fails: bool) -> None:
+    """Not in what is printed, in Items, in the ledger of a batch, in the cache, in what was fetched."""
+    secret = world.server.signature = 82653094710
+    shutil.copy(world.catalogs["planetary-computer-token"], tmp_path / "config" / "l8s2" / "catalogs.toml")
+    found = world.found(tmp_path / "found.json")
+    found.write_text(found.read_text().replace(world.server.url, f"{world.server.url}/signed"))
+    said = []
+    for verb in (("batch", found), ("harmonize", "--stac", found), ("fetch", found)):
+        if fails:
+            world.server.fault(f"{ID}_SR_B2.TIF", *[Fault(status=403)] * 20)
+        world.server.requests.clear()
+        result = run(*verb, "-o", tmp_path / verb[0], "--bbox", *bbox)
+        assert bool(result.exit_code) == fails, result.output
+        assert world.server.requests.total()
+        said.append(result.output)
+    assert str(secret) not in "".join(said)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert not [path for path in files if str(secret).encode() in path.read_bytes()]
+
+
 def test_what_is_missing_is_listed_and_all_else_kept(world: World, tmp_path: Path) -> None:
     found = world.found(tmp_path / "found.json")
     lost = world.original / f"{ID}_SR_B4.TIF"

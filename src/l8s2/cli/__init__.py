@@ -24,6 +24,7 @@ from l8s2.cli.search import search
 from l8s2.cli.shell import Commands
 from l8s2.cli.study import study
 from l8s2.cli.train import finetune, train
+from l8s2.cli.verify import reproduce, verify
 from l8s2.cli.view import view
 
 
@@ -38,6 +39,8 @@ for _verb in (
     batch,
     info,
     view,
+    verify,
+    reproduce,
     cube,
     extract,
     study,

@@ -22,6 +22,7 @@ from l8s2.errors import InputError
 from l8s2.landsat.product_name import ProductName
 from l8s2.product.writer import FILL_BIT, SUFFIX
 from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE, NODATA, decoded, detail_sigma
+from l8s2.raster import open_dataset
 from l8s2.sensors import N_BANDS
 
 _FILES = ("surface_reflectance", "sigma", "qa")
@@ -40,12 +41,11 @@ class LandsatProduct:
     @contextmanager
     def open(self, area: GeoBox) -> Iterator[Opened]:
         """See ``Source``."""
-        import rasterio
         from rasterio.errors import RasterioError
 
         with ExitStack() as stack:
             try:
-                rasters = {name: stack.enter_context(rasterio.open(path)) for name, path in self.files.items()}
+                rasters = {name: stack.enter_context(open_dataset(path)) for name, path in self.files.items()}
             except RasterioError:
                 raise InputError(f"{self.about.item_id}: a raster cannot be opened; harmonise it again") from None
             for name, raster in rasters.items():

@@ -26,6 +26,7 @@ from l8s2.grid import mgrs_tile_of
 from l8s2.masks import flag
 from l8s2.progress import Progress
 from l8s2.radiometry import NODATA, SCALE
+from l8s2.raster import checksum, open_dataset
 from l8s2.sensors import BANDS
 
 SHORT_NAME = "L8S2.L10"
@@ -74,13 +75,11 @@ def write_hls(
 
     Raises InputError for what is no product, or one on another grid, and where the disk does not take the granule.
     """
-    import rasterio
-
     found = _open(Path(product))
     name = _granule(found)
     with ExitStack() as stack:
         whole = stack.enter_context(WholeFolder(Path(output) / name, overwrite=overwrite))
-        sources = {key: stack.enter_context(rasterio.open(path)) for key, path in found.paths.items()}
+        sources = {key: stack.enter_context(open_dataset(path)) for key, path in found.paths.items()}
         files = {key: _file(whole.workspace, name, key, found.geobox) for key in _keys("sigma" in sources)}
         for file in files.values():
             stack.callback(file.close)
@@ -172,8 +171,6 @@ def _granule(product: _Product) -> str:
 
 def _item(product: _Product, name: str, files: dict[str, CogFile]) -> dict[str, Any]:
     """Build the STAC Item of a granule from that of the product."""
-    from l8s2.product.stac import checksum
-
     item = dict(product.item)
     said = dict(item["properties"]) | {"mgrs:utm_zone": int(product.tile[:-3])}
     said |= {"mgrs:latitude_band": product.tile[-3], "mgrs:grid_square": product.tile[-2:]}

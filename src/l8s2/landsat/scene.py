@@ -60,6 +60,16 @@ class Scene(NativePixels):
                     found.append((part, file.name, told.st_size, told.st_mtime_ns))
         return found
 
+    def parts(self) -> list[tuple[str, str]]:
+        """Return name (USGS id and part, no ending) and path (see ``raster.inside``) of every file that is used."""
+        return sorted(
+            (f"{product.product_id}_{part}", path)
+            for product in self._files
+            if product is not None
+            for part, path in product.parts.items()
+            if product.product_id == self.product_id or part in (OLI.pan_band, "MTL")
+        )
+
     @property
     def sun_elevation(self) -> float | None:
         """Degrees above the horizon at the scene centre."""

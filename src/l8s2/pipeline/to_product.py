@@ -16,6 +16,16 @@ from l8s2.landsat.measure_scene import measure_scene
 from l8s2.landsat.scene import Scene, open_scene
 from l8s2.pipeline.align_pan import AlignPan, with_aligned_pan
 from l8s2.pipeline.feed import feed
+from l8s2.pipeline.provenance import (
+    INPUTS,
+    OPTIONS,
+    PROCESSOR,
+    SOFTWARE,
+    InputFacts,
+    processor,
+    software,
+    used_options,
+)  # fmt: skip
 from l8s2.pipeline.verdict import assess
 from l8s2.predictors.engines import Device, Engine
 from l8s2.predictors.load import load_predictor
@@ -146,6 +156,7 @@ def make_product(
                               predictor.no_pan_model and predictor.no_pan_model.sha256, options.engine, options.device,
                               options.mc_dropout, predictor.tile, sigma and describe_sigma(sigma),
                               scene.input_files(), moved])  # fmt: skip
+        inputs = stack.enter_context(InputFacts(scene.parts()))
         writer = stack.enter_context(
             ProductWriter(
                 Path(output),
@@ -186,6 +197,10 @@ def make_product(
             if warn:
                 warn(f"verdict {verdict.level}: {reason}")
         facts = {
+            OPTIONS: used_options(area, options, sigma, align_pan),
+            INPUTS: inputs.wait(),
+            SOFTWARE: software(),
+            PROCESSOR: processor(),
             "l8s2:verdict": verdict.level,
             "l8s2:verdict_reasons": list(verdict.reasons),
             "l8s2:clear_percent": round(100 * count.clear_share, 2),

@@ -10,6 +10,7 @@ from typing import Any
 from odc.geo.geobox import GeoBox
 
 from l8s2.errors import InputError
+from l8s2.raster import open_dataset
 
 RASTERS = ("surface_reflectance", "sigma", "qa")
 _LARGEST_ITEM = 4 << 20
@@ -27,8 +28,8 @@ class Product:
 
 def open_product(folder: Path) -> Product:
     """Find the Item and the rasters of the product in a folder. Raises InputError where there is none, or not whole."""
-    import rasterio
     from affine import Affine
+    from rasterio.errors import RasterioError
 
     item = _item(folder)
     rasters = {}
@@ -44,9 +45,9 @@ def open_product(folder: Path) -> Product:
         raise InputError(f"{folder}: its Item names no reflectance or no QA; give a folder that l8s2 wrote")
     path = rasters["surface_reflectance"]
     try:
-        with rasterio.open(path, driver="GTiff") as source:
+        with open_dataset(path) as source:
             geobox = GeoBox(source.shape, Affine(*source.transform[:6]), str(source.crs))
-    except rasterio.errors.RasterioError:
+    except RasterioError:
         raise InputError(f"{path.name}: cannot be opened as a GeoTIFF; make the product again") from None
     return Product(item=item, rasters=rasters, geobox=geobox)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from l8s2.grid import footprint
+from l8s2.raster import checksum
 from l8s2.sensors import BANDS, OUTPUT_GSD
 
 _SCHEMAS = (
@@ -184,9 +184,3 @@ def _asset_fields(key: str, encoding: Mapping[str, Any]) -> dict[str, Any]:
             for band in BANDS
         ]
     }
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file as a multihash, hexadecimal."""
-    with path.open("rb") as file:
-        return "1220" + hashlib.file_digest(file, "sha256").hexdigest()

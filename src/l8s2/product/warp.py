@@ -21,6 +21,7 @@ from l8s2.arrays import Float, windows
 from l8s2.files import flush_or_raise
 from l8s2.product.sink import disk_errors_explained
 from l8s2.radiometry import NODATA, decoded, encoded
+from l8s2.raster import open_dataset
 from l8s2.sensors import N_BANDS
 
 if TYPE_CHECKING:
@@ -102,7 +103,6 @@ class WarpBuffer:
 
         Returns the number of valid pixels of each band. Nothing can be written afterwards.
         """
-        import rasterio
         from rasterio.enums import Resampling
         from rasterio.vrt import WarpedVRT
         from rasterio.windows import Window
@@ -119,7 +119,7 @@ class WarpBuffer:
             for name, file in self._files.items():
                 file.close()
                 flush_or_raise(Path(file.name), sync=True)
-                self._files[name] = rasterio.open(file.name)
+                self._files[name] = open_dataset(file.name)
                 views[name] = WarpedVRT(
                     self._files[name], crs=str(target.crs), transform=target.affine, height=target.shape[0],
                     width=target.shape[1], resampling=ways[name], tolerance=_TOLERANCE, UNIFIED_SRC_NODATA="NO",
