@@ -261,7 +261,7 @@ def footprint(geobox: GeoBox) -> tuple[dict[str, Any], list[float]]:
 
     An outline that crosses the antimeridian is cut in two, and then west > east in the bbox (RFC 7946).
     """
-    from odc.geo.geom import box, polygon
+    from odc.geo.geom import box, polygon, unary_union
 
     x, y = ring(geobox, _POINTS_A_SIDE)
     round_a_pole = abs(x[-1] - x[0]) > 180
@@ -270,12 +270,15 @@ def footprint(geobox: GeoBox) -> tuple[dict[str, Any], list[float]]:
         x, y = np.append(x, [x[-1], x[0]]), np.append(y, [pole, pole])
     x, y = np.round(x - 360 * np.floor((x.min() + 180) / 360), 7), np.round(y, 7)
     outline = polygon([*zip(x.tolist(), y.tolist(), strict=True)], None)
-    rings: list[list[list[float]]] = []
+    parts = []
     for turn in range(int((x.max() + 180) // 360) + 1):
         part = outline & box(360 * turn - 180, -90, 360 * turn + 180, 90, None)
         if part.area > 0:
-            outer = part.exterior.geom if part.exterior.geom.is_ccw else part.exterior.geom.reverse()
-            rings.append([[round(lon - 360 * turn, 7), lat] for lon, lat in outer.coords])
+            parts.append(polygon([(round(lon - 360 * turn, 7), lat) for lon, lat in part.exterior.coords], None))
+    if round_a_pole:  # its parts meet where the ring was opened
+        parts = [unary_union(parts)]
+    outer = [part.exterior.geom if part.exterior.geom.is_ccw else part.exterior.geom.reverse() for part in parts]
+    rings = [[list(point) for point in line.coords] for line in outer]
     west, east = min(lon for lon, _ in rings[0]), max(lon for lon, _ in rings[-1])
     if round_a_pole:
         west, east = -180.0, 180.0
