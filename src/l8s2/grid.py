@@ -47,13 +47,16 @@ def is_utm(crs: CRS | None) -> bool:
 
 
 def crs_name(crs: CRS | None) -> str:
-    """Return the authority's code, or the name of a coordinate reference system that has none."""
-    return f"EPSG:{epsg(crs)}" if epsg(crs) or crs is None else f"{crs.proj.name}"
+    """Return the EPSG code, else the name, else the projection of a coordinate reference system."""
+    if crs is None or epsg(crs):
+        return f"EPSG:{epsg(crs)}"
+    name: str = crs.proj.name
+    return name if name != "unknown" else _method(crs) or name
 
 
 def _method(crs: CRS | None) -> str:
     operation = crs.proj.coordinate_operation if crs is not None else None
-    return operation.method_name if operation is not None else ""
+    return str(operation.method_name) if operation is not None else ""
 
 
 def landsat_convention(geobox: GeoBox) -> GeoBox:

@@ -1,4 +1,4 @@
-"""Tiles of the U.S. Analysis Ready Data (ARD), in Albers: names, files, pan, and where every pixel of a product lies."""
+"""Tiles of the U.S. Analysis Ready Data (ARD), in Albers: names, files, pan, and where the pixels of a product lie."""
 
 from __future__ import annotations
 

@@ -35,7 +35,8 @@ class ProductFiles:
     source: str
     """Folder or archive they were found in."""
     parts: dict[str, str]
-    """``SR_B2`` .. ``SR_B7``, ``B8`` (of ARD: TOA_B8), ``QA_PIXEL``, ``QA_RADSAT``, ``MTL`` -> path that GDAL opens; existing ones."""
+    """``SR_B2`` .. ``SR_B7``, ``B8`` (of ARD: TOA_B8), ``QA_PIXEL``, ``QA_RADSAT``, ``MTL`` -> path that GDAL opens;
+    existing ones."""
     unpacked: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False, compare=False)
     """Keeps what was taken out of a compressed archive until the product is no longer used."""
 

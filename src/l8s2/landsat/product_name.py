@@ -29,9 +29,9 @@ class ProductName:
     """``C`` OLI and TIRS, ``O`` OLI, ``T`` TIRS or TM, ``E`` ETM+."""
     satellite: int
     level: str
-    """For example ``L2SP`` or ``L1TP``; ``ARD`` for a tile, which may hold surface and top-of-atmosphere reflectance."""
+    """For example ``L2SP`` or ``L1TP``; ``ARD`` for a tile, of whatever level its files are."""
     region: str
-    """``CU`` (conterminous U.S.), ``AK`` or ``HI`` for a tile of ARD, whose path is h and whose row is v; else empty."""
+    """``CU`` (conterminous U.S.), ``AK`` or ``HI`` of a tile of ARD, whose path is h and whose row is v; else empty."""
     path: int
     row: int
     acquired: date

@@ -48,10 +48,12 @@ def limit_ringing(mean: Float, ms: Float, margin: int) -> Float:
         spare = np.float32(ALLOWED) * contrast
         low = np.where(extreme, np.fmin(near_low, (near_low - b) / a) - spare, -np.inf).astype(np.float32)
         high = np.where(extreme, np.fmax(near_high, (near_high - b) / a) + spare, np.inf).astype(np.float32)
-        fine = tuple(slice(BLOCK * s.start, BLOCK * s.stop) for s in (rows, columns))
+        down, across = (slice(BLOCK * s.start, BLOCK * s.stop) for s in (rows, columns))
         if result is mean:
             result = mean.copy()
-        result[i, *fine] = np.clip(result[i, *fine], enlarge(low[rows, columns]), enlarge(high[rows, columns]))
+        result[i, down, across] = np.clip(
+            result[i, down, across], enlarge(low[rows, columns]), enlarge(high[rows, columns])
+        )
     return result
 
 
