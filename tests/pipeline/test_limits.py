@@ -65,6 +65,11 @@ def test_an_ordinary_scene_is_left_alone() -> None:
     assert limit_ringing(mean, np.full_like(padded(ms), np.nan), MARGIN) is mean
 
 
+def test_a_network_without_a_margin() -> None:
+    ms, mean = images(4)
+    assert limit_ringing(mean, ms, 0).shape == mean.shape
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, SIDE - 2), st.integers(0, SIDE - 2), st.integers(1, 20), st.integers(1, 20))
 def test_tiles_leave_no_trace(top: int, left: int, height: int, width: int) -> None:

@@ -37,7 +37,7 @@ def limit_ringing(mean: Float, ms: Float, margin: int) -> Float:
         if not known.size or (np.ptp(known) <= CONTRAST and known.min() >= IMPOSSIBLE):
             continue
         a, b = band.band_pass["S2A"]
-        low, high = (_extremes(seen, min(REACH, margin), margin, of) for of in (np.fmin, np.fmax))
+        low, high = (_extremes(seen, REACH, margin, of) for of in (np.fmin, np.fmax))
         near_low, near_high = (_extremes(seen, 1, margin, of) for of in (np.fmin, np.fmax))
         contrast = high - low
         extreme = ((contrast > CONTRAST) | (low < IMPOSSIBLE)) & (near_high - near_low < FLAT * contrast)
@@ -58,7 +58,11 @@ def limit_ringing(mean: Float, ms: Float, margin: int) -> Float:
 
 
 def _extremes(image: Float, radius: int, margin: int, of: np.ufunc) -> Float:
-    """Return the smallest or largest of the known pixels within ``radius`` rows and columns, without the margin."""
+    """Return the smallest or largest of the known pixels within ``radius`` rows and columns, without the margin.
+
+    A margin smaller than ``radius`` is all that is looked at.
+    """
+    radius = min(radius, margin)
     height, width = (n - 2 * margin for n in image.shape)
     shifts = range(margin - radius, margin + radius + 1)
     rows = of.reduce([image[shift : shift + height] for shift in shifts])
