@@ -17,6 +17,9 @@ from l8s2.grid import footprint
 from l8s2.raster import FORMATS, open_dataset
 from l8s2.sensors import OUTPUT_GSD
 
+NATIVE = "native"
+"""As ``crs``: the projection of the scene."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -51,7 +54,7 @@ class Area:
     mgrs: str | None = None
     """Name of a Sentinel-2 tile, such as ``43PHQ``: its 10 m grid."""
     crs: str | None = None
-    """Coordinate reference system into which the product is warped."""
+    """Coordinate reference system into which the product is warped; ``native`` keeps that of the scene."""
     like: str | Path | None = None
     """Raster whose grid the product gets."""
     grid: GeoBox | None = field(init=False, repr=False, compare=False)
@@ -66,7 +69,7 @@ class Area:
         found = None
         if self.bbox is not None:
             _check_bbox(self.bbox)
-        if self.crs is not None:
+        if self.crs not in (None, NATIVE):
             _parsed(self.crs)
         if self.mgrs is not None:
             found = grid.mgrs_tile(self.mgrs)
@@ -95,9 +98,12 @@ def choose_target(ms: GeoBox, area: Area = WHOLE) -> Target:
         why = f"`mgrs` {area.mgrs} in {area.grid.crs}" if area.mgrs else f"`like` {Path(area.like or '').name}"
         return _onto(ms, whole, area.grid, why)
     native = whole if area.bbox is None else _part(whole, _geometry(area.bbox), "`bbox`")
-    if area.crs is not None:
+    if area.crs not in (None, NATIVE):
         why = _named(area.crs)
         return _onto(ms, native, _in_crs(native, _parsed(area.crs), why), why)
+    if area.crs is None and (zone := grid.zone_for(ms)) is not None:
+        why = f"{zone}, whose lattice Sentinel-2 has here (`crs` native keeps the pixels as they are)"
+        return _onto(ms, native, native.to_crs(zone, resolution=OUTPUT_GSD), why)
     return _on_lattice(ms, native)
 
 
@@ -151,7 +157,7 @@ def _onto(ms: GeoBox, native: GeoBox, geobox: GeoBox, why: str) -> Target:
     ):
         return _on_lattice(ms, geobox, why)
     part = _part(native, geobox.pad(3).extent, why, margin=20 * OUTPUT_GSD)
-    note = f"{why}: warped once from {native.crs}, pixels are interpolated"
+    note = f"{why}: warped once from {grid.crs_name(native.crs)}, pixels are interpolated"
     return replace(_on_lattice(ms, part, why), geobox=geobox, warped=True, notes=[note])
 
 
@@ -165,6 +171,9 @@ def _on_lattice(ms: GeoBox, native: GeoBox, why: str = "") -> Target:
         if start >= stop:
             raise _outside(grid.output_geobox(ms), why)
         spans.append(slice(start, stop))
+    notes = []
+    if not grid.is_utm(native.crs):
+        notes = [f"{grid.crs_name(native.crs)}: 10 m grid within the scene's own, not Sentinel-2's lattice"]
     return Target(
         geobox=native,
         native=native,
@@ -172,7 +181,7 @@ def _on_lattice(ms: GeoBox, native: GeoBox, why: str = "") -> Target:
         rows=spans[0],
         columns=spans[1],
         warped=False,
-        notes=[],
+        notes=notes,
     )
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import ProductName
+from l8s2.landsat.product_name import LEVEL2, ProductName
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 _LEVEL2 = ("L2SP", "L2SR")
+_OTHER_OF_ARD = re.compile(r"_(TOA|BT|ST|QA)\b", re.IGNORECASE)
+"""What else there is of a tile of ARD, in archives of its own."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -104,12 +106,13 @@ def _in_folder(folder: Path) -> list[BatchScene]:
         BatchScene(id=_id(path.name), product=str(path))
         for path in sorted(folder.iterdir())
         if (name := ProductName.find(path.name))
-        and name.level in _LEVEL2
+        and name.level in LEVEL2
+        and not (name.region and _OTHER_OF_ARD.search(path.name))
         and (path.is_dir() or path.name.lower().endswith(_ARCHIVES))
     ]
     if inside:
         return inside
-    names = {n.id for path in folder.iterdir() if (n := ProductName.find(path.name)) and n.level in _LEVEL2}
+    names = {n.id for path in folder.iterdir() if (n := ProductName.find(path.name)) and n.level in LEVEL2}
     return [BatchScene(id=names.pop() if len(names) == 1 else _id(folder.name), product=str(folder))]
 
 

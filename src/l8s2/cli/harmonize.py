@@ -57,7 +57,11 @@ if TYPE_CHECKING:
 @TRUST
 @click.option("--bbox", nargs=4, type=float, metavar="W S E N", help="Only this area, WGS 84 degrees.")
 @click.option("--mgrs", metavar="TILE", help="Exactly the 10 m grid of a Sentinel-2 tile, for example 43PHQ.")
-@click.option("--crs", metavar="CRS", help="Warp the product once into this coordinate reference system.")
+@click.option(
+    "--crs",
+    metavar="CRS",
+    help="Warp the product once into this coordinate reference system; native: keep the scene's.",
+)
 @click.option("--like", type=click.Path(path_type=Path), help="Warp the product once onto the grid of this raster.")
 @click.option(
     "--sigma",

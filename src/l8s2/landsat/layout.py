@@ -13,13 +13,13 @@ from datetime import date
 from pathlib import Path, PurePosixPath
 
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import FLAGS, PATTERN, ProductName, same_acquisition
+from l8s2.landsat.product_name import FLAGS, LEVEL2, PATTERN, ProductName, same_acquisition
 from l8s2.raster import first_bytes, inside
 from l8s2.sensors import BANDS, OLI
 
 _FILE = re.compile(rf"(?P<id>{PATTERN})_(?P<part>.+)\.(?P<kind>[a-z]+)", FLAGS)
 _BANDS = "|".join((*(f"SR_{band.landsat}" for band in BANDS), OLI.pan_band))
-_USED = re.compile(rf"({_BANDS}|QA_PIXEL|QA_RADSAT)\.TIFF?|MTL\.(TXT|JSON|XML)")
+_USED = re.compile(rf"({_BANDS}|TOA_{OLI.pan_band}|QA_PIXEL|QA_RADSAT)\.TIFF?|MTL\.(TXT|JSON|XML)")
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
 _LARGEST_MEMBER = 4 << 30
 _LARGEST_TEXT = 16 << 20
@@ -35,7 +35,8 @@ class ProductFiles:
     source: str
     """Folder or archive they were found in."""
     parts: dict[str, str]
-    """``SR_B2`` .. ``SR_B7``, ``B8``, ``QA_PIXEL``, ``QA_RADSAT``, ``MTL`` -> path that GDAL opens; existing ones."""
+    """``SR_B2`` .. ``SR_B7``, ``B8`` (of ARD: TOA_B8), ``QA_PIXEL``, ``QA_RADSAT``, ``MTL`` -> path that GDAL opens;
+    existing ones."""
     unpacked: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False, compare=False)
     """Keeps what was taken out of a compressed archive until the product is no longer used."""
 
@@ -150,7 +151,7 @@ def _check_end(archive: tarfile.TarFile) -> None:
 def _part(match: re.Match[str]) -> str | None:
     """Which part a file is, or None for one that is of no use here."""
     part = match["part"].upper()
-    return part if _USED.fullmatch(f"{part}.{match['kind'].upper()}") else None
+    return part.removeprefix("TOA_") if _USED.fullmatch(f"{part}.{match['kind'].upper()}") else None
 
 
 def _grouped(
@@ -176,7 +177,7 @@ def _is_oli(name: ProductName) -> bool:
 def level2_product(path: Path) -> ProductFiles:
     """Return the one usable Level-2 product at ``path``. Raises InputError that says what was found instead."""
     products = products_in(path)
-    level2 = [p for p in products if p.name.level in ("L2SP", "L2SR")]
+    level2 = [p for p in products if p.name.level in LEVEL2]
     usable = [p for p in level2 if _is_oli(p.name) and p.name.collection == 2]
     usable = [p for p in usable if any(part.startswith("SR_") for part in p.parts)] or usable
     if len(usable) == 1:
@@ -235,7 +236,7 @@ def pan_given(path: Path, product: ProductFiles) -> ProductFiles:
     """Return the Level-1 product at ``path`` that is of the same acquisition. Raises InputError where none is."""
     candidates = pan_products(path)
     for candidate in candidates:
-        if same_acquisition(candidate.name, product.name):
+        if same_acquisition(candidate.name, product.name) or _of_tile(candidate.name, product.name):
             return candidate
     raise InputError(
         f"`pan` {candidates[0].product_id}: not the acquisition of {product.product_id}; path/row and date must agree"
@@ -259,11 +260,20 @@ def pan_products(path: Path) -> list[ProductFiles]:
 
 
 def _is_level1_of(name: str, wanted: ProductName) -> bool:
-    """Whether a folder or archive is named as a Level-1 product of an acquisition."""
+    """Whether a folder or archive is named as a product with pan of an acquisition."""
     ending = next((e for e in _ARCHIVES if name.lower().endswith(e)), "")
-    parsed = ProductName.parse(name[: len(name) - len(ending)])
-    return parsed is not None and parsed.level.startswith("L1") and same_acquisition(parsed, wanted)
+    parsed = ProductName.parse(name[: len(name) - len(ending)].upper().removesuffix("_TOA"))
+    return parsed is not None and _may_have_pan(parsed) and same_acquisition(parsed, wanted)
+
+
+def _of_tile(scene: ProductName, tile: ProductName) -> bool:
+    """Whether a Level-1 scene is of the day of a tile of ARD, which may be made of it."""
+    return bool(tile.region) and (scene.satellite, scene.acquired) == (tile.satellite, tile.acquired)
+
+
+def _may_have_pan(name: ProductName) -> bool:
+    return name.level.startswith("L1") or bool(name.region)
 
 
 def _has_pan(product: ProductFiles) -> bool:
-    return product.name.level.startswith("L1") and OLI.pan_band in product.parts
+    return _may_have_pan(product.name) and OLI.pan_band in product.parts

@@ -18,7 +18,7 @@ from l8s2.landsat.mtl import SR_SCALING, Metadata, parse_mtl
 from l8s2.landsat.native_pixels import BAND_NUMBERS, NativePixels
 from l8s2.landsat.product_name import ProductName, same_acquisition
 from l8s2.raster import Raster, open_raster
-from l8s2.sensors import BANDS, OLI, PAN_GSD
+from l8s2.sensors import BANDS, OLI
 
 PAN_MULT, PAN_ADD = 2.0e-5, -0.1
 """Rescaling of every OLI Level-1 reflectance band of Collection 2, for products that lost their MTL."""
@@ -159,12 +159,15 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
             if level1_metadata is not metadata and not level1.is_window:
                 warnings += disagreements(level1_metadata.panchromatic_shape, level1_metadata.corner_ul, pan_raster)
         metadata = metadata or level1_metadata
+        if level1.name.region:  # top-of-atmosphere reflectance of ARD is divided by the sine already
+            scaling = Scaling(scaling.mult, scaling.add, radiometry.ZENITH)
+            warnings.append(f"{pan_raster.name}: scale and offset of Level 1 are used for this band of ARD")
     is_dn = {raster.name: radiometry.is_dn(_sample(raster)) for raster in (*bands, pan_raster) if raster is not None}
     if pan_raster is not None:
         warnings += doubts_about_pan(pan_raster, scaling.sun_elevation, is_dn[pan_raster.name])
 
     ms_grid = bands[0].geobox
-    misfit = grid.lattice_misfit(ms_grid)
+    misfit = grid.misfit_of_scene(ms_grid)
     if misfit > grid.TOLERANCE:
         target = grid.snap(ms_grid)
         warnings.append(off_lattice(bands[0].name, misfit, target))
@@ -172,9 +175,8 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
         qa_pixel, qa_radsat = (x.warped(target, smooth=False) if x else None for x in (qa_pixel, qa_radsat))
     if pan_raster is not None:
         check_overlap(bands[0], pan_raster)
-        misfit = grid.lattice_misfit(pan_raster.geobox, PAN_GSD)
-        same_zone = grid.landsat_convention(pan_raster.geobox).crs == grid.landsat_convention(bands[0].geobox).crs
-        if misfit > grid.TOLERANCE or not same_zone:
+        misfit = grid.misfit_of_pan(bands[0].geobox, pan_raster.geobox)
+        if misfit > grid.TOLERANCE:
             target = grid.pan_geobox(bands[0].geobox)
             warnings.append(off_lattice(pan_raster.name, misfit, target))
             pan_raster = pan_raster.warped(target, smooth=True)

@@ -15,6 +15,7 @@ from l8s2 import grid, masks
 from l8s2.arrays import FILL_REACH, Float, Mask, dilate, enlarge, grow, windows
 from l8s2.landsat.native_pixels import NativePixels, Pixels
 from l8s2.models.domain import REACH
+from l8s2.pipeline.limits import limit_ringing
 from l8s2.pipeline.verdict import too_uncertain
 from l8s2.predictors.protocol import Predictor
 from l8s2.radiometry import SigmaKind, total_sigma
@@ -111,6 +112,7 @@ def _predict(predictor: Predictor, pixels: Pixels, rows: slice, columns: slice, 
     else:
         origin = rows.start - m, columns.start - m
         mean, sigma, with_pan = predictor.predict_window(pixels.ms, pixels.pan, origin, sun_elevation=sun_elevation)
+        mean = limit_ringing(mean, pixels.ms, m)
         qa[~with_pan] |= np.uint16(masks.flag("no_pan"))
         if fill.any():
             qa[(dilate(fill, NEAR_FILL) & ~fill)[inner]] |= np.uint16(masks.flag("near_fill"))

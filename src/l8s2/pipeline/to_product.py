@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from l8s2 import grid
 from l8s2._version import __version__
 from l8s2.errors import InputError
 from l8s2.landsat.measure_scene import measure_scene
@@ -75,7 +76,7 @@ def harmonize_product(
         model: see ``load_model``.
         bbox: west, south, east, north in WGS 84 degrees; None takes the whole scene.
         mgrs: a Sentinel-2 tile such as ``43PHQ``; the product gets exactly its 10 m grid.
-        crs: coordinate reference system; the product is warped into it once, at the end.
+        crs: coordinate reference system; the product is warped into it once, at the end. ``native`` keeps the scene's.
         like: raster whose grid the product gets, by one warp at the end.
         sigma: ``total``: SIGMA is the standard error of what Sentinel-2 would measure; ``detail``: without the
             disagreement of the sensors in level (``l8s2.radiometry``); None leaves the file out.
@@ -234,10 +235,16 @@ def _item_info(
         sun_azimuth=metadata.sun_azimuth if metadata else None,
         platform=OLI.platform(scene.name.satellite),
         l2_id=scene.product_id,
+        l2_collection="landsat-c2ard-sr" if scene.name.region else "landsat-c2l2-sr",
         l1_id=scene.pan_id,
         model=predictor.name,
         model_sha256=predictor.sha256,
         version=__version__,
         warnings=[*scene.warnings, *target.notes, *warnings],
-        extra={"l8s2:warped": target.warped, **without_pan, **facts},
+        extra={
+            "l8s2:warped": target.warped,
+            "l8s2:sentinel2_lattice": grid.on_sentinel2_lattice(target.geobox),
+            **without_pan,
+            **facts,
+        },
     )

@@ -43,8 +43,10 @@ class ItemInfo:
     """``landsat-8`` or ``landsat-9``."""
     l2_id: str
     """USGS product id of the Level-2 input."""
+    l2_collection: str = "landsat-c2l2-sr"
+    """Collection of the Level-2 input in the catalogue of USGS."""
     l1_id: str | None
-    """USGS product id of the Level-1 product the pan band came from; None without pan."""
+    """USGS product id of the product the pan band came from; None without pan."""
     model: str
     model_sha256: str
     version: str
@@ -85,8 +87,10 @@ def build_item(
         title, roles = _ASSETS[key]
         asset = pystac.Asset(f"./{name}", title=title, media_type=media, roles=list(roles), extra_fields=fields)
         item.add_asset(key, asset)
-    item.add_link(_source(f"landsat-c2l2-sr/items/{info.l2_id}_SR", "Landsat Collection 2 Level-2 surface reflectance"))
-    if info.l1_id:
+    item.add_link(
+        _source(f"{info.l2_collection}/items/{info.l2_id}_SR", "Landsat Collection 2 Level-2 surface reflectance")
+    )
+    if info.l1_id and info.l1_id != info.l2_id:  # pan of ARD is of the same tile
         item.add_link(_source(f"landsat-c2l1/items/{info.l1_id}", "Landsat Collection 2 Level-1 (panchromatic band)"))
     result: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
     return result
