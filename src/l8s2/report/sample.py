@@ -1,0 +1,194 @@
+"""What is read of a product at full resolution: up to 64 blocks, evenly spread, so that no scene takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from l8s2 import grid, masks
+from l8s2.arrays import Float, Mask, Values
+from l8s2.cog import BLOCK
+from l8s2.masks import Bits
+from l8s2.metrics.no_reference import seen_by_oli
+from l8s2.progress import Progress
+from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE, decoded
+from l8s2.report.counts import Counts
+from l8s2.report.finished import Finished, number
+from l8s2.report.landsat_input import Before
+from l8s2.sensors import N_BANDS, RGB
+
+A_SIDE = 8
+"""Blocks along each axis at most."""
+DETAIL = 180
+"""10 m pixels to a side of the detail that is shown; whole MS pixels."""
+_STRONGEST = 0.05
+"""Reflectance from one pixel to the next beyond which a contour counts no more: one roof is no texture."""
+
+
+class Place(NamedTuple):
+    """A window of the product."""
+
+    rows: slice
+    columns: slice
+
+
+class Sampled:
+    """Everything that is counted over the blocks."""
+
+    def __init__(self, product: Finished, before: Before | None, progress: Progress) -> None:
+        """Read the blocks. Raises InputError where a file is damaged."""
+        self.output, self.input = Counts(), Counts()
+        """Reflectance of the clear pixels; of the input of the same pixels."""
+        self.total, self.level, self.detail = Counts(), Counts(), Counts()
+        """Standard error of the same pixels, and its parts."""
+        self.blocks = list(_places(product.shape))
+        self.in_all = int(np.prod([-(-n // BLOCK) for n in product.shape]))
+        self.differences = Differences()
+        self.best: Place | None = None
+        """The clearest textured place; None where nothing is clear."""
+        self._score = 0.0
+        self._product, self._before = product, before
+        self._levels = _levels(product)
+        for done, place in enumerate(self.blocks, 1):
+            self._take(place)
+            progress(done, len(self.blocks), "measuring")
+
+    def _take(self, place: Place) -> None:
+        samples = self._product.read("surface_reflectance", *place)
+        bits = self._product.read("qa", *place)[0]
+        reflectance = decoded(samples)
+        clear = masks.usable(bits) & np.isfinite(reflectance).all(0)
+        self._look_for_texture(place, reflectance[RGB].mean(0), clear)
+        if not clear.any():
+            return
+        self.output.add(reflectance[:, clear])
+        if self._product.sigma_kind != "none":
+            self._take_sigma(place, reflectance, clear)
+        if self._before is not None:
+            self._compare(self._before, place, reflectance, clear)
+
+    def _take_sigma(self, place: Place, reflectance: Float, clear: Mask) -> None:
+        sigma = decoded(self._product.read("sigma", *place))[:, clear]
+        if self._levels is None:
+            self.total.add(sigma)
+            return
+        absolute, relative = self._levels
+        level = np.hypot(absolute, relative * reflectance[:, clear])
+        is_detail = self._product.sigma_kind == "detail"
+        self.level.add(level)
+        self.detail.add(sigma if is_detail else np.sqrt(np.maximum(sigma**2 - level**2, 0)))
+        self.total.add(np.hypot(sigma, level) if is_detail else sigma)
+
+    def _compare(self, before: Before, place: Place, reflectance: Float, clear: Mask) -> None:
+        at = before.ms_window(*place)
+        pixels = before.scene.read(*at)
+        self.input.add(before.onto(pixels.ms, at, *place)[:, clear])
+        if before.first is None:
+            return
+        inside = [
+            slice(-(-(s.start + first) // grid.BLOCK), (s.stop + first) // grid.BLOCK)
+            for s, first in zip(place, before.first, strict=True)
+        ]
+        if any(s.stop <= s.start for s in inside):
+            return
+        whole = [
+            slice(grid.BLOCK * m.start - first - s.start, grid.BLOCK * m.stop - first - s.start)
+            for m, s, first in zip(inside, place, before.first, strict=True)
+        ]
+        own = tuple(slice(m.start - w.start, m.stop - w.start) for m, w in zip(inside, at, strict=True))
+        ms = pixels.ms[:, *own]
+        usable = masks.usable(pixels.qa)[own]
+        seen, compared = seen_by_oli(reflectance[:, *whole], ms, usable)
+        self.differences.add((seen - ms)[:, compared])
+
+    def _look_for_texture(self, place: Place, brightness: Float, clear: Mask) -> None:
+        """Note the square with the strongest contours, from which pixels that are not clear take away."""
+        side = tuple(min(DETAIL, n) for n in self._product.shape)
+        if any(n < m for n, m in zip(clear.shape, side, strict=True)):
+            return
+        down, right = (np.abs(np.diff(brightness, axis=axis, append=brightness.take([-1], axis))) for axis in (0, 1))
+        contours = np.where(clear, np.minimum(np.hypot(down, right), _STRONGEST), -_STRONGEST)
+        sums = _sums(np.nan_to_num(contours, nan=-_STRONGEST), side) / np.prod(side)
+        first = (0, 0) if self._before is None or self._before.first is None else self._before.first
+        top, left = ((-(s.start + f)) % grid.BLOCK for s, f in zip(place, first, strict=True))
+        starts = sums[top :: grid.BLOCK, left :: grid.BLOCK]
+        if starts.size and starts.max() > self._score:
+            row, column = np.unravel_index(int(starts.argmax()), starts.shape)
+            at = (place.rows.start + top + grid.BLOCK * int(row), place.columns.start + left + grid.BLOCK * int(column))
+            self._score = float(starts.max())
+            self.best = Place(*(slice(n, n + m) for n, m in zip(at, side, strict=True)))
+
+
+class Differences:
+    """Sums over differences per band."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._sum, self._squares = np.zeros(N_BANDS), np.zeros(N_BANDS)
+
+    def add(self, values: Float) -> None:
+        """Take in (6, n)."""
+        exact = values.astype(np.float64)
+        self.n += exact.shape[1]
+        self._sum += exact.sum(1)
+        self._squares += (exact**2).sum(1)
+
+    @property
+    def bias(self) -> Values:
+        """Mean difference per band, output less input."""
+        return self._sum / max(self.n, 1)
+
+    @property
+    def rms(self) -> Values:
+        """Root mean square per band."""
+        return np.asarray(np.sqrt(self._squares / max(self.n, 1)))
+
+
+def _sums(values: Float, side: tuple[int, ...]) -> Values:
+    """Return the sums over every window of ``side`` that lies inside."""
+    height, width = side
+    total = np.pad(values.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    return np.asarray(
+        total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
+    )
+
+
+def _places(shape: tuple[int, int]) -> Iterator[Place]:
+    """Yield blocks of the files, in the middles of equal parts of the product."""
+    chosen = []
+    for n in shape:
+        blocks = -(-n // BLOCK)
+        parts = min(A_SIDE, blocks)
+        chosen.append([int((i + 0.5) * blocks / parts) for i in range(parts)])
+    for row in chosen[0]:
+        for column in chosen[1]:
+            yield Place(*(slice(BLOCK * i, min(BLOCK * (i + 1), n)) for i, n in zip((row, column), shape, strict=True)))
+
+
+def _levels(product: Finished) -> tuple[Values, Values] | None:
+    """Return the disagreement in level that the Item states, absolute and relative (6, 1); None where it does not."""
+    if product.sigma_kind == "detail":
+        said: list[object] = [list(LEVEL_ABSOLUTE), list(LEVEL_RELATIVE)]
+    else:
+        said = [product.item.facts("l8s2:sigma").get(name) for name in ("level_absolute", "level_relative")]
+    parts = [[number(v) for v in part] if isinstance(part, list) else [] for part in said]
+    if any(len(part) != N_BANDS or None in part for part in parts):
+        return None
+    absolute, relative = (np.array(part, np.float64)[:, None] for part in parts)
+    return absolute, relative
+
+
+def count_bits(product: Finished, progress: Progress) -> tuple[dict[str, int], int, int]:
+    """Count, over every pixel, those with each bit; also those of no bit, and those that ``masks.usable`` calls clear."""
+    height, width = product.shape
+    counts = np.zeros(1 << 16, np.int64)
+    for top in range(0, height, BLOCK):
+        rows = slice(top, min(top + BLOCK, height))
+        bits: Bits = product.read("qa", rows, slice(0, width))
+        counts += np.bincount(bits.ravel(), minlength=1 << 16)
+        progress(rows.stop, height, "counting quality bits")
+    values = np.arange(1 << 16, dtype=np.uint16)
+    each = {bit.name: int(counts[values & (1 << bit.bit) > 0].sum()) for bit in masks.QA_BITS}
+    return each, int(counts[0]), int(counts[masks.usable(values)].sum())
