@@ -18,6 +18,7 @@ from l8s2.cli.evaluate import demo, evaluate
 from l8s2.cli.fetch import fetch
 from l8s2.cli.harmonize import harmonize, info
 from l8s2.cli.models import models
+from l8s2.cli.report import report
 from l8s2.cli.search import search
 from l8s2.cli.shell import Commands
 from l8s2.cli.train import finetune, train
@@ -30,5 +31,20 @@ def main() -> None:
     """Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out."""
 
 
-for _verb in (harmonize, batch, info, view, evaluate, demo, models, train, finetune, search, fetch, dataset, doctor):
+for _verb in (
+    harmonize,
+    batch,
+    info,
+    view,
+    report,
+    evaluate,
+    demo,
+    models,
+    train,
+    finetune,
+    search,
+    fetch,
+    dataset,
+    doctor,
+):
     main.add_command(_verb)

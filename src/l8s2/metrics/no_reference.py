@@ -45,7 +45,7 @@ def consistency(prediction: Array, ms: Array, mask: Mask) -> tuple[Score, ...]:
 
 
 def seen_by_oli(prediction: Array, ms: Array, mask: Mask) -> tuple[Float, Mask]:
-    """Return the output as OLI would see it at 30 m, (6, h, w), and which MS pixels can be compared with ``ms``, (h, w).
+    """Return the output as OLI would see it at 30 m, (6, h, w), and where it can be compared with ``ms``, (h, w).
 
     The Sentinel-2A band-pass and a Gaussian that turns MSI's point spread function into OLI's, both from
     ``sensors.BANDS``, are applied to the output, which is then sampled at the MS centres. MS pixels within REACH of an

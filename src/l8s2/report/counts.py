@@ -54,4 +54,4 @@ class Counts:
         """Return the share of the values of a band between each two edges, which are multiples of a step."""
         running = np.concatenate([[0], self._counts[band].cumsum()])
         at = np.clip(np.rint(edges / SCALE).astype(np.int64) - NODATA, 0, _SIZE)
-        return np.diff(running[at]) / max(running[-1], 1)
+        return np.asarray(np.diff(running[at]) / max(running[-1], 1))

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from affine import Affine
-from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
@@ -106,6 +105,8 @@ class Before:
         factor = max(1, round(min(n / (grid.BLOCK * m) for n, m in zip(self._geobox.shape, shape, strict=True))))
         inside = self.ms_window(*(slice(0, n) for n in self._geobox.shape))
         rows, columns = (slice(max(0, s.start), min(n, s.stop)) for s, n in zip(inside, self.scene.shape, strict=True))
+        if rows.stop <= rows.start or columns.stop <= columns.start:
+            return np.full((len(bands), *shape), np.nan, np.float32)
         small = (-(-(s.stop - s.start) // factor) for s in (rows, columns))
         means = np.full((len(bands), *small), np.nan, np.float32)
         step = max(1, _STRIP // factor) * factor
@@ -137,13 +138,11 @@ def _block_means(band: Float, factor: int) -> Float:
     known: Mask = np.isfinite(band)
     rows, columns = (np.arange(0, n, factor) for n in band.shape)
 
-    def total(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.add.reduceat(np.add.reduceat(values, rows, axis=0), columns, axis=1)
+    def total(values: Float) -> Float:
+        return np.asarray(np.add.reduceat(np.add.reduceat(values, rows, axis=0), columns, axis=1))
 
     count = total(known.astype(np.float32))
-    with np.errstate(invalid="ignore"):
-        means: Float = total(np.where(known, band, np.float32(0))) / np.where(count > 0, count, np.float32(np.nan))
-    return means
+    return np.where(count > 0, total(np.where(known, band, np.float32(0))) / np.maximum(count, 1), np.float32(np.nan))
 
 
 def reprojected(values: Float, affine: Affine, of: GeoBox, target: GeoBox) -> Float:

@@ -93,23 +93,23 @@ def sigma_map(product: Finished) -> SigmaMap | None:
     return SigmaMap(picture=shown, scale=scale)
 
 
-def detail(product: Finished, before: Before | None, place: Place) -> list[list[Shown]]:
-    """Show a place pixel by pixel, in rows: true colour, false colour, pan; the input where there is one."""
-    output = decoded(product.read("surface_reflectance", *place))
-    images, rows = [output], []
+def detail(product: Finished, before: Before | None, place: Place) -> list[Shown]:
+    """Show a place pixel by pixel: input, output and pan in true colour, then input and output in false colour."""
+    images = [decoded(product.read("surface_reflectance", *place))]
     pan = None
     if before is not None:
         at = before.ms_window(*place)
         pixels = before.scene.read(*at)
         images.insert(0, before.onto(pixels.ms, at, *place))
         pan = pixels.pan
+    shown: list[Shown] = []
     for bands, what in ((TRUE, "true colour"), (FALSE, "false colour")):
         pictures = _coloured([image[bands] for image in images])
-        rows.append([_pixels(p, f"{when}, {what}") for p, when in zip(pictures, _WHEN[-len(images) :], strict=True)])
+        shown += [_pixels(p, f"{when}, {what}") for p, when in zip(pictures, _WHEN[-len(images) :], strict=True)]
     if pan is not None and np.isfinite(pan).any():
         low, high = np.nanpercentile(pan, _PERCENTILES)
-        rows.append([_pixels(_light(np.stack([pan] * 3), low, high), "Pan, 15 m (input)")])
-    return rows
+        shown.insert(len(images), _pixels(_light(np.stack([pan] * 3), low, high), "Pan, 15 m (input)"))
+    return shown
 
 
 _WHEN = ("Before: Landsat, 30 m", "After: l8s2, 10 m")
@@ -151,5 +151,5 @@ def _light(image: Float, low: Array | float, high: Array | float) -> Picture:
 
 def _round_up(value: float) -> float:
     """Return the next number of one or two figures: 0.0183 -> 0.019."""
-    step = 10 ** (math.floor(math.log10(max(value, 1e-4))) - 1)
+    step = 10.0 ** (math.floor(math.log10(max(value, 1e-4))) - 1)
     return round(math.ceil(value / step) * step, 6)

@@ -23,8 +23,11 @@ A_SIDE = 8
 """Blocks along each axis at most."""
 DETAIL = 180
 """10 m pixels to a side of the detail that is shown; whole MS pixels."""
-_STRONGEST = 0.05
+_STRONGEST = 0.02
 """Reflectance from one pixel to the next beyond which a contour counts no more: one roof is no texture."""
+_BRIGHTEST = 0.3
+"""Brightness above which ground may be a cloud that has no flag."""
+_NO_TEXTURE = masks.flag("do_not_trust") | masks.flag("out_of_range") | masks.flag("near_fill")
 
 
 class Place(NamedTuple):
@@ -55,12 +58,17 @@ class Sampled:
             self._take(place)
             progress(done, len(self.blocks), "measuring")
 
+    @property
+    def has_input(self) -> bool:
+        """Whether any pixel of the input was counted."""
+        return self.input.n > 0
+
     def _take(self, place: Place) -> None:
         samples = self._product.read("surface_reflectance", *place)
         bits = self._product.read("qa", *place)[0]
         reflectance = decoded(samples)
         clear = masks.usable(bits) & np.isfinite(reflectance).all(0)
-        self._look_for_texture(place, reflectance[RGB].mean(0), clear)
+        self._look_for_texture(place, reflectance[RGB].mean(0), clear & ((bits & _NO_TEXTURE) == 0))
         if not clear.any():
             return
         self.output.add(reflectance[:, clear])
@@ -104,13 +112,15 @@ class Sampled:
         self.differences.add((seen - ms)[:, compared])
 
     def _look_for_texture(self, place: Place, brightness: Float, clear: Mask) -> None:
-        """Note the square with the strongest contours, from which pixels that are not clear take away."""
+        """Note the square with the strongest contours; a pixel that is not ``clear`` outweighs three contours."""
         side = tuple(min(DETAIL, n) for n in self._product.shape)
         if any(n < m for n, m in zip(clear.shape, side, strict=True)):
             return
         down, right = (np.abs(np.diff(brightness, axis=axis, append=brightness.take([-1], axis))) for axis in (0, 1))
-        contours = np.where(clear, np.minimum(np.hypot(down, right), _STRONGEST), -_STRONGEST)
-        sums = _sums(np.nan_to_num(contours, nan=-_STRONGEST), side) / np.prod(side)
+        with np.errstate(invalid="ignore"):
+            seen = clear & (brightness < _BRIGHTEST)
+        contours = np.where(seen, np.minimum(np.nan_to_num(np.hypot(down, right)), _STRONGEST), -3 * _STRONGEST)
+        sums = _sums(contours, side)
         first = (0, 0) if self._before is None or self._before.first is None else self._before.first
         top, left = ((-(s.start + f)) % grid.BLOCK for s, f in zip(place, first, strict=True))
         starts = sums[top :: grid.BLOCK, left :: grid.BLOCK]
@@ -181,7 +191,7 @@ def _levels(product: Finished) -> tuple[Values, Values] | None:
 
 
 def count_bits(product: Finished, progress: Progress) -> tuple[dict[str, int], int, int]:
-    """Count, over every pixel, those with each bit; also those of no bit, and those that ``masks.usable`` calls clear."""
+    """Count all pixels with each bit, those with none, and those that ``masks.usable`` calls clear."""
     height, width = product.shape
     counts = np.zeros(1 << 16, np.int64)
     for top in range(0, height, BLOCK):
