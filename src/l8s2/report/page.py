@@ -17,7 +17,7 @@ from l8s2.sensors import BAND_NAMES
 
 _MOST = 30
 """Lines of a list from outside."""
-HOW_TO_COMPARE = "l8s2 report PRODUCT --landsat INPUT"
+_GIVE_IT = "Give the input: <code>l8s2 report PRODUCT --landsat INPUT</code>."
 
 
 def report_page(
@@ -25,7 +25,7 @@ def report_page(
     numbers: dict[str, Any],
     sampled: Sampled,
     whole: list[list[Shown]],
-    close: list[Shown],
+    close: list[list[Shown]],
     sigma: SigmaMap | None,
 ) -> str:
     """Return the whole page.
@@ -35,7 +35,7 @@ def report_page(
         numbers: from ``numbers_of``.
         sampled: what the histograms are drawn from.
         whole: rows of pictures of the whole product.
-        close: pictures of the detail.
+        close: rows of pictures of the detail.
         sigma: map of the standard error; None where there is none.
     """
     title = product.item.id
@@ -43,7 +43,7 @@ def report_page(
         *_head(product, numbers),
         *_pictures(sampled, whole, close, numbers),
         *_histograms(sampled, numbers),
-        *_consistency(numbers),
+        *_consistency(sampled, numbers),
         *_sigma(numbers, sigma),
         *_quality(numbers),
         *_sensor(product),
@@ -68,13 +68,15 @@ def _head(product: Finished, numbers: dict[str, Any]) -> Iterator[str]:
     yield '<dl class="facts">'
     for name, value in origin.facts(product):
         yield f"<dt>{name}</dt><dd>{value}</dd>"
-    yield f"<dt>Clear</dt><dd>{clear_words(numbers)}, of the pixels with data</dd></dl>"
+    yield f"<dt>Clear</dt><dd>{clear_words(numbers)}</dd></dl>"
     if warnings := item.texts("l8s2:warnings")[:_MOST]:
         yield "<h2>Warnings when it was made</h2><ul>"
         yield "".join(f"<li>{text(line)}</li>" for line in warnings) + "</ul>"
 
 
-def _pictures(sampled: Sampled, whole: list[list[Shown]], close: list[Shown], numbers: dict[str, Any]) -> Iterator[str]:
+def _pictures(
+    sampled: Sampled, whole: list[list[Shown]], close: list[list[Shown]], numbers: dict[str, Any]
+) -> Iterator[str]:
     yield "<h2>Before and after</h2>"
     yield (
         '<p class="quiet">True colour is red, green, blue; false colour is nir08, red, green, which shows plants red. '
@@ -88,17 +90,13 @@ def _pictures(sampled: Sampled, whole: list[list[Shown]], close: list[Shown], nu
     rows, columns = sampled.best
     yield (
         f'<p class="quiet">Rows {rows.start} to {rows.stop - 1}, columns {columns.start} to {columns.stop - 1} of the '
-        "product: the square of 1.8 km with the strongest contours in the mean of red, green and blue (each up to "
+        "product: the square of 1.8 km with the strongest contours (the weaker of red and swir16, up to "
         f"0.02), in {_share_of_blocks(numbers)}. Cloud, shadow, fill, pixels not to be trusted and all that is "
-        "brighter than 0.3 count against a square. Input and output have one stretch.</p>"
+        "brighter than 0.3 in red count against a square. Input and output have one stretch.</p>"
     )
-    yield figures(close, pixels=True)
+    yield from (figures(row, pixels=True) for row in close)
     if not sampled.has_input:
-        yield _no_input(numbers, "The 30 m input and pan are not shown")
-
-
-def _no_input(numbers: dict[str, Any], what: str) -> str:
-    return f"<p>{what}: {text(numbers['why_not_compared'])}. Give it: <code>{HOW_TO_COMPARE}</code>.</p>"
+        yield f"<p>The 30 m input and pan are not shown: {text(numbers['why_not_compared'])}. {_GIVE_IT}</p>"
 
 
 def _histograms(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
@@ -124,11 +122,11 @@ def _histograms(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
     yield table(heads, rows)
 
 
-def _consistency(numbers: dict[str, Any]) -> Iterator[str]:
+def _consistency(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
     yield "<h2>Consistency at 30 m</h2>"
     if not numbers["ms_pixels_compared"]:
-        why = numbers["why_not_compared"] or "no MS pixel could be compared"
-        yield _no_input({"why_not_compared": why}, "It was not computed")
+        why = numbers["why_not_compared"] or "no clear Landsat pixel is far enough from cloud, fill and border"
+        yield f"<p>It was not computed: {text(why)}. {'' if sampled.has_input else _GIVE_IT}</p>"
         return
     yield (
         '<p class="quiet">The output averaged to 30 m as Landsat would see it (band-pass and point spread function of '

@@ -93,23 +93,23 @@ def sigma_map(product: Finished) -> SigmaMap | None:
     return SigmaMap(picture=shown, scale=scale)
 
 
-def detail(product: Finished, before: Before | None, place: Place) -> list[Shown]:
-    """Show a place pixel by pixel: input, output and pan in true colour, then input and output in false colour."""
+def detail(product: Finished, before: Before | None, place: Place) -> list[list[Shown]]:
+    """Show a place pixel by pixel: a row of input, output and pan in true colour, one of false colour."""
     images = [decoded(product.read("surface_reflectance", *place))]
     pan = None
     if before is not None:
         at = before.ms_window(*place)
         pixels = before.scene.read(*at)
         images.insert(0, before.onto(pixels.ms, at, *place))
-        pan = pixels.pan
-    shown: list[Shown] = []
+        pan = pixels.pan if before.first is not None else None  # its pixels are not those of a warped product
+    rows = []
     for bands, what in ((TRUE, "true colour"), (FALSE, "false colour")):
         pictures = _coloured([image[bands] for image in images])
-        shown += [_pixels(p, f"{when}, {what}") for p, when in zip(pictures, _WHEN[-len(images) :], strict=True)]
+        rows.append([_pixels(p, f"{when}, {what}") for p, when in zip(pictures, _WHEN[-len(images) :], strict=True)])
     if pan is not None and np.isfinite(pan).any():
         low, high = np.nanpercentile(pan, _PERCENTILES)
-        shown.insert(len(images), _pixels(_light(np.stack([pan] * 3), low, high), "Pan, 15 m (input)"))
-    return shown
+        rows[0].append(_pixels(_light(np.stack([pan] * 3), low, high), "Pan, 15 m (input)"))
+    return rows
 
 
 _WHEN = ("Before: Landsat, 30 m", "After: l8s2, 10 m")

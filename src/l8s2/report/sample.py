@@ -17,7 +17,7 @@ from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE, decoded
 from l8s2.report.counts import Counts
 from l8s2.report.finished import Finished, number
 from l8s2.report.landsat_input import Before
-from l8s2.sensors import N_BANDS, RGB
+from l8s2.sensors import BAND_NAMES, N_BANDS
 
 A_SIDE = 8
 """Blocks along each axis at most."""
@@ -26,7 +26,8 @@ DETAIL = 180
 _STRONGEST = 0.02
 """Reflectance from one pixel to the next beyond which a contour counts no more: one roof is no texture."""
 _BRIGHTEST = 0.3
-"""Brightness above which ground may be a cloud that has no flag."""
+"""Red reflectance above which ground may be a cloud that has no flag."""
+_TEXTURE = [BAND_NAMES.index(name) for name in ("red", "swir16")]
 _NO_TEXTURE = masks.flag("do_not_trust") | masks.flag("out_of_range") | masks.flag("near_fill")
 
 
@@ -56,7 +57,7 @@ class Sampled:
         self._levels = _levels(product)
         for done, place in enumerate(self.blocks, 1):
             self._take(place)
-            progress(done, len(self.blocks), "measuring")
+            progress(done * BLOCK**2, len(self.blocks) * BLOCK**2, "measuring")
 
     @property
     def has_input(self) -> bool:
@@ -68,7 +69,7 @@ class Sampled:
         bits = self._product.read("qa", *place)[0]
         reflectance = decoded(samples)
         clear = masks.usable(bits) & np.isfinite(reflectance).all(0)
-        self._look_for_texture(place, reflectance[RGB].mean(0), clear & ((bits & _NO_TEXTURE) == 0))
+        self._look_for_texture(place, reflectance, clear & ((bits & _NO_TEXTURE) == 0))
         if not clear.any():
             return
         self.output.add(reflectance[:, clear])
@@ -111,16 +112,19 @@ class Sampled:
         seen, compared = seen_by_oli(reflectance[:, *whole], ms, usable)
         self.differences.add((seen - ms)[:, compared])
 
-    def _look_for_texture(self, place: Place, brightness: Float, clear: Mask) -> None:
-        """Note the square with the strongest contours; a pixel that is not ``clear`` outweighs three contours."""
+    def _look_for_texture(self, place: Place, reflectance: Float, clear: Mask) -> None:
+        """Note the square with the strongest contours; a pixel that is not ``clear`` outweighs three contours.
+
+        Of red and swir16 the weaker contour counts: haze has none in swir16.
+        """
         side = tuple(min(DETAIL, n) for n in self._product.shape)
         if any(n < m for n, m in zip(clear.shape, side, strict=True)):
             return
-        down, right = (np.abs(np.diff(brightness, axis=axis, append=brightness.take([-1], axis))) for axis in (0, 1))
-        with np.errstate(invalid="ignore"):
-            seen = clear & (brightness < _BRIGHTEST)
-        contours = np.where(seen, np.minimum(np.nan_to_num(np.hypot(down, right)), _STRONGEST), -3 * _STRONGEST)
-        sums = _sums(contours, side)
+        image = np.nan_to_num(reflectance[_TEXTURE])
+        down, right = (np.diff(image, axis=axis, append=image.take([-1], axis)) for axis in (1, 2))
+        contours = np.minimum(np.hypot(down, right).min(0), _STRONGEST)
+        seen = clear & (image[0] < _BRIGHTEST)
+        sums = _sums(np.where(seen, contours, -3 * _STRONGEST), side)
         first = (0, 0) if self._before is None or self._before.first is None else self._before.first
         top, left = ((-(s.start + f)) % grid.BLOCK for s, f in zip(place, first, strict=True))
         starts = sums[top :: grid.BLOCK, left :: grid.BLOCK]
@@ -198,7 +202,7 @@ def count_bits(product: Finished, progress: Progress) -> tuple[dict[str, int], i
         rows = slice(top, min(top + BLOCK, height))
         bits: Bits = product.read("qa", rows, slice(0, width))
         counts += np.bincount(bits.ravel(), minlength=1 << 16)
-        progress(rows.stop, height, "counting quality bits")
+        progress(rows.stop * width, height * width, "counting quality bits")
     values = np.arange(1 << 16, dtype=np.uint16)
     each = {bit.name: int(counts[values & (1 << bit.bit) > 0].sum()) for bit in masks.QA_BITS}
     return each, int(counts[0]), int(counts[masks.usable(values)].sum())
