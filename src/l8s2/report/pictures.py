@@ -17,7 +17,7 @@ from l8s2.report.landsat_input import Before
 from l8s2.report.sample import Place
 from l8s2.sensors import BAND_NAMES, N_BANDS, RGB
 
-LONGEST = 640
+LONGEST = 600
 """Pixels along the longer side of a picture of the whole product."""
 TRUE = list(range(N_BANDS))[RGB]
 FALSE = [BAND_NAMES.index(name) for name in ("nir08", "red", "green")]
