@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from l8s2.cli.shell import JSON, ProgressBar, warn
+from l8s2.cli.shell import JSON, ProgressBar, as_options, warn
 
 
 @click.command()
@@ -38,7 +38,7 @@ def report(out: Path, output: Path | None, landsat: Path | None, overwrite: bool
     from l8s2.report.make import make_reports
 
     with ProgressBar("reading") as progress:
-        made = make_reports(out, output, landsat=landsat, overwrite=overwrite, progress=progress)
+        made = make_reports(out, output, landsat=landsat, overwrite=overwrite, progress=progress, say=as_options)
     click.echo(json.dumps(made, indent=2, allow_nan=False) if as_json else made.get("index") or made["report"])
     bad = [product for product in made.get("products", []) if "error" in product]
     for product in bad:

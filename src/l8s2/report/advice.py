@@ -26,7 +26,7 @@ _ADVICE = {
     "pan lies": Advice(
         "The fine detail comes from pan, so contours lie beside the ground that the 30 m bands show.",
         "Get the Level-1 (L1TP) and Level-2 products of one processing date and make the product again; or make it "
-        "without pan (--model compact-nopan).",
+        "without pan (`model` compact-nopan).",
     ),
     "blurred by": Advice(
         "The visible bands are softer or sharper against pan than any the networks have learnt from: contours may "

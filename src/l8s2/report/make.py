@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,13 @@ INDEX = "index.html"
 
 
 def make_reports(
-    folder: Path, output: Path | None, *, landsat: Path | None, overwrite: bool, progress: Progress
+    folder: Path,
+    output: Path | None,
+    *,
+    landsat: Path | None,
+    overwrite: bool,
+    progress: Progress,
+    say: Callable[[str], str],
 ) -> dict[str, Any]:
     """Write the report of a product, or of all products in a folder and an index that links to them.
 
@@ -33,6 +40,7 @@ def make_reports(
         landsat: the input of the product, or a folder with the inputs; None looks around the products.
         overwrite: replace pages that exist.
         progress: told how far it is.
+        say: turns what is in backticks, parameters, into what the reader calls them.
 
     Returns:
         ``report``: the page that was written, and the numbers of the product; or ``products``: a list of such, in
@@ -43,7 +51,7 @@ def make_reports(
     if is_product(folder):
         path = output or folder.with_name(f"{folder.name}.html")
         check_free(path, overwrite=overwrite)
-        return _report(folder, path, landsat, progress)
+        return _report(folder, path, landsat, progress, say)
     if not folder.is_dir():
         raise InputError(f"{folder}: not a folder; give a product of l8s2, or a folder of products")
     products = sorted(path for path in folder.iterdir() if is_product(path))
@@ -56,14 +64,16 @@ def make_reports(
     found = []
     for product, path in pages.items():
         try:
-            found.append(_report(product, path, landsat, progress))
+            found.append(_report(product, path, landsat, progress, say))
         except L8S2Error as error:
             found.append({"id": product.name, "error": str(error)})
-    _write(index, index_page(folder.absolute().name, found))
+    _write(index, say(index_page(folder.absolute().name, found)))
     return {"index": str(index), "products": found}
 
 
-def _report(folder: Path, path: Path, landsat: Path | None, progress: Progress) -> dict[str, Any]:
+def _report(
+    folder: Path, path: Path, landsat: Path | None, progress: Progress, say: Callable[[str], str]
+) -> dict[str, Any]:
     with ExitStack() as stack:
         product = stack.enter_context(Finished(folder))
         scene, why_not = find_input(product, landsat, stack)
@@ -74,7 +84,8 @@ def _report(folder: Path, path: Path, landsat: Path | None, progress: Progress) 
         numbers = numbers_of(product, sampled, why_not, progress)
         whole = [true_colour(product), false_colour(product, before)]
         close = detail(product, before, sampled.best) if sampled.best is not None else []
-        _write(path, report_page(product, numbers, sampled, whole, close, sigma_map(product)))
+        page = report_page(product, numbers, sampled, whole, close, sigma_map(product))
+        _write(path, say(page))
     return {"report": str(path), **numbers}
 
 

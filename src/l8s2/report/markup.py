@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from importlib.resources import files
 
 import numpy as np
 
@@ -15,55 +16,12 @@ _LONGEST = 600
 _BINS = 48
 _WIDTH, _HEIGHT, _FOOT = 300, 110, 18
 
-STYLE = """
-:root { color-scheme: light dark; --ground: #fff; --text: #1a1a1a; --quiet: #4d4d4d; --line: #c4c4c4;
-  --accent: #0b57d0; --fill: #a8c4f0; --pass: #0d652d; --warn: #7a4b00; --fail: #a50e0e; }
-@media (prefers-color-scheme: dark) {
-  :root { --ground: #161616; --text: #f0f0f0; --quiet: #c4c4c4; --line: #565656;
-    --accent: #8ab4f8; --fill: #35507c; --pass: #81c995; --warn: #fdd663; --fail: #f5a9a3; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 68rem; padding: 1rem 1.2rem 3rem; background: var(--ground); color: var(--text);
-  font: 15px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.4rem; margin: .4rem 0; }
-h2 { font-size: 1.15rem; margin: 2.2rem 0 .4rem; border-bottom: 1px solid var(--line); }
-h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
-p { margin: .4rem 0; max-width: 48rem; } .quiet, figcaption { color: var(--quiet); font-size: 13px; }
-a { color: var(--accent); } ul { padding-left: 1.2rem; }
-dl { margin: .3rem 0; } dt { font-weight: 600; margin-top: .6rem; } dd { margin: 0; max-width: 48rem; }
-.facts { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .1rem 1rem; }
-.facts dt { margin: 0; } .facts dd { max-width: none; }
-.verdict { border-left: .4rem solid var(--line); padding: .3rem .9rem; margin: 1rem 0; }
-.verdict > p > b { text-transform: uppercase; }
-.verdict.pass { border-color: var(--pass); } .pass > b, .pass > p > b { color: var(--pass); }
-.verdict.warn { border-color: var(--warn); } .warn > b, .warn > p > b { color: var(--warn); }
-.verdict.fail { border-color: var(--fail); } .fail > b, .fail > p > b { color: var(--fail); }
-.row { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .6rem; margin: .6rem 0; }
-.row.pixels { grid-template-columns: repeat(3, minmax(0, 1fr)); } .pixels img { image-rendering: pixelated; }
-figure { margin: 0; break-inside: avoid; } figure img { width: 100%; height: auto; display: block; }
-.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: .8rem; }
-svg { display: block; width: 100%; height: auto; } svg text { fill: var(--quiet); font: 11px system-ui, sans-serif; }
-.after { fill: var(--fill); } .before { fill: none; stroke: var(--text); stroke-width: 1.5; }
-.axis { stroke: var(--quiet); }
-.sigma { max-width: 33rem; } .sigma span { display: flex; justify-content: space-between; }
-.sigma i { display: block; height: .9rem; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; margin: .5rem 0;
-  overflow-wrap: normal; }
-th, td { text-align: right; padding: .2rem .6rem; border-bottom: 1px solid var(--line); }
-thead th { vertical-align: bottom; } th:first-child, .text td, .text th { text-align: left; }
-.text td:last-child { min-width: 13rem; } td code { overflow-wrap: anywhere; }
-code, pre { font: 13px/1.4 ui-monospace, monospace; } pre { white-space: pre-wrap; margin: .3rem 0; }
-@media (max-width: 40rem) {
-  body { padding: .6rem .8rem 2rem; } h1 { font-size: 1.15rem; }
-  .facts { grid-template-columns: minmax(0, 1fr); } .facts dd { margin-bottom: .4rem; }
-  .row { gap: .3rem; } .row.pixels { grid-template-columns: repeat(2, minmax(0, 1fr)); }
-}
-@media print {
-  body { max-width: none; font-size: 11pt; } h2, h3 { break-after: avoid; } tr, svg { break-inside: avoid; }
-}
-"""
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def style() -> str:
+    """Return the style sheet of every page."""
+    return (files("l8s2.report") / "report.css").read_text(encoding="utf-8")
 
 
 def text(value: object) -> str:
@@ -79,7 +37,7 @@ def page(title: str, parts: Sequence[str]) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{text(title)}</title><style>{STYLE}</style></head><body><main>\n" + "\n".join(parts)
+        f"<title>{text(title)}</title><style>{style()}</style></head><body><main>\n" + "\n".join(parts)
         + "\n</main></body></html>\n"
     )  # fmt: skip
 

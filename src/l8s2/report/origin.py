@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from l8s2.product.writer import SUFFIX
-from l8s2.report.finished import Finished
+from l8s2.report.finished import Finished, number
 from l8s2.report.markup import table, text
 from l8s2.sensors import OUTPUT_GSD
 
@@ -62,7 +62,7 @@ def sections(product: Finished) -> Iterator[str]:
     yield "shows that of a file.</p>"
     yield "<h3>To make it again</h3>"
     yield f"<pre>{text(command(product))}</pre>"
-    yield '<p class="quiet">An area that was asked for (--bbox, --mgrs, --like) is not in the Item; give it too.</p>'
+    yield '<p class="quiet">An area that was asked for (`bbox`, `mgrs`, `like`) is not in the Item; give it too.</p>'
     yield from _citation(product)
 
 
@@ -98,20 +98,19 @@ def _files(product: Finished) -> Iterator[list[str]]:
 
 
 def command(product: Finished) -> str:
-    """Return the command line that makes the product again, as far as its Item tells."""
-    item = product.item
-    words = ["l8s2", "harmonize", item.id.removesuffix(SUFFIX), "-o", "out", "--model", str(item.text("l8s2:model"))]
-    if item.pan_id:
-        words += ["--pan", item.pan_id]
-    if item.properties.get("l8s2:warped"):
-        words += ["--crs", str(product.geobox.crs)]
+    """Return the command line that makes the product again, as far as its Item tells; options in backticks."""
+    item, times = product.item, number(product.item.properties.get("l8s2:mc_dropout"))
+    given = {
+        "model": item.text("l8s2:model"),
+        "pan": item.pan_id,
+        "crs": str(product.geobox.crs) if item.properties.get("l8s2:warped") else None,
+        "sigma": "detail" if product.sigma_kind == "detail" else None,
+        "mc_dropout": None if times is None else f"{times:.0f}",
+    }
+    options = [f"`{name}` {shlex.quote(value)}" for name, value in given.items() if value is not None]
     if "sigma" not in item.assets:
-        words += ["--no-sigma"]
-    elif product.sigma_kind == "detail":
-        words += ["--sigma", "detail"]
-    if isinstance(times := item.properties.get("l8s2:mc_dropout"), int):
-        words += ["--mc-dropout", str(times)]
-    return f"{shlex.join(words)}    # l8s2 {_version(product)}".replace("\n", " ")
+        options.append("`no_sigma`")
+    return " ".join(["l8s2 harmonize", shlex.quote(item.id.removesuffix(SUFFIX)), "-o out", *options])
 
 
 def _citation(product: Finished) -> Iterator[str]:

@@ -17,7 +17,7 @@ from l8s2.sensors import BAND_NAMES
 
 _MOST = 30
 """Lines of a list from outside."""
-_GIVE_IT = "Give the input: <code>l8s2 report PRODUCT --landsat INPUT</code>."
+_GIVE_IT = "Give the input: <code>l8s2 report PRODUCT `landsat` INPUT</code>."
 
 
 def report_page(
