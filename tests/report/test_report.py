@@ -358,6 +358,13 @@ def test_the_input_beside_a_product_is_found(small: Path, product: Path) -> None
     assert report(product)["ms_pixels_compared"] > 0
 
 
+def test_an_input_that_is_not_there_is_told(product: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = CliRunner().invoke(main, ["report", str(product.parent), "--landsat", str(tmp_path / "empty")])
+    assert done.exit_code == 0
+    assert f"{NAME}: not compared with its input: {ID} was not found in" in done.stderr
+
+
 def test_another_scene_is_refused(product: Path, tmp_path: Path) -> None:
     other = make(tmp_path / "other", product_id=ID.replace("20230520", "20230605"))
     with pytest.raises(InputError, match=f"the product was made from {ID}"):
@@ -431,11 +438,58 @@ def test_every_reason_has_its_advice() -> None:
     assert advice_on("something new") not in {advice_on(reason) for reason in reasons}
 
 
-@pytest.mark.parametrize(("shape", "blocks"), [((22950, 22950), 64), ((531, 522), 4), ((100, 5000), 8), ((1, 1), 1)])
-def test_few_blocks_of_any_scene_are_read(shape: tuple[int, int], blocks: int) -> None:
-    places = list(sample._places(shape))
-    assert len(places) == len({(place.rows.start, place.columns.start) for place in places}) == blocks
+@pytest.mark.parametrize(
+    ("shape", "data", "read", "in_all"),
+    [
+        ((22950, 22950), np.s_[:, :], 64, 2025),
+        ((22950, 22950), np.s_[30:33, 7:9], 6, 6),
+        ((22950, 22950), np.s_[40:, 20], 5, 5),
+        ((531, 522), np.s_[:, :], 4, 4),
+        ((100, 5000), np.s_[:, :], 8, 10),
+        ((1, 1), np.s_[:, :], 1, 1),
+        ((1, 1), np.s_[1:, :], 0, 0),
+    ],
+)
+def test_few_blocks_are_read_and_those_with_data(shape: tuple[int, int], data: Any, read: int, in_all: int) -> None:
+    class Faked:
+        def __init__(self) -> None:
+            self.shape = shape
+
+        def reduced(self, _key: str, _bands: list[int], blocks: tuple[int, int]) -> NDArray[np.int16]:
+            assert blocks == tuple(-(-n // 512) for n in shape)
+            samples = np.full((1, *blocks), NODATA, np.int16)
+            samples[0][data] = 1
+            return samples
+
+    count, places = sample._places(Faked())  # type: ignore[arg-type]
+    assert count == in_all
+    assert len(places) == len({(place.rows.start, place.columns.start) for place in places}) == read
     assert all(0 <= part.start < part.stop <= n for place in places for part, n in zip(place, shape, strict=True))
+
+
+def test_where_nothing_is_clear_there_is_a_page_all_the_same(small: Path, tmp_path: Path) -> None:
+    box = ms_grid(60, 70)
+    input_ = make(tmp_path / "input", box, qa_pixel=np.full(box.shape, 22280, np.uint16))
+    found = report(harmonized(tmp_path / "out", input_), landsat=input_)
+    page = Parsed(Path(found["report"]).read_text())
+    assert "only 0.0 % of the scene is clear" in page.words
+    assert "No clear ground was found for a detail" in page.words
+    assert found["bands"]["red"]["output"] is None
+
+
+def test_a_model_without_uncertainty(product: Path) -> None:
+    change_item(product, lambda item: item["properties"].update({"l8s2:sigma": {"kind": "none"}}))
+    found = report(product)
+    assert found["sigma"] == "none"
+    assert not any(found["bands"]["red"]["sigma"].values())
+
+
+def test_a_product_of_few_pixels(small: Path, tmp_path: Path) -> None:
+    """Less than a detail, and than a block of the preview."""
+    bbox = (14.2900, 51.0880, 14.2902, 51.0882)
+    found = report(harmonized(tmp_path, small / "input" / ID, bbox=bbox), landsat=small / "input")
+    assert found["pixels"] < 100
+    Parsed(Path(found["report"]).read_text())
 
 
 def luminance(colour: str) -> float:

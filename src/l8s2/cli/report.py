@@ -40,8 +40,12 @@ def report(out: Path, output: Path | None, landsat: Path | None, overwrite: bool
     with ProgressBar("reading") as progress:
         made = make_reports(out, output, landsat=landsat, overwrite=overwrite, progress=progress, say=as_options)
     click.echo(json.dumps(made, indent=2, allow_nan=False) if as_json else made.get("index") or made["report"])
-    bad = [product for product in made.get("products", []) if "error" in product]
-    for product in bad:
-        warn(product["error"])
+    products = made.get("products", [made])
+    for product in products:
+        if "error" in product:
+            warn(product["error"])
+        elif landsat is not None and product["why_not_compared"]:
+            warn(f"{product['id']}: not compared with its input: {product['why_not_compared']}")
+    bad = [product for product in products if "error" in product]
     if bad:
-        raise InputError(f"{out}: {len(bad)} of {len(made['products'])} products cannot be read; see {made['index']}")
+        raise InputError(f"{out}: {len(bad)} of {len(products)} products cannot be read; see {made['index']}")

@@ -167,7 +167,8 @@ def is_product(folder: Path) -> bool:
 
 def read_item(folder: Path) -> Item:
     """Read the Item in the folder of a product. Raises InputError."""
-    path = folder / f"{folder.name.removesuffix(SUFFIX)}.json"
+    others = sorted(folder.glob("*.json"))
+    path = others[0] if len(others) == 1 else folder / f"{folder.name.removesuffix(SUFFIX)}.json"
     try:
         if path.stat().st_size > _LARGEST_ITEM:
             raise ValueError("too large")
@@ -176,9 +177,7 @@ def read_item(folder: Path) -> Item:
         if not (isinstance(properties, dict) and isinstance(assets, dict) and "l8s2:model" in properties):
             raise ValueError("no Item of l8s2")
     except FileNotFoundError:
-        raise InputError(
-            f"{path}: missing; give the folder of a product, with the name that it was made with"
-        ) from None
+        raise InputError(f"{path}: missing; give the folder of a product, or {AGAIN}") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; check its permissions") from error
     except (ValueError, KeyError, TypeError, RecursionError):

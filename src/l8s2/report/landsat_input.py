@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 from l8s2 import grid
 from l8s2.arrays import Float, Mask, enlarge
 from l8s2.errors import InputError
-from l8s2.landsat.layout import level2_product
+from l8s2.landsat.layout import level2_product, products_in
 from l8s2.landsat.scene import Scene, open_scene
 from l8s2.report.finished import Finished
 
@@ -47,6 +47,8 @@ def find_input(product: Finished, landsat: Path | None, stack: ExitStack) -> Fou
     places = [landsat] if landsat is not None else [around, around.parent]
     paths = [path for place in places for ending in _ENDINGS if (path := place / f"{name.id}{ending}").exists()]
     if landsat is not None and not paths:
+        if not products_in(landsat):
+            return Found(None, f"{name.id} was not found in {landsat}")
         found = level2_product(landsat)
         if found.product_id != name.id:
             raise InputError(f"`landsat` {landsat}: is {found.product_id}; the product was made from {name.id}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -48,6 +49,8 @@ def make_reports(
 
     Raises InputError for what is no product, a damaged product, and a page that cannot be written.
     """
+    if folder.name in ("", ".."):
+        folder = Path(os.path.abspath(folder))
     if is_product(folder):
         path = output or folder.with_name(f"{folder.name}.html")
         check_free(path, overwrite=overwrite)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import product as product_of
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from l8s2 import grid, masks
 from l8s2.arrays import Float, Mask, Values
@@ -13,7 +14,7 @@ from l8s2.cog import BLOCK
 from l8s2.masks import Bits
 from l8s2.metrics.no_reference import seen_by_oli
 from l8s2.progress import Progress
-from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE, decoded
+from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE, NODATA, decoded
 from l8s2.report.counts import Counts
 from l8s2.report.finished import Finished, number
 from l8s2.report.landsat_input import Before
@@ -47,8 +48,8 @@ class Sampled:
         """Reflectance of the clear pixels; of the input of the same pixels."""
         self.total, self.level, self.detail = Counts(), Counts(), Counts()
         """Standard error of the same pixels, and its parts."""
-        self.blocks = list(_places(product.shape))
-        self.in_all = int(np.prod([-(-n // BLOCK) for n in product.shape]))
+        self.in_all, self.blocks = _places(product)
+        """Blocks with data, and those of them that are read."""
         self.differences = Differences()
         self.best: Place | None = None
         """The clearest textured place; None where nothing is clear."""
@@ -169,16 +170,22 @@ def _sums(values: Float, side: tuple[int, ...]) -> Values:
     )
 
 
-def _places(shape: tuple[int, int]) -> Iterator[Place]:
-    """Yield blocks of the files, in the middles of equal parts of the product."""
-    chosen = []
-    for n in shape:
-        blocks = -(-n // BLOCK)
-        parts = min(A_SIDE, blocks)
-        chosen.append([int((i + 0.5) * blocks / parts) for i in range(parts)])
-    for row in chosen[0]:
-        for column in chosen[1]:
-            yield Place(*(slice(BLOCK * i, min(BLOCK * (i + 1), n)) for i, n in zip((row, column), shape, strict=True)))
+def _places(product: Finished) -> tuple[int, list[Place]]:
+    """Count the blocks of the files that hold data, and choose some of them, evenly spread."""
+    grid_of_blocks = tuple(-(-n // BLOCK) for n in product.shape)
+    known = product.reduced("surface_reflectance", [0], (grid_of_blocks[0], grid_of_blocks[1]))[0] != NODATA
+    places = [
+        Place(*(slice(BLOCK * i, min(BLOCK * (i + 1), n)) for i, n in zip(at, product.shape, strict=True)))
+        for at in product_of(*(_spread(np.flatnonzero(known.any(axis))) for axis in (1, 0)))
+        if known[at]
+    ]
+    return int(known.sum()), places
+
+
+def _spread(blocks: NDArray[np.intp]) -> list[int]:
+    """Choose at most ``A_SIDE``, evenly."""
+    parts = min(A_SIDE, len(blocks))
+    return [int(blocks[int((i + 0.5) * len(blocks) / parts)]) for i in range(parts)]
 
 
 def _levels(product: Finished) -> tuple[Values, Values] | None:
