@@ -293,7 +293,9 @@ def test_everything_from_an_item_is_text(product: Path) -> None:
     assert len(text) < 2_000_000
 
 
-@pytest.mark.parametrize("value", [None, True, -1, 1e300, "x", [], {}, [None, {}], {"bands": 3, "verdict": []}])
+@pytest.mark.parametrize(
+    "value", [None, True, -1, 1e300, 10**400, "x", [], {}, [None, {}], {"bands": 3, "verdict": []}]
+)
 def test_an_item_may_say_anything(product: Path, value: Any) -> None:
     """Whatever a property is, there is a page, or one line."""
 
@@ -304,7 +306,15 @@ def test_an_item_may_say_anything(product: Path, value: Any) -> None:
             asset["file:checksum"] = value
 
     change_item(product, change)
-    Parsed(Path(report(product)["report"]).read_text())
+    found = report(product)
+    json.dumps(found, allow_nan=False)
+    Parsed(Path(found["report"]).read_text())
+
+
+def test_numbers_beyond_all_floats_are_unknown(product: Path) -> None:
+    path = product / f"{ID}.json"
+    path.write_text(re.sub(r'("l8s2:clear_percent": )[0-9.]+', r"\1 1e999", path.read_text()))
+    assert report(product)["clear_percent"] is None
 
 
 @pytest.mark.parametrize(

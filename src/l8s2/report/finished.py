@@ -73,8 +73,12 @@ class Item:
 
 def number(value: object) -> float | None:
     """Return a finite number; None for anything else."""
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if plain and math.isfinite(value) else None  # type: ignore[arg-type]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # an integer beyond all floats
+        return None
 
 
 class Finished:
@@ -172,7 +176,9 @@ def read_item(folder: Path) -> Item:
     try:
         if path.stat().st_size > _LARGEST_ITEM:
             raise ValueError("too large")
-        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
+        found = json.loads(
+            path.read_text(encoding="utf-8"), parse_constant=lambda _: None, parse_float=lambda x: number(float(x))
+        )
         properties, assets = found["properties"], found["assets"]
         if not (isinstance(properties, dict) and isinstance(assets, dict) and "l8s2:model" in properties):
             raise ValueError("no Item of l8s2")

@@ -21,6 +21,8 @@ from l8s2.report.pictures import detail, false_colour, sigma_map, true_colour
 from l8s2.report.sample import Sampled
 
 INDEX = "index.html"
+_CACHE = 256 << 20
+"""Bytes; GDAL itself would take a share of the machine."""
 
 
 def make_reports(
@@ -77,7 +79,10 @@ def make_reports(
 def _report(
     folder: Path, path: Path, landsat: Path | None, progress: Progress, say: Callable[[str], str]
 ) -> dict[str, Any]:
+    import rasterio
+
     with ExitStack() as stack:
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE))
         product = stack.enter_context(Finished(folder))
         scene, why_not = find_input(product, landsat, stack)
         before = None if scene is None else Before(scene, product.geobox)
