@@ -31,7 +31,6 @@ def index_page(name: str, found: Sequence[Mapping[str, Any]]) -> str:
             "Clear",
             "Not to be trusted",
             "Largest RMS at 30 m",
-            "Sigma",
             "Reasons",
         ]
         parts.append(table(heads, [_row(one) for one in good], words=True))
@@ -51,7 +50,6 @@ def _row(one: Mapping[str, Any]) -> list[str]:
         clear_words(one),
         _percent(one["untrusted_percent"]),
         f"{max(differences):.4f}" if differences else "not computed",
-        text(one["sigma"]),
         text("; ".join(one["reasons"])),
     ]
 

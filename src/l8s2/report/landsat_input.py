@@ -14,8 +14,9 @@ from l8s2 import grid
 from l8s2.arrays import Float, Mask, enlarge
 from l8s2.errors import InputError
 from l8s2.landsat.layout import level2_product, products_in
-from l8s2.landsat.scene import Scene, open_scene
+from l8s2.landsat.scene import Pixels, Scene, open_scene
 from l8s2.report.finished import Finished
+from l8s2.sensors import N_BANDS
 
 _ENDINGS = ("", ".tar", ".tar.gz")
 _STRIP = 512
@@ -68,47 +69,44 @@ class Before:
 
     def __init__(self, scene: Scene, geobox: GeoBox) -> None:
         """``geobox``: the grid of the product."""
-        self.scene, self._geobox = scene, geobox
+        self.scene, self.geobox = scene, geobox
         self._blocks = grid.output_geobox(scene.geobox)
         self.first = _whole_pixels(self._blocks, geobox)
         """Row and column of the product in the block grid of the scene; None where it is on another grid (warped)."""
 
     def ms_window(self, rows: slice, columns: slice) -> tuple[slice, slice]:
-        """Return the MS pixels that a window of the product touches."""
-        if self.first is not None:
-            first = self.first
-        else:
-            box = self._geobox[rows, columns].boundingbox
-            here = box.to_crs(self._blocks.crs) if self._blocks.crs != self._geobox.crs else box
-            corners = [~self._blocks.affine * (x, y) for x in (here.left, here.right) for y in (here.bottom, here.top)]
-            x, y = zip(*corners, strict=True)
-            rows, columns = slice(int(min(y)), int(max(y)) + 1), slice(int(min(x)), int(max(x)) + 1)
-            first = (0, 0)
-        top, left = first
+        """Return the MS pixels that own a window of the product, which is not warped."""
+        assert self.first is not None
+        top, left = self.first
         return (
             slice((rows.start + top) // grid.BLOCK, -(-(rows.stop + top) // grid.BLOCK)),
             slice((columns.start + left) // grid.BLOCK, -(-(columns.stop + left) // grid.BLOCK)),
         )
 
-    def onto(self, ms: Float, at: tuple[slice, slice], rows: slice, columns: slice) -> Float:
-        """Give the pixels of a window of the product the values (bands, h, w) of the MS pixels that own them.
+    def read(self, rows: slice, columns: slice) -> tuple[Float, Pixels | None]:
+        """Read what lies under a window of the product.
 
-        ``at``: what ``ms_window`` returns for the window. NaN where there is no MS pixel.
+        Returns:
+            (6, h, w) reflectance of the MS pixel that owns each pixel, NaN where there is none; of a warped product, of
+            the nearest. And the MS pixels of ``ms_window``; None of a warped product.
         """
-        fine = enlarge(ms)
         if self.first is None:
-            origin = self._blocks.affine * Affine.translation(grid.BLOCK * at[1].start, grid.BLOCK * at[0].start)
-            return reprojected(fine, origin, self._blocks, self._geobox[rows, columns])
+            return self.means(list(range(N_BANDS)), self.geobox[rows, columns]), None
+        at = self.ms_window(rows, columns)
+        pixels = self.scene.read(*at)
         top, left = (n - grid.BLOCK * s.start for n, s in zip(self.first, at, strict=True))
-        return fine[:, rows.start + top : rows.stop + top, columns.start + left : columns.stop + left]
+        fine = enlarge(pixels.ms)[:, rows.start + top : rows.stop + top, columns.start + left : columns.stop + left]
+        return fine, pixels
 
-    def overview(self, bands: list[int], shape: tuple[int, int]) -> Float:
-        """Return means of a few bands over the product, (len(bands), *shape), read strip by strip."""
-        factor = max(1, round(min(n / (grid.BLOCK * m) for n, m in zip(self._geobox.shape, shape, strict=True))))
-        inside = self.ms_window(*(slice(0, n) for n in self._geobox.shape))
-        rows, columns = (slice(max(0, s.start), min(n, s.stop)) for s, n in zip(inside, self.scene.shape, strict=True))
+    def means(self, bands: list[int], target: GeoBox) -> Float:
+        """Return a few bands on any grid, (len(bands), *shape), NaN where the scene is not.
+
+        MS pixels are averaged as far as the pixels of the grid are larger; they are read strip by strip.
+        """
+        rows, columns = self._under(target)
         if rows.stop <= rows.start or columns.stop <= columns.start:
-            return np.full((len(bands), *shape), np.nan, np.float32)
+            return np.full((len(bands), *target.shape), np.nan, np.float32)
+        factor = max(1, min((s.stop - s.start) // n for s, n in zip((rows, columns), target.shape, strict=True)))
         small = (-(-(s.stop - s.start) // factor) for s in (rows, columns))
         means = np.full((len(bands), *small), np.nan, np.float32)
         step = max(1, _STRIP // factor) * factor
@@ -119,11 +117,20 @@ class Before:
                 part = _block_means(self.scene.bands[band].read(strip, columns), factor)
                 mean[at : at + len(part)] = part
         origin = self._blocks.affine * Affine.translation(grid.BLOCK * columns.start, grid.BLOCK * rows.start)
-        target = self._geobox.affine * Affine.scale(
-            *(n / m for n, m in zip(self._geobox.shape[::-1], shape[::-1], strict=True))
+        return _nearest(means, origin * Affine.scale(grid.BLOCK * factor), self._blocks, target)
+
+    def _under(self, target: GeoBox) -> tuple[slice, slice]:
+        """Return the MS pixels of the scene in the rectangle around a grid."""
+        box = target.boundingbox
+        here = box if self._blocks.crs == target.crs else box.to_crs(self._blocks.crs)
+        x, y = zip(*(~self._blocks.affine * (x, y) for x in here[::2] for y in here[1::2]), strict=True)
+        if not np.isfinite([*x, *y]).all():
+            return slice(0, 0), slice(0, 0)
+        rows, columns = (
+            slice(max(0, int(min(v)) // grid.BLOCK), min(n, int(max(v)) // grid.BLOCK + 1))
+            for v, n in zip((y, x), self.scene.shape, strict=True)
         )
-        coarse = GeoBox(shape, target, self._geobox.crs)
-        return reprojected(means, origin * Affine.scale(grid.BLOCK * factor), self._blocks, coarse)
+        return rows, columns
 
 
 def _whole_pixels(blocks: GeoBox, geobox: GeoBox) -> tuple[int, int] | None:
@@ -147,7 +154,7 @@ def _block_means(band: Float, factor: int) -> Float:
     return np.where(count > 0, total(np.where(known, band, np.float32(0))) / np.maximum(count, 1), np.float32(np.nan))
 
 
-def reprojected(values: Float, affine: Affine, of: GeoBox, target: GeoBox) -> Float:
+def _nearest(values: Float, affine: Affine, of: GeoBox, target: GeoBox) -> Float:
     """Return (bands, h, w) values, with their ``affine`` in the CRS of ``of``, as the nearest ones on ``target``."""
     from rasterio.warp import Resampling, reproject
 

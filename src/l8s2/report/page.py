@@ -225,7 +225,7 @@ def _sensor(product: Finished) -> Iterator[str]:
 def clear_words(numbers: Mapping[str, Any]) -> str:
     """Say in markup how much is clear, or that nobody knows."""
     percent = numbers["qa_percent"]
-    return "unknown (the input had no QA_PIXEL)" if percent["no_qa"] > 50 else _percent(percent["clear"])
+    return "not known: no QA_PIXEL" if percent["no_qa"] > 50 else _percent(percent["clear"])
 
 
 def _share_of_blocks(numbers: dict[str, Any]) -> str:

@@ -70,7 +70,7 @@ def false_colour(product: Finished, before: Before | None) -> list[Shown]:
     shape = overview_shape(product.shape)
     images = [decoded(product.reduced("surface_reflectance", FALSE, shape))]
     if before is not None:
-        images.insert(0, before.overview(FALSE, shape))
+        images.insert(0, before.means(FALSE, product.geobox.zoom_to(shape)))
     pictures = _coloured(images)
     return [_whole(p, when, "false colour") for p, when in zip(pictures, _WHEN[-len(images) :], strict=True)]
 
@@ -98,10 +98,9 @@ def detail(product: Finished, before: Before | None, place: Place) -> list[list[
     images = [decoded(product.read("surface_reflectance", *place))]
     pan = None
     if before is not None:
-        at = before.ms_window(*place)
-        pixels = before.scene.read(*at)
-        images.insert(0, before.onto(pixels.ms, at, *place))
-        pan = pixels.pan if before.first is not None else None  # its pixels are not those of a warped product
+        under, pixels = before.read(*place)
+        images.insert(0, under)
+        pan = pixels.pan if pixels is not None else None
     rows = []
     for bands, what in ((TRUE, "true colour"), (FALSE, "false colour")):
         pictures = _coloured([image[bands] for image in images])

@@ -92,10 +92,9 @@ class Sampled:
         self.total.add(np.hypot(sigma, level) if is_detail else sigma)
 
     def _compare(self, before: Before, place: Place, reflectance: Float, clear: Mask) -> None:
-        at = before.ms_window(*place)
-        pixels = before.scene.read(*at)
-        self.input.add(before.onto(pixels.ms, at, *place)[:, clear])
-        if before.first is None:
+        under, pixels = before.read(*place)
+        self.input.add(under[:, clear])
+        if pixels is None or before.first is None:
             return
         inside = [
             slice(-(-(s.start + first) // grid.BLOCK), (s.stop + first) // grid.BLOCK)
@@ -107,7 +106,9 @@ class Sampled:
             slice(grid.BLOCK * m.start - first - s.start, grid.BLOCK * m.stop - first - s.start)
             for m, s, first in zip(inside, place, before.first, strict=True)
         ]
-        own = tuple(slice(m.start - w.start, m.stop - w.start) for m, w in zip(inside, at, strict=True))
+        own = tuple(
+            slice(m.start - w.start, m.stop - w.start) for m, w in zip(inside, before.ms_window(*place), strict=True)
+        )
         ms = pixels.ms[:, *own]
         usable = masks.usable(pixels.qa)[own]
         seen, compared = seen_by_oli(reflectance[:, *whole], ms, usable)
