@@ -33,7 +33,7 @@ LAYERS = (
     {"landsat", "product", "models", "patches", "simulate", "target"},
     {"predictors", "datasets", "catalogs"},
     {"acquire", "pipeline", "evaluation"},
-    {"pairs", "doctor", "training", "demo", "batch", "viewer", "report"},
+    {"pairs", "doctor", "training", "demo", "batch", "viewer", "exports", "report"},
     {"cli"},
 )
 """Rooms, the lowest first; a room imports only what stands lower."""

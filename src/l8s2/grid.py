@@ -205,6 +205,30 @@ def mgrs_tile(name: str) -> GeoBox:
     return GeoBox((10980, 10980), Affine(OUTPUT_GSD, 0, left, 0, -OUTPUT_GSD, top), f"EPSG:{code}")
 
 
+def mgrs_tile_of(geobox: GeoBox) -> str | None:
+    """Return the name of the Sentinel-2 tile whose 10 m grid this is; None for any other grid.
+
+    Letters of the 100 km square in the grid's own zone, as MGRS has them: columns repeat every three zones, rows every
+    2000 km, five rows further in even zones.
+    """
+    code = geobox.crs.epsg if geobox.crs is not None else None
+    if code is None or code // 100 not in (326, 327) or not 1 <= (zone := code % 100) <= 60:
+        return None
+    bounds = geobox.boundingbox
+    column, row = int((bounds.left + bounds.right) // 200_000), int((bounds.bottom + bounds.top) // 200_000)
+    latitude = float(geobox.extent.centroid.to_crs("EPSG:4326").coords[0][1])
+    if not (1 <= column <= 8 and -80 <= latitude < 84):
+        return None
+    columns = ("ABCDEFGH", "JKLMNPQR", "STUVWXYZ")[(zone - 1) % 3]
+    rows = "ABCDEFGHJKLMNPQRSTUV"
+    band = "CDEFGHJKLMNPQRSTUVWXX"[int((latitude + 80) // 8)]
+    name = f"{zone:02d}{band}{columns[column - 1]}{rows[(row + 5 * (zone % 2 == 0)) % 20]}"
+    try:
+        return name if mgrs_tile(name) == geobox else None
+    except InputError:
+        return None
+
+
 def footprint(geobox: GeoBox) -> tuple[dict[str, Any], list[float]]:
     """Return the outline of a grid in WGS 84 as GeoJSON geometry, and its bbox (west, south, east, north).
 

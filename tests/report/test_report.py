@@ -320,14 +320,15 @@ def test_numbers_beyond_all_floats_are_unknown(product: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda p: (p / f"{ID}.json").unlink(), "missing"),
-        (lambda p: (p / f"{ID}.json").write_text("{"), "not the STAC Item"),
-        (lambda p: (p / f"{ID}.json").write_text('{"properties": {}, "assets": {}}'), "not the STAC Item"),
+        (lambda p: (p / f"{ID}.json").unlink(), "holds no product"),
+        (lambda p: (p / f"{ID}.json").write_text("{"), "holds no product"),
+        (lambda p: (p / f"{ID}.json").write_text('{"properties": {}}'), "holds no product"),
         (lambda p: (p / f"{ID}_QA.tif").unlink(), "missing"),
         (lambda p: (p / f"{ID}_SR.tif").write_bytes((p / f"{ID}_SR.tif").read_bytes()[:-99]), "its Item says"),
-        (lambda p: change_item(p, lambda item: item["assets"]["qa"].update(href="../../x.tif")), "not beside"),
-        (lambda p: change_item(p, lambda item: item["assets"]["qa"].update(href="https://x/q.tif")), "not beside"),
-        (lambda p: change_item(p, lambda item: item["assets"].pop("qa")), "names no file qa"),
+        (lambda p: change_item(p, lambda item: item["assets"]["qa"].update(href="../../x.tif")), "x.tif is missing"),
+        (lambda p: change_item(p, lambda item: item["assets"]["qa"].update(href="https://x/q.tif")), "q.tif is missing"),
+        (lambda p: change_item(p, lambda item: item["assets"].pop("qa")), "names no reflectance or no QA"),
+        (lambda p: change_item(p, lambda item: item["assets"].update(qa=[])), "names no reflectance or no QA"),
         (lambda p: change_item(p, lambda item: item["assets"].update(qa=item["assets"]["sigma"])), "not a file qa"),
     ],
 )  # fmt: skip

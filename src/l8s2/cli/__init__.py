@@ -15,6 +15,7 @@ from l8s2.cli.batch import batch
 from l8s2.cli.dataset import dataset
 from l8s2.cli.doctor import doctor
 from l8s2.cli.evaluate import demo, evaluate
+from l8s2.cli.export import export
 from l8s2.cli.fetch import fetch
 from l8s2.cli.harmonize import harmonize, info
 from l8s2.cli.models import models
@@ -37,6 +38,7 @@ for _verb in (
     info,
     view,
     report,
+    export,
     evaluate,
     demo,
     models,

@@ -109,7 +109,7 @@ def _check(options: dict[str, Any]) -> None:
     from l8s2.target import Area
 
     Area(**{name: options[name] or None for name in ("bbox", "mgrs", "crs", "like")})
-    names = ("model", "engine", "threads", "mc_dropout", "trust_architecture")
+    names = ("model", "engine", "device", "threads", "mc_dropout", "trust_architecture")
     ModelOptions(**{name: options[name] for name in names})
 
 

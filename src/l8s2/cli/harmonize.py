@@ -16,7 +16,7 @@ import click
 from l8s2.cli.shell import JSON, PAN, PRODUCT, TRUST, ProgressBar, show, warn
 
 if TYPE_CHECKING:
-    from l8s2.predictors.engines import Engine
+    from l8s2.predictors.engines import Device, Engine
     from l8s2.predictors.options import ModelOptions
     from l8s2.radiometry import SigmaKind
     from l8s2.target import Area, BBox
@@ -60,6 +60,13 @@ if TYPE_CHECKING:
 )
 @click.option("--no-sigma", is_flag=True, help="Leave the standard errors out.")
 @click.option("--engine", type=click.Choice(["openvino", "torch"]), default="openvino", show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where PyTorch runs (published networks, --engine torch); auto: on a GPU where there is one.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Processor threads. Default: all.")
 @click.option(
     "--max-memory",
@@ -88,6 +95,7 @@ def harmonize(
     sigma: SigmaKind,
     no_sigma: bool,
     engine: Engine,
+    device: Device,
     threads: int | None,
     max_memory: float,
     overwrite: bool,
@@ -114,6 +122,7 @@ def harmonize(
     options = ModelOptions(
         model=model,
         engine=engine,
+        device=device,
         threads=threads,
         max_memory=max_memory,
         mc_dropout=mc_dropout,

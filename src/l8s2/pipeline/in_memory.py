@@ -11,7 +11,7 @@ import numpy as np
 from l8s2 import grid, masks
 from l8s2.landsat.scene import Scene, open_scene
 from l8s2.pipeline.tiles import fine, predict_tiles
-from l8s2.predictors.engines import Engine
+from l8s2.predictors.engines import Device, Engine
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import ModelOptions
 from l8s2.radiometry import SigmaKind, describe_sigma
@@ -29,6 +29,7 @@ def harmonize(
     pan: str | Path | None = None,
     sigma: SigmaKind = "total",
     engine: Engine = "openvino",
+    device: Device = "auto",
     threads: int | None = None,
     mc_dropout: int | None = None,
     trust_architecture: str | None = None,
@@ -42,6 +43,7 @@ def harmonize(
         sigma: ``total``: standard error of what Sentinel-2 would measure; ``detail``: without the disagreement of the
             sensors in level (``l8s2.radiometry``).
         engine: see ``load_model``.
+        device: see ``load_model``.
         threads: see ``load_model``.
         mc_dropout: see ``load_model``.
         trust_architecture: see ``load_model``.
@@ -56,7 +58,12 @@ def harmonize(
 
     predictor = load_predictor(
         ModelOptions(
-            model=model, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
+            model=model,
+            engine=engine,
+            device=device,
+            threads=threads,
+            mc_dropout=mc_dropout,
+            trust_architecture=trust_architecture,
         )
     )
     with ExitStack() as stack:

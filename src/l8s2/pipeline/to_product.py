@@ -16,7 +16,7 @@ from l8s2.landsat.measure_scene import measure_scene
 from l8s2.landsat.scene import Scene, open_scene
 from l8s2.pipeline.feed import feed
 from l8s2.pipeline.verdict import assess
-from l8s2.predictors.engines import Engine
+from l8s2.predictors.engines import Device, Engine
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import COMPACT, ModelOptions
 from l8s2.predictors.protocol import Predictor
@@ -44,6 +44,7 @@ def harmonize_product(
     like: str | Path | None = None,
     sigma: SigmaKind | None = "total",
     engine: Engine = "openvino",
+    device: Device = "auto",
     threads: int | None = None,
     max_memory: float = COMPACT.max_memory,
     mc_dropout: int | None = None,
@@ -67,6 +68,7 @@ def harmonize_product(
         sigma: ``total``: SIGMA is the standard error of what Sentinel-2 would measure; ``detail``: without the
             disagreement of the sensors in level (``l8s2.radiometry``); None leaves the file out.
         engine: see ``load_model``.
+        device: see ``load_model``.
         threads: see ``load_model``.
         max_memory: see ``load_model``.
         mc_dropout: see ``load_model``.
@@ -86,6 +88,7 @@ def harmonize_product(
         ModelOptions(
             model=model,
             engine=engine,
+            device=device,
             threads=threads,
             max_memory=max_memory,
             mc_dropout=mc_dropout,
@@ -129,7 +132,7 @@ def make_product(
             return there
         predictor = load_predictor(options)
         journal = json.dumps([__version__, scene.product_id, scene.pan_id, str(scene.geobox), predictor.sha256,
-                              predictor.no_pan_model and predictor.no_pan_model.sha256, options.engine,
+                              predictor.no_pan_model and predictor.no_pan_model.sha256, options.engine, options.device,
                               options.mc_dropout, predictor.tile, sigma and describe_sigma(sigma),
                               scene.input_files()])  # fmt: skip
         writer = stack.enter_context(

@@ -9,9 +9,10 @@ import numpy as np
 
 from l8s2.arrays import FILL_REACH, Float, Mask, dilate, enlarge, fill_missing
 from l8s2.errors import InputError
-from l8s2.predictors.engines import Network, TorchNetwork
+from l8s2.predictors.engines import Network
 from l8s2.predictors.options import COMPACT
 from l8s2.predictors.protocol import predict_in_tiles
+from l8s2.predictors.torch_network import TorchNetwork
 from l8s2.sensors import N_BANDS
 
 if TYPE_CHECKING:

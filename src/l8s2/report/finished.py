@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 
 from l8s2.errors import InputError
 from l8s2.landsat.product_name import ProductName
+from l8s2.product.reader import open_product
 from l8s2.product.writer import SUFFIX
 from l8s2.radiometry import NODATA
 from l8s2.sensors import N_BANDS
 
 AGAIN = "make the product again"
-_LARGEST_ITEM = 1 << 20
 _LARGEST_SIDE = 1 << 17
 _RASTERS = {"surface_reflectance": (N_BANDS, "int16"), "sigma": (N_BANDS, "int16"), "qa": (1, "uint16")}
 """Asset -> bands and type of its samples."""
 
 
-@dataclass(frozen=True)
 class Item:
-    """A STAC Item as it was found; whatever is missing, or not of its kind, is None."""
+    """A STAC Item as it was found; whatever is missing, or not of its kind, is None or empty."""
 
-    id: str
-    properties: dict[str, Any]
-    assets: dict[str, Any]
-    bbox: tuple[float, float, float, float] | None
-    """West, south, east, north, WGS 84 degrees."""
+    def __init__(self, found: dict[str, Any]) -> None:
+        self.id = str(found.get("id"))
+        self.properties: dict[str, Any] = found["properties"]
+        self.assets: dict[str, Any] = found["assets"]
+        box = found.get("bbox")
+        sides = [number(v) for v in box] if isinstance(box, list) else []
+        known = [v for v in sides if v is not None]
+        self.bbox = (known[0], known[1], known[2], known[3]) if len(known) == len(sides) == 4 else None
+        """West, south, east, north, WGS 84 degrees."""
 
     def text(self, name: str) -> str | None:
         """Return a property that is a text."""
@@ -88,52 +88,37 @@ class Finished:
         """Open the product in ``folder``. Raises InputError for one that is damaged."""
         import rasterio
 
-        self.folder = folder
-        self.item = read_item(folder)
+        product = open_product(folder)
+        self.folder, self.geobox, self.paths = folder, product.geobox, dict(product.rasters)
+        self.item = Item(product.item)
+        preview = folder / Path(str(self.item.asset("preview").get("href"))).name
+        if preview.is_file():
+            self.paths["preview"] = preview
+        self.shape: tuple[int, int] = (self.geobox.shape[0], self.geobox.shape[1])
         self._files: dict[str, Any] = {}
         with ExitStack() as stack:
-            for key, (bands, dtype) in _RASTERS.items():
-                path = self.path_of(key)
-                if path is None and key == "sigma":
-                    continue
-                if path is None:
-                    raise InputError(f"{folder}: its Item names no file {key}; {AGAIN}")
-                with _readable(path):
-                    file = stack.enter_context(rasterio.open(path, driver="GTiff"))
-                if file.count != bands or set(file.dtypes) != {dtype} or max(file.shape) > _LARGEST_SIDE:
-                    raise InputError(f"{path}: not a file {key} of l8s2; {AGAIN}")
-                self._files[key] = file
-            first = self._files["surface_reflectance"]
-            if any(
-                (f.shape, f.transform, f.crs) != (first.shape, first.transform, first.crs) for f in self._files.values()
-            ):
-                raise InputError(f"{folder}: its rasters are not on one grid; {AGAIN}")
-            if first.crs is None:
-                raise InputError(f"{first.name}: has no coordinate reference system; {AGAIN}")
+            for key, path in self.paths.items():
+                size, said = path.stat().st_size, number(self.item.asset(key).get("file:size"))
+                if said is not None and size != said:
+                    raise InputError(f"{path}: {size} bytes, its Item says {said:.0f}; copy it again, or {AGAIN}")
+                if key != "preview":
+                    self._files[key] = stack.enter_context(self._opened(rasterio, key, path))
             self._stack = stack.pop_all()
-        self.shape: tuple[int, int] = first.shape
-        self.geobox = GeoBox(first.shape, first.transform, first.crs.to_string())
         sigma = self.item.facts("l8s2:sigma")
         self.sigma_kind = (
             "none" if "sigma" not in self._files or sigma.get("kind") == "none" else str(sigma.get("kind"))
         )
         """``total``, ``detail``, ``none`` where there is no standard error."""
 
-    def path_of(self, key: str) -> Path | None:
-        """Return the file of an asset; None where the Item has none. Raises InputError where it is not whole."""
-        asset = self.item.asset(key)
-        href = asset.get("href")
-        if not isinstance(href, str):
-            return None
-        path = self.folder / href
-        if "\0" in href or path.parent.resolve() != self.folder.resolve() or path.is_symlink():
-            raise InputError(f"{self.folder}: its Item names {href!r}, which is not beside it; {AGAIN}")
-        if not path.is_file():
-            raise InputError(f"{path}: missing; {AGAIN}")
-        size, said = path.stat().st_size, number(asset.get("file:size"))
-        if said is not None and size != said:
-            raise InputError(f"{path}: {size} bytes, its Item says {said:.0f}; copy it again, or {AGAIN}")
-        return path
+    def _opened(self, rasterio: Any, key: str, path: Path) -> Any:
+        with _readable(path):
+            file = rasterio.open(path, driver="GTiff")
+        bands, dtype = _RASTERS[key]
+        if file.count != bands or set(file.dtypes) != {dtype} or max(file.shape) > _LARGEST_SIDE:
+            raise InputError(f"{path}: not a file {key} of l8s2; {AGAIN}")
+        if (file.shape, str(file.crs)) != (self.shape, str(self.geobox.crs)) or file.transform != self.geobox.affine:
+            raise InputError(f"{path}: not on the grid of the reflectance; {AGAIN}")
+        return file
 
     def read(self, key: str, rows: slice, columns: slice) -> NDArray[Any]:
         """Read a window of ``surface_reflectance``, ``sigma`` or ``qa`` as it is stored, (bands, h, w)."""
@@ -167,31 +152,6 @@ class Finished:
 def is_product(folder: Path) -> bool:
     """Tell whether a folder is meant to be a product."""
     return folder.is_dir() and folder.name.endswith(SUFFIX) and not folder.name.startswith(".")
-
-
-def read_item(folder: Path) -> Item:
-    """Read the Item in the folder of a product. Raises InputError."""
-    others = sorted(folder.glob("*.json"))
-    path = others[0] if len(others) == 1 else folder / f"{folder.name.removesuffix(SUFFIX)}.json"
-    try:
-        if path.stat().st_size > _LARGEST_ITEM:
-            raise ValueError("too large")
-        found = json.loads(
-            path.read_text(encoding="utf-8"), parse_constant=lambda _: None, parse_float=lambda x: number(float(x))
-        )
-        properties, assets = found["properties"], found["assets"]
-        if not (isinstance(properties, dict) and isinstance(assets, dict) and "l8s2:model" in properties):
-            raise ValueError("no Item of l8s2")
-    except FileNotFoundError:
-        raise InputError(f"{path}: missing; give the folder of a product, or {AGAIN}") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; check its permissions") from error
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise InputError(f"{path}: not the STAC Item of a product of l8s2; {AGAIN}") from None
-    box = found.get("bbox")
-    bbox = [number(v) for v in box] if isinstance(box, list) and len(box) == 4 else []
-    known = tuple(v for v in bbox if v is not None)
-    return Item(str(found.get("id")), properties, assets, known if len(known) == 4 else None)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -54,8 +55,13 @@ def numbers_of(product: Finished, sampled: Sampled, why_no_input: str, progress:
             }
             for name in BAND_NAMES
         },
-        "measured": {name: item.facts(f"l8s2:{name}") or None for name in ("pan_shift", "sharpness", "noise")},
+        "measured": {name: _plain(item.facts(f"l8s2:{name}")) for name in ("pan_shift", "sharpness", "noise")},
     }
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any] | None:
+    """Return facts without what JSON has no number for; None where there are none."""
+    return json.loads(json.dumps(facts), parse_constant=lambda _: None) or None
 
 
 def _distribution(counts: Counts) -> dict[str, dict[str, float | None]]:

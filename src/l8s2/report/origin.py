@@ -89,12 +89,10 @@ def _link(address: str, name: str) -> str:
 
 
 def _files(product: Finished) -> Iterator[list[str]]:
-    for key in ("surface_reflectance", "sigma", "qa", "preview"):
-        path = product.path_of(key)
-        if path is not None:
-            said = product.item.asset(key).get("file:checksum")
-            checksum = said.removeprefix("1220") if isinstance(said, str) else None
-            yield [text(path.name), f"{path.stat().st_size:,}", f"<code>{text(checksum)}</code>"]
+    for key, path in product.paths.items():
+        said = product.item.asset(key).get("file:checksum")
+        checksum = said.removeprefix("1220") if isinstance(said, str) else None
+        yield [text(path.name), f"{path.stat().st_size:,}", f"<code>{text(checksum)}</code>"]
 
 
 def command(product: Finished) -> str:

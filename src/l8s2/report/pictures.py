@@ -49,7 +49,7 @@ def true_colour(product: Finished) -> list[Shown]:
     """Show the two halves of the preview; nothing where it is missing or damaged."""
     from PIL import Image
 
-    path = product.path_of("preview")
+    path = product.paths.get("preview")
     if path is None:
         return []
     height, width = Preview(product.shape).shape
