@@ -326,7 +326,7 @@ def test_numbers_beyond_all_floats_are_unknown(product: Path) -> None:
         (lambda p: (p / f"{ID}_QA.tif").unlink(), "missing"),
         (lambda p: (p / f"{ID}_SR.tif").write_bytes((p / f"{ID}_SR.tif").read_bytes()[:-99]), "its Item says"),
         (lambda p: change_item(p, lambda item: item["assets"]["qa"].update(href="../../x.tif")), "x.tif is missing"),
-        (lambda p: change_item(p, lambda item: item["assets"]["qa"].update(href="https://x/q.tif")), "q.tif is missing"),
+        (lambda p: change_item(p, lambda item: item["assets"]["qa"].update(href="https://x/q")), "q is missing"),
         (lambda p: change_item(p, lambda item: item["assets"].pop("qa")), "names no reflectance or no QA"),
         (lambda p: change_item(p, lambda item: item["assets"].update(qa=[])), "names no reflectance or no QA"),
         (lambda p: change_item(p, lambda item: item["assets"].update(qa=item["assets"]["sigma"])), "not a file qa"),
@@ -452,11 +452,11 @@ def test_every_reason_has_its_advice() -> None:
 @pytest.mark.parametrize(
     ("shape", "data", "read", "in_all"),
     [
-        ((22950, 22950), np.s_[:, :], 64, 2025),
+        ((22950, 22950), np.s_[:, :], 36, 2025),
         ((22950, 22950), np.s_[30:33, 7:9], 6, 6),
         ((22950, 22950), np.s_[40:, 20], 5, 5),
         ((531, 522), np.s_[:, :], 4, 4),
-        ((100, 5000), np.s_[:, :], 8, 10),
+        ((100, 5000), np.s_[:, :], 6, 10),
         ((1, 1), np.s_[:, :], 1, 1),
         ((1, 1), np.s_[1:, :], 0, 0),
     ],

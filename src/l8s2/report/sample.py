@@ -1,4 +1,4 @@
-"""What is read of a product at full resolution: up to 64 blocks, evenly spread, so that no scene takes long."""
+"""What is read of a product at full resolution: up to 36 blocks, evenly spread, so that no scene takes long."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from l8s2.report.finished import Finished, number
 from l8s2.report.landsat_input import Before
 from l8s2.sensors import BAND_NAMES, N_BANDS
 
-A_SIDE = 8
+A_SIDE = 6
 """Blocks along each axis at most."""
 DETAIL = 180
 """10 m pixels to a side of the detail that is shown; whole MS pixels."""
@@ -189,7 +189,7 @@ def _spread(blocks: NDArray[np.intp]) -> list[int]:
     return [int(blocks[int((i + 0.5) * len(blocks) / parts)]) for i in range(parts)]
 
 
-def _levels(product: Finished) -> tuple[Values, Values] | None:
+def _levels(product: Finished) -> tuple[Float, Float] | None:
     """Return the disagreement in level that the Item states, absolute and relative (6, 1); None where it does not."""
     if product.sigma_kind == "detail":
         said: list[object] = [list(LEVEL_ABSOLUTE), list(LEVEL_RELATIVE)]
@@ -198,7 +198,7 @@ def _levels(product: Finished) -> tuple[Values, Values] | None:
     parts = [[number(v) for v in part] if isinstance(part, list) else [] for part in said]
     if any(len(part) != N_BANDS or None in part for part in parts):
         return None
-    absolute, relative = (np.array(part, np.float64)[:, None] for part in parts)
+    absolute, relative = (np.array(part, np.float32)[:, None] for part in parts)
     return absolute, relative
 
 
