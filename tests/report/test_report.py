@@ -376,10 +376,13 @@ def test_an_input_that_is_not_there_is_told(product: Path, tmp_path: Path) -> No
     assert f"{NAME}: not compared with its input: {ID} was not found in" in done.stderr
 
 
-def test_another_scene_is_refused(product: Path, tmp_path: Path) -> None:
+def test_another_scene_is_not_compared(product: Path, tmp_path: Path) -> None:
     other = make(tmp_path / "other", product_id=ID.replace("20230520", "20230605"))
-    with pytest.raises(InputError, match=f"the product was made from {ID}"):
-        report(product, landsat=other)
+    found = report(product, landsat=other)
+    assert found["ms_pixels_compared"] == 0
+    assert found["why_not_compared"].startswith(f"it was made from {ID}, and ")
+    with pytest.raises(InputError, match="no such file or folder"):
+        report(product, landsat=tmp_path / "nothing", overwrite=True)
 
 
 def test_products_without_sigma(small: Path, tmp_path: Path) -> None:

@@ -22,17 +22,10 @@ def index_page(name: str, found: Sequence[Mapping[str, Any]]) -> str:
     bad = [one for one in found if "error" in one]
     levels = [str(one["verdict"]) for one in good]
     counted = ", ".join(f"{levels.count(level)} {text(level)}" for level in dict.fromkeys(sorted(levels)))
-    parts = [f"<h1>Products in {text(name)}</h1>", f"<p>{len(found)} products: {counted or 'none can be read'}.</p>"]
+    number = f"{len(found)} product{'s'[: len(found) != 1]}"
+    parts = [f"<h1>Products in {text(name)}</h1>", f"<p>{number}: {counted or 'none can be read'}.</p>"]
     if good:
-        heads = [
-            "Product",
-            "Observed",
-            "Verdict",
-            "Clear",
-            "Not to be trusted",
-            "Largest RMS at 30 m",
-            "Reasons",
-        ]
+        heads = ["Product", "Observed", "Verdict", "Clear", "Not to be trusted", "Largest RMS at 30 m", "Reasons"]
         parts.append(table(heads, [_row(one) for one in good], words=True))
     if bad:
         parts.append("<h2>Products that cannot be read</h2>")

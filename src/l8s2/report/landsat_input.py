@@ -39,7 +39,7 @@ def find_input(product: Finished, landsat: Path | None, stack: ExitStack) -> Fou
         landsat: the Level-2 product, or a folder with it; None looks in the folders around the product.
         stack: closes it.
 
-    Raises InputError where ``landsat`` is another scene, or cannot be used.
+    Raises InputError where ``landsat`` cannot be used.
     """
     name = product.item.scene
     if name is None:
@@ -52,7 +52,7 @@ def find_input(product: Finished, landsat: Path | None, stack: ExitStack) -> Fou
             return Found(None, f"{name.id} was not found in {landsat}")
         found = level2_product(landsat)
         if found.product_id != name.id:
-            raise InputError(f"`landsat` {landsat}: is {found.product_id}; the product was made from {name.id}")
+            return Found(None, f"it was made from {name.id}, and {landsat} is {found.product_id}")
         paths = [landsat]
     if not paths:
         return Found(None, f"{name.id} was not found beside the product")

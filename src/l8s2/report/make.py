@@ -51,6 +51,8 @@ def make_reports(
 
     Raises InputError for what is no product, a damaged product, and a page that cannot be written.
     """
+    if landsat is not None and not landsat.exists():
+        raise InputError(f"`landsat` {landsat}: no such file or folder; give the input, or a folder that holds it")
     if folder.name in ("", ".."):
         folder = Path(os.path.abspath(folder))
     if is_product(folder):
