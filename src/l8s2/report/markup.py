@@ -49,7 +49,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = 
         f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>' for row in rows
     )
     kind = ' class="text"' if words else ""
-    return f'<div class="wide"><table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return (
+        f'<div class="wide" tabindex="0"><table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
 
 
 def figures(shown: Sequence[Shown], *, pixels: bool = False) -> str:
