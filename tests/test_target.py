@@ -19,6 +19,7 @@ import l8s2.pipeline.to_product
 from l8s2 import grid
 from l8s2.arrays import enlarge
 from l8s2.errors import InputError
+from l8s2.grid import mgrs_tile
 from l8s2.pipeline.to_product import harmonize_product
 from l8s2.radiometry import NODATA
 from l8s2.simulate.sensor import Conditions, Observation
@@ -505,7 +506,7 @@ def test_the_area_of_a_tile_holds_every_corner(tile: str) -> None:
     assert area is not None
     west, south, east, north = area
     assert (east - west) % 360 < 3
-    box = grid.mgrs_tile(tile)
+    box = mgrs_tile(tile)
     to_degrees = Transformer.from_crs(str(box.crs), "EPSG:4326", always_xy=True)
     for c, r in ((0, 0), (0, 10980), (10980, 0), (10980, 10980), (0, 5490), (5490, 0)):
         lon, lat = to_degrees.transform(*(box.affine * (c, r)))

@@ -13,7 +13,7 @@ from odc.geo.geom import Geometry, box, polygon, unary_union
 
 from l8s2 import grid
 from l8s2.errors import InputError
-from l8s2.grid import footprint
+from l8s2.grid import footprint, mgrs_tile
 from l8s2.raster import FORMATS, open_dataset
 from l8s2.sensors import OUTPUT_GSD
 
@@ -72,7 +72,7 @@ class Area:
         if self.crs not in (None, NATIVE):
             _parsed(self.crs)
         if self.mgrs is not None:
-            found = grid.mgrs_tile(self.mgrs)
+            found = mgrs_tile(self.mgrs)
         if self.like is not None:
             found = _grid_of(self.like)
         object.__setattr__(self, "grid", found)
@@ -82,7 +82,7 @@ class Area:
         """What holds ``bbox`` or the tile ``mgrs``; None: the whole scene is needed."""
         if self.mgrs is None:
             return self.bbox
-        longitude, latitude = grid.ring(grid.mgrs_tile(self.mgrs), 64)
+        longitude, latitude = grid.ring(mgrs_tile(self.mgrs), 64)
         west, east = ((float(x) + 180) % 360 - 180 for x in (longitude.min(), longitude.max()))
         return west, float(latitude.min()), east, float(latitude.max())
 

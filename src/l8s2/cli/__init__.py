@@ -24,7 +24,7 @@ from l8s2.cli.search import search
 from l8s2.cli.shell import Commands
 from l8s2.cli.study import study
 from l8s2.cli.train import finetune, train
-from l8s2.cli.verify import reproduce, verify
+from l8s2.cli.trust import report, reproduce, verify
 from l8s2.cli.view import view
 
 
@@ -44,6 +44,7 @@ for _verb in (
     cube,
     extract,
     study,
+    report,
     export,
     evaluate,
     demo,
