@@ -9,7 +9,7 @@ EPSG:327xx there. The two differ by exactly 10 000 000 m: a change of name, not 
 
 from l8s2.grid.lattice import (
     BLOCK,
-    EPSG,
+    FALSE_NORTHING,
     TOLERANCE,
     crs_name,
     epsg,
@@ -36,7 +36,7 @@ from l8s2.grid.sentinel2_tiles import mgrs_tile, mgrs_tile_of
 
 __all__ = [
     "BLOCK",
-    "EPSG",
+    "FALSE_NORTHING",
     "TOLERANCE",
     "crs_name",
     "epsg",
