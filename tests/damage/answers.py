@@ -35,7 +35,7 @@ class _Server:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 name = self.path.partition("?")[0].strip("/") or "landing"
                 try:
-                    body = (outer.folder / name).read_bytes()
+                    body = (outer.folder / name).read_bytes().replace(b"http://server", outer.url.encode())
                 except OSError:
                     body = b""
                 head = json.loads((outer.folder / "head.json").read_bytes()).get(name, {})
@@ -46,7 +46,7 @@ class _Server:
                         self.send_header(key, value)
                 self.end_headers()
                 try:
-                    self.wfile.write(body.replace(b"http://server", outer.url.encode()))
+                    self.wfile.write(body)
                 except OSError:
                     pass
 

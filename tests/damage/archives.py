@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import random
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -120,16 +121,22 @@ def tar_cases(sound: Path, rng: random.Random) -> Iterator[Case]:
     yield Case(f"{name}: bzip2", writes(name, b"BZh91AY&SY" + bytes(500)))
 
 
-def _bomb(name: str, member: str, size: int) -> Callable[[Path], object]:
-    """A member of zeros, compressed a thousandfold."""
+def _bomb(name: str, member: str, size: int, declared: int | None = None) -> Callable[[Path], object]:
+    """A member of zeros, compressed a thousandfold; what is not ``declared`` lies behind the end."""
 
     def damage(folder: Path) -> None:
-        squeezed = zlib.compressobj(9, zlib.DEFLATED, 31)
+        zeros, squeezed = bytes(1 << 20), zlib.compressobj(9, zlib.DEFLATED, -15)
+        head, end = _entry(member, size=size if declared is None else declared).tobuf(), bytes(2 * BLOCK)
+        start = squeezed.compress(head) + squeezed.flush(zlib.Z_FULL_FLUSH)
+        block = squeezed.compress(zeros) + squeezed.flush(zlib.Z_FULL_FLUSH)
+        check = zlib.crc32(head)
+        for _ in range(size >> 20):
+            check = zlib.crc32(zeros, check)
         with (folder / name).open("wb") as out:
-            out.write(squeezed.compress(_entry(member, size=size).tobuf()))
-            for _ in range(size >> 20):
-                out.write(squeezed.compress(bytes(1 << 20)))
-            out.write(squeezed.compress(bytes(2 * BLOCK)) + squeezed.flush())
+            out.write(b"\x1f\x8b\x08\0\0\0\0\0\0\3" + start)
+            out.writelines(block for _ in range(size >> 20))
+            out.write(squeezed.compress(end) + squeezed.flush())
+            out.write(struct.pack("<II", zlib.crc32(end, check), (len(head) + size + len(end)) & 0xFFFFFFFF))
 
     return damage
 
@@ -153,6 +160,7 @@ def gz_cases(sound: Path, rng: random.Random) -> Iterator[Case]:
     yield Case(f"{name}: a bomb of 3 GiB named as a band", _bomb(name, BAND, 3 << 30))
     yield Case(f"{name}: a bomb of 5 GiB named as a band", _bomb(name, BAND, 5 << 30))
     yield Case(f"{name}: a bomb of 2 GiB named as nothing", _bomb(name, "zeros", 2 << 30))
+    yield Case(f"{name}: a bomb of 3 GiB behind its end", _bomb(name, "zeros", 3 << 30, 0))
     yield Case(f"{name}: a bomb of 1 GiB named as the MTL", _bomb(name, f"{ID}_MTL.txt", 1 << 30))
 
 

@@ -23,6 +23,8 @@ _USED = re.compile(rf"({_BANDS}|TOA_{OLI.pan_band}|QA_PIXEL|QA_RADSAT)\.TIFF?|MT
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
 _LARGEST_MEMBER = 4 << 30
 _LARGEST_TEXT = 16 << 20
+_GROWTH, _HARMLESS = 100, 256 << 20
+"""What a compressed archive may unpack to: so many times its bytes, or so many bytes."""
 EXAMPLE = "LC08_L2SP_143054_20230520_20230524_02_T1"
 
 
@@ -89,6 +91,11 @@ def _in_archive(path: Path) -> list[ProductFiles]:
                         f"{path.name}: member {member.name!r} points outside the archive; it is not a USGS product,"
                         " do not use it"
                     )
+                if compressed and member.offset_data + member.size > max(_HARMLESS, _GROWTH * path.stat().st_size):
+                    raise InputError(
+                        f"{path.name}: unpacks to more than {_GROWTH} times its size; it is not a USGS product, do not"
+                        " use it"
+                    )
                 if not (match := _FILE.fullmatch(name.name)):
                     continue
                 if not member.isfile() or member.issparse() or member.size > _LARGEST_MEMBER:
@@ -105,7 +112,7 @@ def _in_archive(path: Path) -> list[ProductFiles]:
                 else:
                     members.append((name.name, ""))
             _check_end(archive)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, OverflowError, MemoryError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"{path}: {error.strerror}; check the file and its permissions") from error
         raise InputError(f"{path.name}: damaged archive ({error}); download it again") from None
@@ -144,8 +151,10 @@ def _check_end(archive: tarfile.TarFile) -> None:
     archive.fileobj.seek(archive.offset)
     if any(archive.fileobj.read(tarfile.BLOCKSIZE)):
         raise tarfile.ReadError("it breaks off or is garbled in the middle")
-    while archive.fileobj.read(1 << 20):  # the checksum of a compressed one is at its very end
-        pass
+    for _ in range(_HARMLESS >> 20):  # the checksum of a compressed one is at its very end
+        if not archive.fileobj.read(1 << 20):
+            return
+    raise tarfile.ReadError("far more behind its end than belongs there")
 
 
 def _part(match: re.Match[str]) -> str | None:
