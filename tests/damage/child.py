@@ -30,7 +30,8 @@ LONGEST = 400
 
 
 def tell(out: Any, **what: Any) -> None:
-    out.write(json.dumps(what) + "\n")
+    out.write(json.dumps({k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for k, v in what.items()}))
+    out.write("\n")
     out.flush()
 
 

@@ -219,7 +219,7 @@ def _read_pair(folder: Path) -> bytes:
 def _make_imagery(folder: Path) -> None:
     rng = np.random.default_rng(0)
     fine, coarse = (rng.integers(100, 3000, (1, b, n, n)).astype(np.int16) for b, n in ((4, 48), (3, 24)))
-    np.savez(folder / "imagery.npz", x10=fine, x20=coarse, meta=json.dumps({"missing": []}))
+    np.savez_compressed(folder / "imagery.npz", x10=fine, x20=coarse, meta=json.dumps({"missing": []}))
 
 
 def _read_imagery(folder: Path) -> bytes:

@@ -99,7 +99,7 @@ def _by_day(
     for day in sorted(set(days.tolist())):
         masks: dict[str, Mask] = {}
         for index in np.flatnonzero(days == day):
-            seen = clear(cube.group["qa"][(int(index), *window)])
+            seen = clear(cube.read("qa", (int(index), *window)))
             name = sensors[int(index)]
             masks[name] = seen | masks[name] if name in masks else seen
         yield day, masks

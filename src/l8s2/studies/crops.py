@@ -157,9 +157,9 @@ def _features(cube: Cube, pixels: _Pixels, progress: Progress | None) -> dict[st
     at = pixels.rows - top, pixels.columns - left
     for done, time in enumerate(range(len(days)), 1):
         members = [key for key, sensors in SETS.items() if str(cube.columns["sensor"][time]) in sensors]
-        seen = clear(cube.group["qa"][(time, *window)])[at]
+        seen = clear(cube.read("qa", (time, *window)))[at]
         for band, name in enumerate(BAND_NAMES) if members and seen.any() else ():
-            values = decoded(cube.group[name][(time, *window)])[at]
+            values = decoded(cube.read(name, (time, *window)))[at]
             known = seen & np.isfinite(values)
             for key in members:
                 sums[key][0][period[time], band, known] += values[known]
