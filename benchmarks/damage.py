@@ -41,7 +41,14 @@ def main(kinds: tuple[str, ...], seed: int, most: int, commands: int, as_json: b
         for name in [*dict.fromkeys(outcome.kind for outcome in found), "all"]:
             here = [outcome for outcome in found if name in (outcome.kind, "all")]
             counts = Counter(outcome.what for outcome in here)
-            cells = [name, len(here), counts["refused"], counts["read"], counts["violation"], f"{max((o.seconds for o in here), default=0):.1f}"]
+            cells = [
+                name,
+                len(here),
+                counts["refused"],
+                counts["read"],
+                counts["violation"],
+                f"{max((o.seconds for o in here), default=0):.1f}",
+            ]
             click.echo("| " + " | ".join(map(str, cells)) + " |")
         for outcome in wrong:
             click.echo(f"{outcome.kind}: {outcome.name}: {outcome.said}")

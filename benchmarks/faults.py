@@ -75,13 +75,18 @@ def product_of(folder: Path) -> Path:
 
 PROGRAMS = {
     "report": Program(product, lambda f: l8s2("report", product_of(f), "-o", f / "out/page.html", "--overwrite")),
-    "cube": Program(product, lambda f: l8s2("cube", f / "in", "-o", f / "out/c.zarr"), other=("c.stac.json",), grows=("",)),
+    "cube": Program(
+        product, lambda f: l8s2("cube", f / "in", "-o", f / "out/c.zarr"), other=("c.stac.json",), grows=("",)
+    ),
     "batch": Program(
-        scenes, lambda f: [sys.executable, "-m", "making.batches", str(f / "out"), str(f / "in"), "2", "2"],
+        scenes,
+        lambda f: [sys.executable, "-m", "making.batches", str(f / "out"), str(f / "in"), "2", "2"],
         other=("_SR.tif", "results.", "ledger", "collection", "batch.json"),
     ),
-    "patches": Program(pairs, lambda f: [sys.executable, "-m", "making.patches", str(f / "out/set"), "8", "0.03"], grows=("index.csv",)),
-}  # fmt: skip
+    "patches": Program(
+        pairs, lambda f: [sys.executable, "-m", "making.patches", str(f / "out/set"), "8", "0.03"], grows=("index.csv",)
+    ),
+}
 
 
 def contents(folder: Path, other: tuple[str, ...]) -> dict[str, str]:
@@ -89,9 +94,9 @@ def contents(folder: Path, other: tuple[str, ...]) -> dict[str, str]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and not any(part.startswith(".") for part in name.split("/")):
-            if not any(word in name for word in other):
-                found[name] = hashlib.sha256(pixels(path) if path.suffix == ".h5" else path.read_bytes()).hexdigest()
+        hidden = any(part.startswith(".") for part in name.split("/"))
+        if path.is_file() and not hidden and not any(word in name for word in other):
+            found[name] = hashlib.sha256(pixels(path) if path.suffix == ".h5" else path.read_bytes()).hexdigest()
     return found
 
 
@@ -143,7 +148,9 @@ class Disk:
         subprocess.run(["umount", self.folder], check=True, capture_output=True)
 
 
-def one_round(program: Program, how: str, rng: random.Random, work: Path, expected: dict[str, str], seconds: float) -> tuple[int, str]:
+def one_round(
+    program: Program, how: str, rng: random.Random, work: Path, expected: dict[str, str], seconds: float
+) -> tuple[int, str]:
     """How often it was disturbed, and what was lost."""
     disk = Disk(work / "out")
     size = sum(path.stat().st_size for path in (work / "whole").rglob("*") if path.is_file())
@@ -159,12 +166,15 @@ def one_round(program: Program, how: str, rng: random.Random, work: Path, expect
     hits = 0
     try:
         for _ in range(rng.randint(1, 3) if how in SIGNALS else 1):
-            hits += disturbed(program.command(work), how, rng.uniform(0.3, 1.0) * seconds, int(rng.random() * size / 2))
+            hits += disturbed(program.command(work), how, rng.uniform(0.1, 0.9) * seconds, int(rng.random() * size / 2))
             before = contents(work / "out", program.other)
             half = [
-                name for name, value in before.items()
-                if value != expected.get(name) and name != "kept.txt" and not any(part in name for part in program.grows)
-            ]  # fmt: skip
+                name
+                for name, value in before.items()
+                if value != expected.get(name)
+                and name != "kept.txt"
+                and not any(part in name for part in program.grows)
+            ]
             if half:
                 return hits, f"half-written: {half[:3]}"
             if kept.read_text() != "was here before":

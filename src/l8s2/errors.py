@@ -25,7 +25,7 @@ class L8S2Error(Exception):
     def __str__(self) -> str:
         """Return one line that a person can read, whatever a damaged file made it quote."""
         line = _CONTROL.sub(" ", super().__str__())
-        return line if len(line) <= _LONGEST else f"{line[:_LONGEST - 300]} ... {line[-300:]}"
+        return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 300]} ... {line[-300:]}"
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")

@@ -38,16 +38,32 @@ def _numbered(header: bytes, at: int, length: int, field: bytes) -> bytes:
 
 
 FIELDS: dict[str, tuple[int, int, bytes]] = {
-    "size of 8 GiB": (124, 12, b"77777777777"), "size 0": (124, 12, b"00000000000"), "size of a word": (124, 12, b"elephant"),
-    "size below 0": (124, 12, b"\xff" * 12), "size of 2^88": (124, 12, b"\x80" + b"\xff" * 11),
-    "name upwards": (0, 100, b"../../../tmp/evil_SR_B4.TIF"), "name from the root": (0, 100, b"/etc/passwd"),
-    "no name": (0, 100, b""), "a name of no UTF-8": (0, 100, b"\xff\xfe"), "a name of any letters": (0, 100, "ä\U0001f6f0".encode()),
-    "a hard link": (156, 1, b"1"), "a symbolic link": (156, 1, b"2"), "a device": (156, 1, b"3"), "a folder": (156, 1, b"5"),
-    "a pipe": (156, 1, b"6"), "a long name": (156, 1, b"L"), "pax": (156, 1, b"x"), "pax for all": (156, 1, b"g"),
-    "sparse": (156, 1, b"S"), "an unknown kind": (156, 1, b"Z"), "time of a word": (136, 12, b"yesterday"),
-    "mode of a word": (100, 8, b"mode"), "an owner below 0": (108, 8, b"\xff" * 8), "other magic": (257, 8, b"zzzzzzzz"),
+    "size of 8 GiB": (124, 12, b"77777777777"),
+    "size 0": (124, 12, b"00000000000"),
+    "size of a word": (124, 12, b"elephant"),
+    "size below 0": (124, 12, b"\xff" * 12),
+    "size of 2^88": (124, 12, b"\x80" + b"\xff" * 11),
+    "name upwards": (0, 100, b"../../../tmp/evil_SR_B4.TIF"),
+    "name from the root": (0, 100, b"/etc/passwd"),
+    "no name": (0, 100, b""),
+    "a name of no UTF-8": (0, 100, b"\xff\xfe"),
+    "a name of any letters": (0, 100, "ä\U0001f6f0".encode()),
+    "a hard link": (156, 1, b"1"),
+    "a symbolic link": (156, 1, b"2"),
+    "a device": (156, 1, b"3"),
+    "a folder": (156, 1, b"5"),
+    "a pipe": (156, 1, b"6"),
+    "a long name": (156, 1, b"L"),
+    "pax": (156, 1, b"x"),
+    "pax for all": (156, 1, b"g"),
+    "sparse": (156, 1, b"S"),
+    "an unknown kind": (156, 1, b"Z"),
+    "time of a word": (136, 12, b"yesterday"),
+    "mode of a word": (100, 8, b"mode"),
+    "an owner below 0": (108, 8, b"\xff" * 8),
+    "other magic": (257, 8, b"zzzzzzzz"),
     "the name of another band": (0, 100, f"{ID}_SR_B5.TIF".encode()),
-}  # fmt: skip
+}
 
 
 def _members(content: bytes) -> list[tarfile.TarInfo]:
@@ -70,17 +86,25 @@ def _entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", size: int =
 
 
 EVIL = {
-    "goes up": _entry("../evil"), "begins at the root": _entry("/tmp/evil"), "goes up in the middle": _entry("a/../../evil"),
+    "goes up": _entry("../evil"),
+    "begins at the root": _entry("/tmp/evil"),
+    "goes up in the middle": _entry("a/../../evil"),
     "a link to /etc/passwd": _entry(f"{ID}_SR_B9.TIF", tarfile.SYMTYPE, "/etc/passwd"),
     "a link upwards named as a band": _entry(f"x/{BAND}", tarfile.SYMTYPE, "../../../etc/passwd"),
     "a hard link to a band": _entry(f"y/{BAND}", tarfile.LNKTYPE, BAND),
     "a hard link to itself": _entry(f"{ID}_SR_B6.TIFF", tarfile.LNKTYPE, f"{ID}_SR_B6.TIFF"),
-    "a pipe named as a band": _entry(f"z/{BAND}", tarfile.FIFOTYPE), "a device named as a band": _entry(BAND, tarfile.CHRTYPE),
-    "a folder named as a band": _entry(BAND, tarfile.DIRTYPE), "the band once more, empty": _entry(BAND),
-    "any letters": _entry("\U0001f6f0\n\r\t.TIF"), "a name of 5000 letters": _entry("x" * 5000),
-    "a path of 2000 folders": _entry("/".join("x" * 2000)), "backslashes": _entry("..\\..\\evil"), "a drive": _entry("C:/evil"),
-    "NUL in pax": _entry("a\0b"), "a name of one point": _entry("."),
-}  # fmt: skip
+    "a pipe named as a band": _entry(f"z/{BAND}", tarfile.FIFOTYPE),
+    "a device named as a band": _entry(BAND, tarfile.CHRTYPE),
+    "a folder named as a band": _entry(BAND, tarfile.DIRTYPE),
+    "the band once more, empty": _entry(BAND),
+    "any letters": _entry("\U0001f6f0\n\r\t.TIF"),
+    "a name of 5000 letters": _entry("x" * 5000),
+    "a path of 2000 folders": _entry("/".join("x" * 2000)),
+    "backslashes": _entry("..\\..\\evil"),
+    "a drive": _entry("C:/evil"),
+    "NUL in pax": _entry("a\0b"),
+    "a name of one point": _entry("."),
+}
 
 
 def _many(opened: tarfile.TarFile) -> None:
@@ -96,13 +120,21 @@ def of_tar(name: str, content: bytes, pack: Callable[[bytes], bytes]) -> Iterato
         for what, (where, length, field) in FIELDS.items():
             if number in (0, 3, len(members) - 1):
                 header = _numbered(content[at : at + BLOCK], where, length, field)
-                yield Case(f"{name}: member {number} {what}", writes(name, pack(content[:at] + header + content[at + BLOCK :])))
+                yield Case(
+                    f"{name}: member {number} {what}", writes(name, pack(content[:at] + header + content[at + BLOCK :]))
+                )
         end = member.offset_data + member.size
-        yield Case(f"{name}: member {number} out of the middle", writes(name, pack(content[:at] + content[end + -end % BLOCK :])))
+        yield Case(
+            f"{name}: member {number} out of the middle",
+            writes(name, pack(content[:at] + content[end + -end % BLOCK :])),
+        )
         for point in (at, at + 1, at + BLOCK - 1, member.offset_data + 1, member.offset_data + member.size // 2, end):
             yield Case(f"{name}: cut inside at {point}", writes(name, pack(content[:point])), strict=True)
     for what, info in EVIL.items():
-        yield Case(f"{name}: one more that is {what}", writes(name, pack(_with(content, lambda opened, i=info: opened.addfile(i)))))
+        yield Case(
+            f"{name}: one more that is {what}",
+            writes(name, pack(_with(content, lambda opened, i=info: opened.addfile(i)))),
+        )
     yield Case(f"{name}: 20 000 more", writes(name, pack(_with(content, _many))))
     yield Case(f"{name}: without its end", writes(name, pack(content.rstrip(b"\0"))), strict=True)
     yield Case(f"{name}: noise behind its end", writes(name, pack(content + b"noise" * 999)))
@@ -151,11 +183,17 @@ def gz_cases(sound: Path, rng: random.Random) -> Iterator[Case]:
     yield from of_tar(name, plain, lambda tar: gzip.compress(tar, 1))
     yield from accidents(name, content, 60, rng)
     for what, new in {
-        "the sum wrong": content[:-8] + b"\0\0\0\0" + content[-4:], "the length wrong": content[:-4] + b"\0\0\0\0",
-        "noise behind": content + b"noise", "twice": content * 2, "in two parts": gzip.compress(plain[:5000]) + gzip.compress(plain[5000:]),
-        "compressed twice": gzip.compress(content), "another method": content[:2] + b"\7" + content[3:],
-        "flags set": content[:3] + b"\xff" + content[4:], "zlib without gzip": zlib.compress(plain), "not compressed": plain,
-    }.items():  # fmt: skip
+        "the sum wrong": content[:-8] + b"\0\0\0\0" + content[-4:],
+        "the length wrong": content[:-4] + b"\0\0\0\0",
+        "noise behind": content + b"noise",
+        "twice": content * 2,
+        "in two parts": gzip.compress(plain[:5000]) + gzip.compress(plain[5000:]),
+        "compressed twice": gzip.compress(content),
+        "another method": content[:2] + b"\7" + content[3:],
+        "flags set": content[:3] + b"\xff" + content[4:],
+        "zlib without gzip": zlib.compress(plain),
+        "not compressed": plain,
+    }.items():
         yield Case(f"{name}: {what}", writes(name, new))
     yield Case(f"{name}: a bomb of 3 GiB named as a band", _bomb(name, BAND, 3 << 30))
     yield Case(f"{name}: a bomb of 5 GiB named as a band", _bomb(name, BAND, 5 << 30))
@@ -166,7 +204,10 @@ def gz_cases(sound: Path, rng: random.Random) -> Iterator[Case]:
 
 def _make_zip(folder: Path) -> None:
     make_tar(folder)
-    with tarfile.open(folder / f"{ID}.tar") as source, zipfile.ZipFile(folder / f"{ID}.zip", "w", zipfile.ZIP_DEFLATED) as target:
+    with (
+        tarfile.open(folder / f"{ID}.tar") as source,
+        zipfile.ZipFile(folder / f"{ID}.zip", "w", zipfile.ZIP_DEFLATED) as target,
+    ):
         for member in source:
             opened = source.extractfile(member)
             assert opened is not None
@@ -194,14 +235,22 @@ def zip_cases(sound: Path, rng: random.Random) -> Iterator[Case]:
     for number in range(80):
         at = central + rng.randrange(len(tail))
         new = rng.choice((b"\xff\xff\xff\xff", b"\0\0\0\0", rng.randbytes(4)))
-        yield Case(f"{name}: directory {number} at {at}", writes(name, (content[:at] + new + content[at + 4 :])[: len(content)]))
+        yield Case(
+            f"{name}: directory {number} at {at}",
+            writes(name, (content[:at] + new + content[at + 4 :])[: len(content)]),
+        )
     for what, member in {
         "upwards": "../evil", "from the root": "/tmp/evil", "backslashes": "..\\evil", "the band once more": BAND,
         "any letters": "\U0001f6f0\n", "long": "x" * 5000,
     }.items():  # fmt: skip
         yield Case(f"{name}: one more, {what}", writes(name, _zip_with(content, member, b"x")))
-    yield Case(f"{name}: a link named as a band", writes(name, _zip_with(content, f"x/{BAND}", b"/etc/passwd", 0o120777)))
-    yield Case(f"{name}: a bomb named as a band", lambda f: (f / name).write_bytes(_zip_with(content, f"x/{BAND}", bytes(600 << 20))))
+    yield Case(
+        f"{name}: a link named as a band", writes(name, _zip_with(content, f"x/{BAND}", b"/etc/passwd", 0o120777))
+    )
+    yield Case(
+        f"{name}: a bomb named as a band",
+        lambda f: (f / name).write_bytes(_zip_with(content, f"x/{BAND}", bytes(600 << 20))),
+    )
 
 
 TAR = Kind(

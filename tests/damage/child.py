@@ -30,7 +30,9 @@ LONGEST = 400
 
 
 def tell(out: Any, **what: Any) -> None:
-    out.write(json.dumps({k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for k, v in what.items()}))
+    out.write(
+        json.dumps({k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for k, v in what.items()})
+    )
     out.write("\n")
     out.flush()
 
@@ -53,13 +55,15 @@ def tree(folder: Path) -> dict[str, Any]:
     for here, below, names in os.walk(folder):
         for name in (*below, *names):
             path = Path(here) / name
-            if not (name == "out" or name.startswith(".") and "out" in path.relative_to(folder).parts):
+            if not (name == "out" or (name.startswith(".") and "out" in path.relative_to(folder).parts)):
                 about = path.lstat()
                 found[str(path)] = (about.st_size, about.st_mtime_ns) if name in names else ()
     return found
 
 
-def outcome(kind: Kind, case: Case, sound: Path, expected: bytes, work: Path, ready: Callable[[], object]) -> tuple[str, str]:
+def outcome(
+    kind: Kind, case: Case, sound: Path, expected: bytes, work: Path, ready: Callable[[], object]
+) -> tuple[str, str]:
     """Damage a copy and read it: ``refused``, ``read`` or ``violation``, and what was said."""
     folder = work / "case"
     shutil.copytree(sound, folder, symlinks=True)

@@ -31,7 +31,11 @@ def through_commands(kinds: Sequence[str], seed: int, most: int) -> Iterator[Out
             case.damage(folder)
             before = sorted(path for path in work.rglob("*"))
             began = time.monotonic()
-            environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CONFIG_HOME": made, "XDG_CACHE_HOME": f"{made}/cache"}
+            environment = os.environ | {
+                "OMP_NUM_THREADS": "1",
+                "XDG_CONFIG_HOME": made,
+                "XDG_CACHE_HOME": f"{made}/cache",
+            }
             try:
                 done = subprocess.run(
                     [sys.executable, "-m", "l8s2.cli", *kind.command(folder)], capture_output=True, env=environment,
@@ -47,9 +51,9 @@ def through_commands(kinds: Sequence[str], seed: int, most: int) -> Iterator[Out
             what = "violation"
             if done.returncode == 0:
                 what = "read"
-            elif kind.name == "item-verify" and done.returncode == 1 and "Traceback" not in done.stderr:
-                what = "refused"
-            elif done.returncode == 1 and len(said) == 1 and not loud and after == before:
+            elif (kind.name == "item-verify" and done.returncode == 1 and "Traceback" not in done.stderr) or (
+                done.returncode == 1 and len(said) == 1 and not loud and after == before
+            ):
                 what = "refused"
             new = sorted(map(str, set(after) - set(before)))
             yield Outcome(kind.name, case.name, what, f"{done.returncode}: {done.stderr.strip()[-300:]} {new}", seconds)

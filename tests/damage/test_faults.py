@@ -28,7 +28,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 64 kB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], capture_output=True, check=False
+    ).returncode:
         pytest.skip("only root mounts a small disk")
     yield folder
     subprocess.run(["umount", folder], check=True)
@@ -75,7 +77,7 @@ def test_a_product_on_a_full_disk_is_none(small_disk: Path, tmp_path: Path, monk
 def test_a_read_only_disk_is_told(small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(l8s2.pipeline.to_product, "load_predictor", lambda *_, **__: Copying())
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    with pytest.raises((OSError, L8S2Error), match="(?i)read-only|not writable"):
+    with pytest.raises((OSError, L8S2Error), match=r"(?i)read-only|not writable"):
         harmonize_product(make(tmp_path / "in", with_pan=False), small_disk / "out")
 
 

@@ -22,7 +22,7 @@ from l8s2.catalogs.query import Query, read_area
 from l8s2.catalogs.recipe import load_recipe
 from l8s2.catalogs.saved_items import parse_items
 from l8s2.cube.fields import read_fields
-from l8s2.errors import InputError, L8S2Error
+from l8s2.errors import InputError
 from l8s2.landsat.mtl import Metadata, parse_mtl
 from l8s2.landsat.product_name import ProductName, same_acquisition
 from l8s2.radiometry import NODATA, decoded
@@ -31,12 +31,34 @@ from making.items import landsat
 from making.patches import box_at
 from making.scenes import ID, make, part
 
-LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["Feature", "Polygon", ID])
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["Feature", "Polygon", ID])
+)
 KEYS = st.text() | st.sampled_from(
-    ["type", "features", "properties", "geometry", "coordinates", "id", "assets", "href", "schema", "pairs", "model", "data",
-     "LANDSAT_METADATA_FILE", "PRODUCT_CONTENTS", "COLLECTION_NUMBER", "datetime", "collection", "links"]
-)  # fmt: skip
-TREES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=20)
+    [
+        "type",
+        "features",
+        "properties",
+        "geometry",
+        "coordinates",
+        "id",
+        "assets",
+        "href",
+        "schema",
+        "pairs",
+        "model",
+        "data",
+        "LANDSAT_METADATA_FILE",
+        "PRODUCT_CONTENTS",
+        "COLLECTION_NUMBER",
+        "datetime",
+        "collection",
+        "links",
+    ]
+)
+TREES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=20
+)
 FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 BOX: GeoBox = box_at(187_001, 11_001, 8)
 FILES: dict[str, Callable[[Path], object]] = {
@@ -49,10 +71,10 @@ def one_line(call: Callable[[], object]) -> object:
     """The result; None where it is refused, in one line."""
     try:
         return call()
-    except L8S2Error as error:
-        assert isinstance(error, InputError)
-        assert len(str(error).splitlines()) == 1
-        return None
+    except InputError as error:
+        said = str(error)
+    assert len(said.splitlines()) == 1
+    return None
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +88,9 @@ def mtls(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 def test_mtl_with_anything_in_it(mtls: list[bytes], data: st.DataObject) -> None:
     content = data.draw(st.sampled_from(mtls))
     at, length = data.draw(st.integers(0, len(content))), data.draw(st.integers(0, 40))
-    changed = content[:at] + data.draw(st.binary(max_size=40) | st.text(max_size=20).map(str.encode)) + content[at + length :]
+    changed = (
+        content[:at] + data.draw(st.binary(max_size=40) | st.text(max_size=20).map(str.encode)) + content[at + length :]
+    )
     found = one_line(lambda: parse_mtl(changed, "MTL"))
     assert found is None or isinstance(found, Metadata)
     if isinstance(found, Metadata):

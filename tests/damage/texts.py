@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from damage.case import Case, Kind, digest, some
-from damage.content import VALUES, accidents, cuts, instead, of_json, of_lines, writes, wrong_values
+from damage.content import VALUES, accidents, cuts, of_json, of_lines, writes, wrong_values
 from l8s2.acquire.fetch_request import parse_request
 from l8s2.catalogs.endpoints import known_catalogs
 from l8s2.catalogs.items import item_text, read_item
@@ -41,7 +41,9 @@ def _mtl(form: str) -> Kind:
         lines = content.splitlines(keepends=True)
         at = 0
         for line in lines:
-            yield from cuts(name, content, [at, at + len(line) // 2] if at < len(content.rstrip()) - 4 else [], "cut in a line")
+            yield from cuts(
+                name, content, [at, at + len(line) // 2] if at < len(content.rstrip()) - 4 else [], "cut in a line"
+            )
             at += len(line)
         yield from some(of_lines(name, content, rng), 120, rng)
         if form == "json":
@@ -56,7 +58,9 @@ def _mtl(form: str) -> Kind:
                         value += b"<" + rest.partition(b"<")[2].rstrip()
                     changed = b"".join([*lines[:number], key + found + b" " + value + b"\n", *lines[number + 1 :]])
                     yield Case(f"{name}: line {number} = {value[:30]!r}", writes(name, changed))
-        deep = {"txt": b"GROUP = X\n" * 200_000, "json": b'{"x":' * 900 + b"1" + b"}" * 900, "xml": b"<x>" * 100_000}[form]
+        deep = {"txt": b"GROUP = X\n" * 200_000, "json": b'{"x":' * 900 + b"1" + b"}" * 900, "xml": b"<x>" * 100_000}[
+            form
+        ]
         yield Case(f"{name}: deep", writes(name, deep))
         yield Case(f"{name}: deep and closed", writes(name, b"<x>" * 100_000 + b"</x>" * 100_000))
         yield Case(f"{name}: 6 MB", writes(name, content + b" " * (6 << 20)))
@@ -69,9 +73,14 @@ def _mtl(form: str) -> Kind:
 
 
 def _json_kind(
-    name: str, file: str, make: Callable[[Path], object], read: Callable[[Path], object], each: int = 3, most: int = 400,
+    name: str,
+    file: str,
+    make: Callable[[Path], object],
+    read: Callable[[Path], object],
+    each: int = 3,
+    most: int = 400,
     command: Callable[[Path], list[str]] | None = None,
-) -> Kind:  # fmt: skip
+) -> Kind:
     def cases(sound: Path, rng: random.Random) -> Iterator[Case]:
         yield from some(of_json(file, sound, each, rng), most, rng)
 
@@ -101,9 +110,20 @@ def _fields(folder: Path) -> None:
 
     west, south, east, north = footprint(box_at(187_001, 11_001, 40))[1]
     x, y = (east - west) / 4, (north - south) / 4
-    ring = [[west + x, south + y], [east - x, south + y], [east - x, north - y], [west + x, north - y], [west + x, south + y]]
+    ring = [
+        [west + x, south + y],
+        [east - x, south + y],
+        [east - x, north - y],
+        [west + x, north - y],
+        [west + x, south + y],
+    ]
     features = [
-        {"type": "Feature", "id": i, "properties": {"name": f"field {i}"}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+        {
+            "type": "Feature",
+            "id": i,
+            "properties": {"name": f"field {i}"},
+            "geometry": {"type": "Polygon", "coordinates": [ring]},
+        }
         for i in range(2)
     ]
     (folder / "fields.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
@@ -144,19 +164,30 @@ def _toml_cases(sound: Path, rng: random.Random) -> Iterator[Case]:
     lines = content.splitlines()
     for number, line in enumerate(lines):
         key, found, _ = line.partition(b" = ")
-        for value in (b"1", b"nan", b"true", b"[]", b"{}", b'""', b"2023-02-30", b"1979-05-27", b"[" * 3000, b"[" * 100_000) if found else ():
-            yield Case(f"{name}: {key.decode()} = {value[:20]!r}", writes(name, b"\n".join([*lines[:number], key + found + value, *lines[number + 1 :]])))
+        for value in (
+            (b"1", b"nan", b"true", b"[]", b"{}", b'""', b"2023-02-30", b"1979-05-27", b"[" * 3000, b"[" * 100_000)
+            if found
+            else ()
+        ):
+            yield Case(
+                f"{name}: {key.decode()} = {value[:20]!r}",
+                writes(name, b"\n".join([*lines[:number], key + found + value, *lines[number + 1 :]])),
+            )
 
 
 def _make_scores(folder: Path) -> None:
     sites = [f"site{i}" for i in range(6)]
-    (folder / "places.csv").write_text("site,continent\n" + "".join(f"{s},{'AB'[i % 2]}\n" for i, s in enumerate(sites)))
+    (folder / "places.csv").write_text(
+        "site,continent\n" + "".join(f"{s},{'AB'[i % 2]}\n" for i, s in enumerate(sites))
+    )
     lines = [f"x,{m},{s},psnr,10 m,{20 + i},9\n" for i, s in enumerate(sites) for m in ("compact", "bicubic")]
     (folder / "scores.csv").write_text("image,model,site,metric,bands,value,n\n" + "".join(lines))
 
 
 def _read_scores(folder: Path) -> bytes:
-    study = study_generalisation([folder / "scores.csv"], folder / "places.csv", ["continent"], metric="psnr", bands="10 m")
+    study = study_generalisation(
+        [folder / "scores.csv"], folder / "places.csv", ["continent"], metric="psnr", bands="10 m"
+    )
     return digest(study.rows, study.paragraph)
 
 
@@ -188,35 +219,71 @@ def _split(folder: Path) -> None:
 KINDS = [
     *map(_mtl, ("txt", "json", "xml")),
     _json_kind(
-        "stac-items", "items.json", _items, _read_items, 2, 700,
+        "stac-items",
+        "items.json",
+        _items,
+        _read_items,
+        2,
+        700,
         lambda folder: ["fetch", str(folder / "items.json"), "-o", str(folder / "out")],
     ),
     _json_kind(
-        "recipe", "recipe.json", _recipe, lambda path: recipe_text(load_recipe(path)), 2, 500,
+        "recipe",
+        "recipe.json",
+        _recipe,
+        lambda path: recipe_text(load_recipe(path)),
+        2,
+        500,
         lambda folder: ["dataset", "build", str(folder / "recipe.json"), "-o", str(folder / "out")],
     ),
     _json_kind("scene-json", "scene.json", _scene, lambda path: item_text(read_item(path)), 2, 250),
     _json_kind("geojson-fields", "fields.geojson", _fields, _read_fields, 6, 300),
     _json_kind(
-        "geojson-area", "fields.geojson", _fields, lambda path: read_area(path), 5, 250,
+        "geojson-area",
+        "fields.geojson",
+        _fields,
+        lambda path: read_area(path),
+        5,
+        250,
         lambda folder: ["search", "--intersects", str(folder / "fields.geojson"), "--datetime", "2023-05"],
     ),
     Kind(
-        name="yaml-configuration", make=lambda folder: (folder / "run.yaml").write_bytes((CONFIGS / "compact.yaml").read_bytes()),
-        cases=_yaml_cases("run.yaml"), read=lambda folder: digest(_plain(read_config(folder / "run.yaml")[0])),
+        name="yaml-configuration",
+        make=lambda folder: (folder / "run.yaml").write_bytes((CONFIGS / "compact.yaml").read_bytes()),
+        cases=_yaml_cases("run.yaml"),
+        read=lambda folder: digest(_plain(read_config(folder / "run.yaml")[0])),
         command=lambda folder: ["train", "--config", str(folder / "run.yaml"), "-o", str(folder / "out")],
     ),
     Kind(
-        name="yaml-split", make=_split, cases=_yaml_cases("split.yaml"),
+        name="yaml-split",
+        make=_split,
+        cases=_yaml_cases("split.yaml"),
         read=lambda folder: digest(_plain(read_split(folder / "split.yaml"))),
     ),
     Kind(
-        name="toml-catalogues", make=_make_catalogs, cases=_toml_cases,
+        name="toml-catalogues",
+        make=_make_catalogs,
+        cases=_toml_cases,
         read=lambda folder: digest(known_catalogs(folder / "catalogs.toml")),
-        command=lambda folder: ["search", "--catalog-file", str(folder / "catalogs.toml"), "--catalog", "nothing",
-                                "--bbox", "1", "1", "2", "2", "--datetime", "2023-05"],
+        command=lambda folder: [
+            "search",
+            "--catalog-file",
+            str(folder / "catalogs.toml"),
+            "--catalog",
+            "nothing",
+            "--bbox",
+            "1",
+            "1",
+            "2",
+            "2",
+            "--datetime",
+            "2023-05",
+        ],
     ),
     Kind(
-        name="scores-csv", make=_make_scores, cases=_table_cases("scores.csv", "places.csv"), read=_read_scores,
+        name="scores-csv",
+        make=_make_scores,
+        cases=_table_cases("scores.csv", "places.csv"),
+        read=_read_scores,
     ),
-]  # fmt: skip
+]

@@ -88,7 +88,7 @@ def load_archive(path: Path) -> Archive:
     except (
         OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
-        raise InputError(f"{path.name}: cannot be read ({str(error):.80}); make it again") from None
+        raise InputError(f"{path.name}: cannot be read ({error!s:.80}); make it again") from None
 
 
 def _images(name: str, arrays: list[np.ndarray], meta: dict[str, Any]) -> list[Image]:
