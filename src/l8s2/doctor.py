@@ -15,6 +15,7 @@ from typing import Literal
 from l8s2._version import __version__
 from l8s2.errors import InputError
 from l8s2.files import cache_dir
+from l8s2.system.machine import cores
 
 TIMEOUT = 5.0
 """Seconds that a catalogue has for its answer."""
@@ -105,8 +106,7 @@ def _gdal() -> Iterator[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield Finding(status="ok", what="processor", text=f"{threads} threads")
+    yield Finding(status="ok", what="processor", text=f"{cores()} threads")
     memory = _memory()
     if memory is not None:
         enough = memory >= MEMORY

@@ -352,6 +352,20 @@ def test_ctrl_c_leaves_what_can_be_resumed(world: World, user: Path, expected: P
         assert_same(tmp_path / "out" / expected.name, expected)
 
 
+def test_a_finished_product_is_not_fetched_again(world: World, user: Path, expected: Path, tmp_path: Path) -> None:
+    shutil.copytree(expected, tmp_path / expected.name)
+    again = ("harmonize", "--stac", world.item(), "-o", tmp_path, "--resume")
+    assert done(*again).strip() == str(tmp_path / expected.name)
+    for options, said in (
+        (("--no-sigma",), "--sigma total, not left out"),
+        (("--bbox", 15, 51, 15.1, 51.1), "area whole scene, not bbox 15.0 51.0 15.1 51.1"),
+    ):
+        refused = run(*again, *options)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+        assert said in refused.stderr
+    assert not world.server.requests
+
+
 def test_a_real_scene(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scenes = data / "scenes" if (data / "scenes").is_dir() else data
     original = next((p for p in scenes.glob("*_L2SP_143054_20230520_*") if p.is_dir()), None)

@@ -27,7 +27,7 @@ from rio_cogeo import cog_validate
 
 from l8s2 import masks
 from l8s2.cog.spool import Spool
-from l8s2.errors import InputError
+from l8s2.errors import ExistsError, InputError, TryAgainError
 from l8s2.grid import footprint
 from l8s2.product.stac import ItemInfo
 from l8s2.product.writer import ProductWriter, estimate_bytes
@@ -650,14 +650,36 @@ def test_a_kill_leaves_no_product_and_the_next_run_cleans_up(tmp_path: Path, mom
     assert [p.name for p in tmp_path.iterdir()] == [folder.name]
 
 
-def test_a_writer_at_work_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.posix
+def test_a_second_writer_is_refused_at_once_and_told_who_is_at_it(tmp_path: Path) -> None:
+    mean, sigma, qa = scene(9, 9)
+    with ProductWriter(tmp_path, ID, utm(9, 9)) as slow:
+        for options in ({}, {"overwrite": True}, {"resume": True}):
+            refused = pytest.raises(TryAgainError, match=f"process {os.getpid()} of .* is making it; wait")
+            with refused, ProductWriter(tmp_path, ID, utm(9, 9), **options):
+                pass
+        slow.write(slice(0, 9), slice(0, 9), mean, sigma, qa)
+        folder = slow.finish(INFO)
+    assert [p.name for p in tmp_path.iterdir()] == [folder.name]
+
+
+def test_a_product_that_another_made_meanwhile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are no locks, two may work on one product."""
+    monkeypatch.setattr("l8s2.system.locks.fcntl", None)
     mean, sigma, qa = scene(9, 9)
     with ProductWriter(tmp_path, ID, utm(9, 9)) as slow:
         folder = make(tmp_path, scene(9, 9, seed=1))
         slow.write(slice(0, 9), slice(0, 9), mean, sigma, qa)
-        with pytest.raises(InputError, match="could not be written"):
+        with pytest.raises(ExistsError, match="another process has made it meanwhile"):
             slow.finish(INFO)
     assert [p.name for p in tmp_path.iterdir()] == [folder.name]
+
+
+def test_a_disk_without_room_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(TryAgainError, match="free some space"):
+        ProductWriter(tmp_path, ID, utm(9, 9))
 
 
 def test_import_is_light() -> None:

@@ -115,7 +115,8 @@ def _check(options: dict[str, Any]) -> None:
 
 def _on_this_machine(job: Batch, workers: int | None) -> Batch:
     """Settle how many scenes are worked on at a time, and share the processor among them."""
-    from l8s2.batch.machine import cores, default_workers
+    from l8s2.batch.machine import default_workers
+    from l8s2.system.machine import cores
 
     at_a_time = workers or default_workers()
     shared = () if "--threads" in job.own_options else ("--threads", str(max(1, cores() // at_a_time)))

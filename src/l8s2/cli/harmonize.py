@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from l8s2.cli.shell import JSON, PAN, PRODUCT, TRUST, ProgressBar, show, warn
 
 if TYPE_CHECKING:
+    from l8s2.acquire.fetch_request import FetchRequest
     from l8s2.predictors.engines import Engine
     from l8s2.predictors.options import ModelOptions
     from l8s2.radiometry import SigmaKind
@@ -104,6 +106,8 @@ def harmonize(
         raise click.UsageError("Give a PRODUCT, or --stac ITEM instead of one.")
     if stac is not None and dry_run:
         raise click.UsageError("--dry-run needs the files; it goes with PRODUCT, not with --stac.")
+    if no_sigma and click.get_current_context().get_parameter_source("sigma") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--sigma and --no-sigma exclude each other; give one of them.")
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy loads: every thread has work of its own
@@ -126,21 +130,35 @@ def harmonize(
     from l8s2.pipeline.to_product import make_product
 
     started = time.monotonic()
+    kind = None if no_sigma else sigma
     with ExitStack() as stack:
-        source = product or stack.enter_context(_fetched(stac or "", output, overwrite, area, options, pan))
+        source = product
+        if source is None:
+            from l8s2.acquire.cache import single_landsat_item
+
+            wanted = single_landsat_item(stac or "")
+            if resume and not overwrite and (there := _finished(wanted, output, area, options, kind, pan)):
+                _tell(there, started, as_json)
+                return
+            source = stack.enter_context(_fetched(wanted, output, overwrite, area, options, pan))
         with ProgressBar("harmonising") as progress:
             folder = make_product(
                 source,
                 output,
                 area,
                 options,
-                sigma=None if no_sigma else sigma,
+                sigma=kind,
                 overwrite=overwrite,
                 resume=resume,
                 pan=pan,
                 progress=progress,
                 warn=warn,
             )
+    _tell(folder, started, as_json)
+
+
+def _tell(folder: Path, started: float, as_json: bool) -> None:
+    """Print which product there is now."""
     seconds = time.monotonic() - started
     if as_json:
         files = sorted(str(p) for p in folder.iterdir())
@@ -170,22 +188,39 @@ def _show_plan(
     click.echo(f"about {plan.seconds:.0f} s, {memory:.1f} GB of memory, up to {disk:.2f} GB of disk")
 
 
+def _finished(
+    wanted: FetchRequest, output: Path, area: Area, options: ModelOptions, sigma: SigmaKind | None, pan: Path | None
+) -> Path | None:
+    """Return the finished product of an item, None where there is none. Raises InputError for one of other options."""
+    from l8s2.landsat.layout import pan_products
+    from l8s2.pipeline.finished import asked_for, finished_product
+    from l8s2.predictors.load import load_predictor
+    from l8s2.product.writer import product_folder
+
+    name = wanted.landsat[0].product
+    if not product_folder(output, name).is_dir():
+        return None
+    asked = asked_for(load_predictor(options), options, area, sigma)
+    if pan is not None and len(found := pan_products(pan)) == 1:
+        asked["`pan`"] = found[0].product_id
+    return finished_product(output, name, asked)
+
+
 @contextmanager
 def _fetched(
-    stac: str, output: Path, overwrite: bool, area: Area, options: ModelOptions, pan: Path | None
+    wanted: FetchRequest, output: Path, overwrite: bool, area: Area, options: ModelOptions, pan: Path | None
 ) -> Iterator[Path]:
     """Fetch what is needed of an item as a product on disk, after every check that is possible without it."""
-    from l8s2.acquire.cache import cached_product, single_landsat_item
+    from l8s2.acquire.cache import cached_product
     from l8s2.files import WholeFolder
     from l8s2.landsat.layout import pan_products
     from l8s2.predictors.load import load_predictor
-    from l8s2.product.writer import SUFFIX
+    from l8s2.product.writer import product_folder
     from l8s2.sensors import MS_GSD
 
     if pan is not None:
         pan_products(pan)
-    wanted = single_landsat_item(stac)
-    WholeFolder(output / f"{wanted.landsat[0].product}{SUFFIX}", overwrite=overwrite)
+    WholeFolder(product_folder(output, wanted.landsat[0].product), overwrite=overwrite)
     model = load_predictor(options)
     margin, with_pan = MS_GSD * (model.margin + 20), pan is None and model.uses_pan
     bar = partial(ProgressBar, "fetching", unit="B")

@@ -11,9 +11,10 @@ import numpy as np
 from l8s2.arrays import windows
 from l8s2.landsat.scene import open_scene
 from l8s2.predictors.load import load_predictor
-from l8s2.predictors.options import COMPACT, ModelOptions, processors
+from l8s2.predictors.options import COMPACT, ModelOptions
 from l8s2.radiometry import ZENITH
 from l8s2.sensors import N_BANDS
+from l8s2.system.machine import cores
 from l8s2.target import WHOLE, Area, choose_target
 
 WRITING = 2e-8
@@ -83,9 +84,7 @@ def plan_product(
             product_id=scene.product_id,
             crs=str(target.geobox.crs),
             shape=(target.geobox.shape[0], target.geobox.shape[1]),
-            seconds=round(
-                1.5 + 1.3 * each * grown * tiles_in_all / predictor.streams + WRITING * samples / processors(), 1
-            ),
+            seconds=round(1.5 + 1.3 * each * grown * tiles_in_all / predictor.streams + WRITING * samples / cores(), 1),
             memory_bytes=int(350e6) + predictor.streams * predictor.memory(grown),
             disk_bytes=estimate_bytes(target.geobox, sigma)
             + (buffer_bytes(target.native, sigma) if target.warped else 0),

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from l8s2._version import __version__
-from l8s2.errors import InputError
+from l8s2.errors import ExistsError, InputError
 from l8s2.landsat.measure_scene import measure_scene
 from l8s2.landsat.scene import Scene, open_scene
 from l8s2.pipeline.feed import feed
+from l8s2.pipeline.finished import asked_for, finished_product
 from l8s2.pipeline.verdict import assess
 from l8s2.predictors.engines import Engine
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import COMPACT, ModelOptions
 from l8s2.predictors.protocol import Predictor
 from l8s2.product.stac import ItemInfo
-from l8s2.product.writer import ProductWriter, product_folder
+from l8s2.product.writer import ProductWriter
 from l8s2.progress import Progress
 from l8s2.radiometry import SigmaKind, describe_sigma
 from l8s2.sensors import OLI
@@ -72,7 +73,8 @@ def harmonize_product(
         mc_dropout: see ``load_model``.
         trust_architecture: see ``load_model``.
         overwrite: replace a product of the same name once the new one is whole.
-        resume: go on where a killed run of the same product, model and area was; a whole product is returned as it is.
+        resume: go on where a killed run of the same product, model and area was; a finished product of the same
+            options is returned as it is, one of others refused.
         pan: Level-1 product of the same acquisition, or its ``_B8.TIF``; None looks beside ``path``.
         progress: told how far it is.
         warn: told every warning.
@@ -124,10 +126,14 @@ def make_product(
         for message in (*scene.warnings, *target.notes):
             if warn:
                 warn(message)
-        there = product_folder(Path(output), scene.product_id)
-        if resume and not overwrite and (there / f"{scene.product_id}.json").is_file():
-            return there
         predictor = load_predictor(options)
+        asked = asked_for(predictor, options, area, sigma, target.geobox) | {"`pan`": scene.pan_id or "none"}
+
+        def finished() -> Path | None:
+            return finished_product(Path(output), scene.product_id, asked) if resume and not overwrite else None
+
+        if there := finished():
+            return there
         journal = json.dumps([__version__, scene.product_id, scene.pan_id, str(scene.geobox), predictor.sha256,
                               predictor.no_pan_model and predictor.no_pan_model.sha256, options.engine,
                               options.mc_dropout, predictor.tile, sigma and describe_sigma(sigma),
@@ -172,6 +178,8 @@ def make_product(
             if warn:
                 warn(f"verdict {verdict.level}: {reason}")
         facts = {
+            "l8s2:area": str(area),
+            "l8s2:engine": options.engine,
             "l8s2:verdict": verdict.level,
             "l8s2:verdict_reasons": list(verdict.reasons),
             "l8s2:clear_percent": round(100 * count.clear_share, 2),
@@ -182,7 +190,12 @@ def make_product(
             **({"l8s2:mc_dropout": options.mc_dropout} if options.mc_dropout else {}),
         }
         info = _item_info(scene, predictor, target, lacking, facts)
-        return writer.finish(info, partial(progress, what="finishing")) if progress else writer.finish(info)
+        try:
+            return writer.finish(info, partial(progress, what="finishing")) if progress else writer.finish(info)
+        except ExistsError:
+            if there := finished():
+                return there
+            raise
 
 
 def _item_info(

@@ -108,8 +108,6 @@ def _source(path: str, title: str) -> Any:
 
 
 def _properties(geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
-    bounds = geobox.boundingbox
-    code = geobox.crs.epsg if geobox.crs is not None else None
     properties: dict[str, Any] = {
         "title": f"{info.l2_id} at 10 m",
         "description": _DESCRIPTION,
@@ -120,11 +118,7 @@ def _properties(geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
         "providers": [
             {"name": "USGS", "roles": ["producer", "licensor"], "url": "https://www.usgs.gov/landsat-missions"}
         ],
-        "proj:code": f"EPSG:{code}" if code else None,
-        **({} if code else {"proj:wkt2": geobox.crs.to_wkt() if geobox.crs is not None else None}),
-        "proj:shape": [int(size) for size in geobox.shape],
-        "proj:transform": [float(v) for v in geobox.affine[:6]],
-        "proj:bbox": [bounds.left, bounds.bottom, bounds.right, bounds.top],
+        **grid_fields(geobox),
         "processing:level": "L2",
         "processing:software": {"l8s2": info.version},
         "processing:lineage": (
@@ -144,6 +138,19 @@ def _properties(geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
         if angle is not None:
             properties[name] = angle if name.endswith("elevation") else angle % 360
     return properties | info.extra
+
+
+def grid_fields(geobox: GeoBox) -> dict[str, Any]:
+    """Return what the properties of an Item say of its grid."""
+    bounds = geobox.boundingbox
+    code = geobox.crs.epsg if geobox.crs is not None else None
+    return {
+        "proj:code": f"EPSG:{code}" if code else None,
+        **({} if code else {"proj:wkt2": geobox.crs.to_wkt() if geobox.crs is not None else None}),
+        "proj:shape": [int(size) for size in geobox.shape],
+        "proj:transform": [float(v) for v in geobox.affine[:6]],
+        "proj:bbox": [bounds.left, bounds.bottom, bounds.right, bounds.top],
+    }
 
 
 def _gsd(geobox: GeoBox) -> float:
