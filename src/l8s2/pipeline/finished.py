@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 from odc.geo.geobox import GeoBox
 
-from l8s2.errors import ExistsError
+from l8s2.errors import ExistsError, L8S2Error
+from l8s2.files import WholeFolder
 from l8s2.predictors.options import ModelOptions
 from l8s2.predictors.protocol import Predictor
 from l8s2.product.stac import grid_fields
@@ -85,6 +87,10 @@ def finished_product(output: Path, product_id: str, asked: Facts) -> Path | None
         raise ExistsError(
             f"{folder}: {made_otherwise(others)}; give `overwrite` to replace it, or another output folder"
         )
+    with contextlib.suppress(L8S2Error, OSError):
+        if next(folder.parent.glob(f".{folder.name}.*"), None):  # its writer was killed while it cleaned up
+            with WholeFolder(folder, overwrite=True):
+                pass
     return folder
 
 
