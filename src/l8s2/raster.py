@@ -84,8 +84,13 @@ class Raster:
 
     def sample(self, most: int = 512) -> NDArray[Any]:
         """Return the known values of the whole raster, thinned to at most ``most`` rows and columns; 1-D."""
+        values, known = self.thinned(most)
+        return values[known]
+
+    def thinned(self, most: int) -> tuple[NDArray[Any], Mask]:
+        """Return what ``read`` does of the whole raster, thinned evenly to at most ``most`` rows and columns."""
         values = self._read(out_shape=tuple(min(most, n) for n in self.geobox.shape))
-        return values[self._known(values)]
+        return values, self._known(values)
 
     def _read(self, **how: Any) -> NDArray[Any]:
         from rasterio.errors import RasterioError

@@ -39,7 +39,7 @@ def run(scene: Path, output: Path, *options: object) -> Result:
 def test_of_the_same_options_it_is_returned_as_it_is(
     scene: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(to_product, "feed", None)
+    monkeypatch.setattr(to_product, "write_pixels", None)
     before = {path: path.stat().st_mtime_ns for path in (output / f"{ID}_S2L").iterdir()}
     done = run(scene, output, "--resume", "--threads", 1, "--max-memory", 1)
     assert (done.exit_code, done.stdout) == (0, f"{output / f'{ID}_S2L'}\n")

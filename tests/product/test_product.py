@@ -40,8 +40,7 @@ INFO = ItemInfo(
     sun_elevation=52.5,
     sun_azimuth=-220.0,
     platform="landsat-8",
-    l2_id=ID,
-    l1_id=ID.replace("L2SP", "L1TP"),
+    inputs=[(ID, ID.replace("L2SP", "L1TP"))],
     model="compact",
     model_sha256="ab" * 32,
     version="0.1.0",
@@ -348,7 +347,7 @@ def test_item_says_where_when_and_from_what(item: Any) -> None:
     server = "https://landsatlook.usgs.gov/stac-server/collections"
     assert [link.href for link in item.get_links("derived_from")] == [
         f"{server}/landsat-c2l2-sr/items/{ID}_SR",
-        f"{server}/landsat-c2l1/items/{INFO.l1_id}",
+        f"{server}/landsat-c2l1/items/{INFO.inputs[0][1]}",
     ]
 
 
@@ -380,7 +379,7 @@ def test_item_assets_match_the_files(item: Any) -> None:
 
 
 def test_item_without_pan_or_sun(tmp_path: Path) -> None:
-    fields = {**INFO.__dict__, "l1_id": None, "sun_elevation": None, "sun_azimuth": None, "warnings": []}
+    fields = {**INFO.__dict__, "inputs": [(ID, None)], "sun_elevation": None, "sun_azimuth": None, "warnings": []}
     folder = make(tmp_path, scene(9, 9), info=ItemInfo(**fields))
     item = json.loads((folder / f"{ID}.json").read_text())
     assert len([link for link in item["links"] if link["rel"] == "derived_from"]) == 1

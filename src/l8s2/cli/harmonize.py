@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from l8s2.cli.shell import JSON, PAN, PRODUCT, TRUST, ProgressBar, show, warn
 
 if TYPE_CHECKING:
     from l8s2.acquire.fetch_request import FetchRequest
+    from l8s2.landsat.product_name import ProductName
     from l8s2.predictors.engines import Engine
     from l8s2.predictors.options import ModelOptions
     from l8s2.radiometry import SigmaKind
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("product", required=False, type=click.Path(path_type=Path))
+@click.argument("products", nargs=-1, metavar="PRODUCT...", type=click.Path(path_type=Path))
 @click.option(
     "--stac",
+    multiple=True,
     metavar="ITEM",
     help="Landsat Level-2 STAC item (address, file, or product id) to fetch, instead of PRODUCT.",
 )
@@ -76,8 +78,8 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Check the input; show size, time, memory and disk space; write nothing.")
 @JSON
 def harmonize(
-    product: Path | None,
-    stac: str | None,
+    products: tuple[Path, ...],
+    stac: tuple[str, ...],
     output: Path | None,
     pan: Path | None,
     model: str,
@@ -101,10 +103,13 @@ def harmonize(
 
     Or from an item of a catalogue (--stac), of which --bbox and --mgrs fetch only the part that is needed. What is
     fetched stays in the cache of l8s2 until the product is written.
+
+    Several products (or --stac several times) of one satellite, path and day become one product on the grid of --mgrs,
+    --like or --bbox.
     """
-    if (product is None) == (stac is None):
+    if bool(products) == bool(stac):
         raise click.UsageError("Give a PRODUCT, or --stac ITEM instead of one.")
-    if stac is not None and dry_run:
+    if stac and dry_run:
         raise click.UsageError("--dry-run needs the files; it goes with PRODUCT, not with --stac.")
     if no_sigma and click.get_current_context().get_parameter_source("sigma") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--sigma and --no-sigma exclude each other; give one of them.")
@@ -124,26 +129,26 @@ def harmonize(
         trust_architecture=trust_architecture,
     )
     if dry_run or output is None:
-        assert product is not None
-        _show_plan(product, area, options, sigma=not no_sigma, pan=pan, as_json=as_json)
+        _show_plan(products, area, options, sigma=not no_sigma, pan=pan, as_json=as_json)
         return
     from l8s2.pipeline.to_product import make_product
 
     started = time.monotonic()
     kind = None if no_sigma else sigma
     with ExitStack() as stack:
-        source = product
-        if source is None:
+        sources, names = [*products], None
+        if stac:
             from l8s2.acquire.cache import single_landsat_item
 
-            wanted = single_landsat_item(stac or "")
-            if resume and not overwrite and (there := _finished(wanted, output, area, options, kind, pan)):
+            wanted = [single_landsat_item(item) for item in stac]
+            names = _names(wanted)
+            if resume and not overwrite and (there := _finished(names, output, area, options, kind, pan)):
                 _tell(there, started, as_json)
                 return
-            source = stack.enter_context(_fetched(wanted, output, overwrite, area, options, pan))
+            sources = stack.enter_context(_fetched(wanted, names, output, overwrite, area, options, pan))
         with ProgressBar("harmonising") as progress:
             folder = make_product(
-                source,
+                sources,
                 output,
                 area,
                 options,
@@ -151,6 +156,7 @@ def harmonize(
                 overwrite=overwrite,
                 resume=resume,
                 pan=pan,
+                names=names,
                 progress=progress,
                 warn=warn,
             )
@@ -169,14 +175,20 @@ def _tell(folder: Path, started: float, as_json: bool) -> None:
 
 
 def _show_plan(
-    product: Path, area: Area, options: ModelOptions, *, sigma: bool, pan: Path | None, as_json: bool
+    products: Sequence[Path],
+    area: Area,
+    options: ModelOptions,
+    *,
+    sigma: bool,
+    pan: Path | None,
+    as_json: bool,
 ) -> None:
     """Print what harmonising would need."""
     from dataclasses import asdict
 
     from l8s2.pipeline.estimate import plan_product
 
-    plan = plan_product(product, area, options, sigma=sigma, pan=pan)
+    plan = plan_product(products, area, options, sigma=sigma, pan=pan)
     if as_json:
         click.echo(json.dumps(asdict(plan), indent=2))
         return
@@ -188,16 +200,29 @@ def _show_plan(
     click.echo(f"about {plan.seconds:.0f} s, {memory:.1f} GB of memory, up to {disk:.2f} GB of disk")
 
 
+def _names(wanted: Sequence[FetchRequest]) -> list[ProductName]:
+    from l8s2.landsat.product_name import ProductName
+
+    found = [ProductName.find(request.landsat[0].product) for request in wanted]
+    return [name for name in found if name]
+
+
 def _finished(
-    wanted: FetchRequest, output: Path, area: Area, options: ModelOptions, sigma: SigmaKind | None, pan: Path | None
+    names: Sequence[ProductName],
+    output: Path,
+    area: Area,
+    options: ModelOptions,
+    sigma: SigmaKind | None,
+    pan: Path | None,
 ) -> Path | None:
-    """Return the finished product of an item, None where there is none. Raises InputError for one of other options."""
+    """Return the finished product of items, None where there is none. Raises InputError for one of other options."""
     from l8s2.landsat.layout import pan_products
     from l8s2.pipeline.finished import asked_for, finished_product
+    from l8s2.pipeline.overpass import id_of_product
     from l8s2.predictors.load import load_predictor
     from l8s2.product.writer import product_folder
 
-    name = wanted.landsat[0].product
+    name = id_of_product(names, area)
     if not product_folder(output, name).is_dir():
         return None
     asked = asked_for(load_predictor(options), options, area, sigma)
@@ -208,24 +233,44 @@ def _finished(
 
 @contextmanager
 def _fetched(
-    wanted: FetchRequest, output: Path, overwrite: bool, area: Area, options: ModelOptions, pan: Path | None
-) -> Iterator[Path]:
-    """Fetch what is needed of an item as a product on disk, after every check that is possible without it."""
+    wanted: Sequence[FetchRequest],
+    names: Sequence[ProductName],
+    output: Path,
+    overwrite: bool,
+    area: Area,
+    options: ModelOptions,
+    pan: Path | None,
+) -> Iterator[list[Path]]:
+    """Fetch what is needed of items as products on disk, after every check that is possible without it.
+
+    Of several those are left out that have nothing in the area.
+    """
     from l8s2.acquire.cache import cached_product
+    from l8s2.errors import OutsideError
     from l8s2.files import WholeFolder
     from l8s2.landsat.layout import pan_products
+    from l8s2.pipeline.overpass import id_of_product
     from l8s2.predictors.load import load_predictor
     from l8s2.product.writer import product_folder
     from l8s2.sensors import MS_GSD
 
     if pan is not None:
         pan_products(pan)
-    WholeFolder(product_folder(output, wanted.landsat[0].product), overwrite=overwrite)
+    WholeFolder(product_folder(output, id_of_product(names, area)), overwrite=overwrite)
     model = load_predictor(options)
     margin, with_pan = MS_GSD * (model.margin + 20), pan is None and model.uses_pan
     bar = partial(ProgressBar, "fetching", unit="B")
-    with cached_product(wanted, bbox=area.bounds, margin=margin, pan=with_pan, bar=bar, warn=warn) as product:
-        yield product
+    products: list[Path] = []
+    with ExitStack() as stack:
+        for number, each in enumerate(wanted, 1):
+            fetching = cached_product(each, bbox=area.bounds, margin=margin, pan=with_pan, bar=bar, warn=warn)
+            try:
+                products.append(stack.enter_context(fetching))
+            except OutsideError as error:
+                if number == len(wanted) and not products:
+                    raise
+                warn(f"left out: {error}")
+        yield products
 
 
 @click.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,23 @@ def made_with(item: Mapping[str, Any]) -> dict[str, str]:
         "`sigma`": kind if "sigma" in item.get("assets", {}) else _LEFT_OUT,
         "grid": _grid(told) if "proj:shape" in told else None,
         "area": told.get("l8s2:area"),
-        "`pan`": next((_last(link["href"]) for link in item["links"] if "landsat-c2l1/" in link["href"]), _NONE),
+        **inputs_of([(name, None) for name in _linked(item, "landsat-c2l2-sr/")]),
+        "`pan`": _listed(_linked(item, "landsat-c2l1/")),
     }
     return {name: value for name, value in known.items() if value is not None}
+
+
+def inputs_of(ids: Sequence[tuple[str, str | None]]) -> dict[str, str]:
+    """Return what ``made_with`` tells of scenes: ids of their Level-2 product, and of the Level-1 product of pan."""
+    return {"scenes": _listed([l2 for l2, _ in ids]), "`pan`": _listed([l1 for _, l1 in ids if l1])}
+
+
+def _linked(item: Mapping[str, Any], collection: str) -> list[str]:
+    return [_last(link["href"]).removesuffix("_SR") for link in item["links"] if collection in link["href"]]
+
+
+def _listed(ids: list[str]) -> str:
+    return ", ".join(sorted(ids)) or _NONE
 
 
 def differences(item: Mapping[str, Any], asked: Facts) -> list[str]:

@@ -21,8 +21,9 @@ _SCHEMAS = (
 _VIEW = "view/v1.0.0"  # not valid without an angle
 _USGS_ITEMS = "https://landsatlook.usgs.gov/stac-server/collections"
 _DESCRIPTION = (
-    "Surface reflectance of one Landsat-8/9 scene at 10 m, predicted by a model that imitates the spectral bands and "
-    "the sharpness of Sentinel-2A. It is not a Sentinel-2 product: Sentinel-2 did not observe this scene."
+    "Surface reflectance of one Landsat-8/9 scene, or of several of one overpass, at 10 m, predicted by a model that "
+    "imitates the spectral bands and the sharpness of Sentinel-2A. It is not a Sentinel-2 product: Sentinel-2 did not "
+    "observe this scene."
 )
 _ATTRIBUTION = (
     "Landsat data courtesy of the U.S. Geological Survey. The model was trained on modified Copernicus Sentinel data."
@@ -41,10 +42,9 @@ class ItemInfo:
     """Degrees clockwise from north."""
     platform: str
     """``landsat-8`` or ``landsat-9``."""
-    l2_id: str
-    """USGS product id of the Level-2 input."""
-    l1_id: str | None
-    """USGS product id of the Level-1 product the pan band came from; None without pan."""
+    inputs: Sequence[tuple[str, str | None]]
+    """Of each scene the USGS product ids of the Level-2 product, and of the Level-1 product that pan came from; None
+    without pan."""
     model: str
     model_sha256: str
     version: str
@@ -69,7 +69,7 @@ def build_item(
     import pystac
 
     geometry, bbox = footprint(geobox)
-    properties = _properties(geobox, info)
+    properties = _properties(item_id.removesuffix("_S2L"), geobox, info)
     schemas = (*_SCHEMAS, _VIEW) if any(name.startswith("view:") for name in properties) else _SCHEMAS
     item = pystac.Item(
         id=item_id,
@@ -85,9 +85,10 @@ def build_item(
         title, roles = _ASSETS[key]
         asset = pystac.Asset(f"./{name}", title=title, media_type=media, roles=list(roles), extra_fields=fields)
         item.add_asset(key, asset)
-    item.add_link(_source(f"landsat-c2l2-sr/items/{info.l2_id}_SR", "Landsat Collection 2 Level-2 surface reflectance"))
-    if info.l1_id:
-        item.add_link(_source(f"landsat-c2l1/items/{info.l1_id}", "Landsat Collection 2 Level-1 (panchromatic band)"))
+    for l2, l1 in info.inputs:
+        item.add_link(_source(f"landsat-c2l2-sr/items/{l2}_SR", "Landsat Collection 2 Level-2 surface reflectance"))
+        if l1:
+            item.add_link(_source(f"landsat-c2l1/items/{l1}", "Landsat Collection 2 Level-1 (panchromatic band)"))
     result: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
     return result
 
@@ -107,9 +108,9 @@ def _source(path: str, title: str) -> Any:
     return pystac.Link(pystac.RelType.DERIVED_FROM, href, media_type=pystac.MediaType.GEOJSON, title=title)
 
 
-def _properties(geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
+def _properties(name: str, geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
     properties: dict[str, Any] = {
-        "title": f"{info.l2_id} at 10 m",
+        "title": f"{name} at 10 m",
         "description": _DESCRIPTION,
         "platform": info.platform,
         "instruments": ["oli"],
@@ -122,8 +123,10 @@ def _properties(geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
         "processing:level": "L2",
         "processing:software": {"l8s2": info.version},
         "processing:lineage": (
-            f"{info.l2_id}"
-            + (f" and the panchromatic band of {info.l1_id}" if info.l1_id else ", without panchromatic band")
+            "; ".join(
+                l2 + (f" and the panchromatic band of {l1}" if l1 else ", without panchromatic band")
+                for l2, l1 in info.inputs
+            )
             + f", through model {info.model}"
         ),
         "processing:datetime": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
