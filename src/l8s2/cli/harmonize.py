@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,6 @@ from click.core import ParameterSource
 from l8s2.cli.shell import JSON, PAN, PRODUCT, TRUST, ProgressBar, show, warn
 
 if TYPE_CHECKING:
-    from l8s2.acquire.fetch_request import FetchRequest
-    from l8s2.landsat.product_name import ProductName
     from l8s2.predictors.engines import Engine
     from l8s2.predictors.options import ModelOptions
     from l8s2.radiometry import SigmaKind
@@ -139,13 +136,14 @@ def harmonize(
         sources, names = [*products], None
         if stac:
             from l8s2.acquire.cache import single_landsat_item
+            from l8s2.cli.from_catalog import fetched, finished, names_of
 
             wanted = [single_landsat_item(item) for item in stac]
-            names = _names(wanted)
-            if resume and not overwrite and (there := _finished(names, output, area, options, kind, pan)):
+            names = names_of(wanted)
+            if resume and not overwrite and (there := finished(names, output, area, options, kind, pan)):
                 _tell(there, started, as_json)
                 return
-            sources = stack.enter_context(_fetched(wanted, names, output, overwrite, area, options, pan))
+            sources = stack.enter_context(fetched(wanted, names, output, overwrite, area, options, pan))
         with ProgressBar("harmonising") as progress:
             folder = make_product(
                 sources,
@@ -198,79 +196,6 @@ def _show_plan(
     click.echo(f"{plan.product_id}: {columns} x {rows} pixels of 10 m in {plan.crs}, pan {plan.pan or 'none'}")
     memory, disk = plan.memory_bytes / 1e9, plan.disk_bytes / 1e9
     click.echo(f"about {plan.seconds:.0f} s, {memory:.1f} GB of memory, up to {disk:.2f} GB of disk")
-
-
-def _names(wanted: Sequence[FetchRequest]) -> list[ProductName]:
-    from l8s2.landsat.product_name import ProductName
-
-    found = [ProductName.find(request.landsat[0].product) for request in wanted]
-    return [name for name in found if name]
-
-
-def _finished(
-    names: Sequence[ProductName],
-    output: Path,
-    area: Area,
-    options: ModelOptions,
-    sigma: SigmaKind | None,
-    pan: Path | None,
-) -> Path | None:
-    """Return the finished product of items, None where there is none. Raises InputError for one of other options."""
-    from l8s2.landsat.layout import pan_products
-    from l8s2.pipeline.finished import asked_for, finished_product
-    from l8s2.pipeline.overpass import id_of_product
-    from l8s2.predictors.load import load_predictor
-    from l8s2.product.writer import product_folder
-
-    name = id_of_product(names, area)
-    if not product_folder(output, name).is_dir():
-        return None
-    asked = asked_for(load_predictor(options), options, area, sigma)
-    if pan is not None and len(found := pan_products(pan)) == 1:
-        asked["`pan`"] = found[0].product_id
-    return finished_product(output, name, asked)
-
-
-@contextmanager
-def _fetched(
-    wanted: Sequence[FetchRequest],
-    names: Sequence[ProductName],
-    output: Path,
-    overwrite: bool,
-    area: Area,
-    options: ModelOptions,
-    pan: Path | None,
-) -> Iterator[list[Path]]:
-    """Fetch what is needed of items as products on disk, after every check that is possible without it.
-
-    Of several those are left out that have nothing in the area.
-    """
-    from l8s2.acquire.cache import cached_product
-    from l8s2.errors import OutsideError
-    from l8s2.files import WholeFolder
-    from l8s2.landsat.layout import pan_products
-    from l8s2.pipeline.overpass import id_of_product
-    from l8s2.predictors.load import load_predictor
-    from l8s2.product.writer import product_folder
-    from l8s2.sensors import MS_GSD
-
-    if pan is not None:
-        pan_products(pan)
-    WholeFolder(product_folder(output, id_of_product(names, area)), overwrite=overwrite)
-    model = load_predictor(options)
-    margin, with_pan = MS_GSD * (model.margin + 20), pan is None and model.uses_pan
-    bar = partial(ProgressBar, "fetching", unit="B")
-    products: list[Path] = []
-    with ExitStack() as stack:
-        for number, each in enumerate(wanted, 1):
-            fetching = cached_product(each, bbox=area.bounds, margin=margin, pan=with_pan, bar=bar, warn=warn)
-            try:
-                products.append(stack.enter_context(fetching))
-            except OutsideError as error:
-                if number == len(wanted) and not products:
-                    raise
-                warn(f"left out: {error}")
-        yield products
 
 
 @click.command()
