@@ -83,13 +83,26 @@ def test_products_folders_and_lists(tmp_path: Path) -> None:
     many = read_scenes([str(listed), B, str(tmp_path / "in")])
     assert many.scenes == (*found.scenes[:1], BatchScene(id="gone", product=str(tmp_path / "gone")),
                            BatchScene(id=B, stac=B))  # fmt: skip
-    assert [note.partition(":")[0] for note in many.notes] == [A, B, A, B]
+    assert [note.rpartition(": ")[0] for note in many.notes] == [str(tmp_path / "gone"), A, B, A, B]
+    assert many.notes[1].endswith(f"given twice; {tmp_path / 'in' / A} is taken")
     assert many.scenes[2].arguments(tmp_path) == ("--stac", B)
     for wrong in (str(tmp_path / "gone"), str(tmp_path)):
         if wrong == str(tmp_path):
             continue
         with pytest.raises(InputError, match="no such file, folder or product id"):
             read_scenes([wrong])
+
+
+def test_names_that_are_alike_are_scenes_of_their_own(tmp_path: Path) -> None:
+    listed = tmp_path / "scenes.txt"
+    listed.write_text("foo bar\nfoo-bar\nfoo bar\na/x.tar\nb/x.tar\n")
+    found = read_scenes([str(listed)])
+    assert [scene.product for scene in found.scenes] == ["foo bar", "foo-bar", "a/x.tar", "b/x.tar"]
+    assert len({scene.id for scene in found.scenes}) == 4
+    assert found == read_scenes([str(listed)])
+    assert not any(scene.is_there for scene in found.scenes)
+    assert sum("it will fail" in note for note in found.notes) == 5
+    assert sum("given twice; foo bar is taken" in note for note in found.notes) == 1
 
 
 def test_a_saved_search(tmp_path: Path) -> None:

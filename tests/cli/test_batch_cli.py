@@ -25,7 +25,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Batch]:
 
     def note(job: Batch, _: object) -> Summary:
         found.append(job)
-        return Summary(scenes=3, done=1, failed=2, may_pass=len(found), running=0, free=0)
+        return Summary(scenes=3, done=1, failed=2, may_pass=len(found), running=0, free=0, missing=0)
 
     monkeypatch.setattr("l8s2.batch.run.run_batch", note)
     return found
@@ -33,13 +33,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Batch]:
 
 def test_options_of_harmonize_are_passed_on(asked: list[Batch], tmp_path: Path) -> None:
     (tmp_path / ID).mkdir()
-    options = ("--bbox", 79, 8.5, 79.5, 9, "--sigma", "detail", "--model", "compact-nopan", "--no-sigma")
+    options = ("--bbox", 79, 8.5, 79.5, 9, "--sigma", "detail", "--model", "compact-nopan")
     own = ("--workers", 3, "--threads", 5, "--max-attempts", 2, "--lease", 9, "--retry-failed", "--engine", "openvino")
     assert run(tmp_path / ID, "-o", tmp_path / "out", *options, *own).exit_code == 1
     assert run(tmp_path / ID, "-o", tmp_path / "out", "--workers", 1000, "--shard", "0/1").exit_code == 75
     (job, plain) = asked
     assert job.options == (
-        "--model", "compact-nopan", "--bbox", "79.0", "8.5", "79.5", "9.0", "--sigma", "detail", "--no-sigma",
+        "--model", "compact-nopan", "--bbox", "79.0", "8.5", "79.5", "9.0", "--sigma", "detail",
     )  # fmt: skip
     assert (job.own_options, job.workers, job.retry_failed) == (("--threads", "5", "--resume"), 3, True)
     assert (job.rules.max_attempts, job.rules.lease) == (2, 9)
@@ -72,6 +72,32 @@ def test_scenes_on_disk(tmp_path: Path) -> None:
     assert sorted(path.suffix for path in (tmp_path / "out" / f"{ID}_S2L").iterdir()) == [
         ".json", ".png", ".tif", ".tif", ".tif",
     ]  # fmt: skip
+
+
+def test_a_dry_run_refuses_what_the_batch_would(tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("nonsense\n")
+    plan = run(listed, "-o", tmp_path / "out", "--dry-run", "--json")
+    told = json.loads(plan.stdout)
+    assert (told["scenes"], told["free"], told["missing"]) == (1, 0, 1)
+    assert "nonsense: no such file, folder or product id; it will fail" in plan.stderr
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "batch.json").write_text('{"schema": "l8s2-batch/1", "options": ["--no-sigma"], "lease": 300}')
+    for more in (("--dry-run",), ()):
+        refused = run(listed, "-o", tmp_path / "out", *more)
+        assert refused.exit_code == 1
+        assert "was begun with --no-sigma, --lease 300; this command has no options" in refused.stderr
+    assert not (tmp_path / "out" / "ledger").exists()
+
+
+def test_a_model_that_is_none_spoils_nothing(tmp_path: Path) -> None:
+    (tmp_path / ID).mkdir()
+    for more in ((), ("--dry-run",)):
+        refused = run(tmp_path / ID, "-o", tmp_path / "out", "--model", "nonsense", *more)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+        assert "model nonsense" in refused.stderr
+    assert not (tmp_path / "out").exists()
+    assert run(tmp_path / ID, "-o", tmp_path / "out", "--no-sigma", "--sigma", "detail").exit_code == 2
 
 
 @pytest.mark.parametrize(

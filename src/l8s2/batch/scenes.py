@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,16 @@ class BatchScene:
     """Address of a STAC item, or a product id, to be fetched."""
     item: str | None = None
     """A STAC item as JSON, to be fetched."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the product is on disk, or is to be fetched."""
+        return self.product is None or Path(self.product).exists()
+
+    @property
+    def source(self) -> str:
+        """Where it comes from; scenes of one id and one source are the same."""
+        return self.product or self.stac or "a STAC item"
 
     def arguments(self, scratch: Path) -> tuple[str, ...]:
         """Return what names the scene on the command line; an item is written into the folder ``scratch``."""
@@ -66,8 +77,12 @@ def read_scenes(given: Iterable[str], piped: str | None = None) -> Scenes:
     for each in given:
         scenes = _from_json(piped or "", "standard input", notes) if each == "-" else _named(each, notes, lists=True)
         for scene in scenes:
-            if scene.id in found:
-                notes.append(f"{scene.id}: given twice; the first is taken")
+            if (first := found.get(scene.id)) and ProductName.parse(scene.id) is None and first.source != scene.source:
+                mark = hashlib.sha256(scene.source.encode()).hexdigest()[:8]
+                scene = replace(scene, id=f"{scene.id}-{mark}")  # other scenes, of which no USGS name tells
+                first = found.get(scene.id)
+            if first:
+                notes.append(f"{scene.id}: given twice; {first.source} is taken")
             found.setdefault(scene.id, scene)
     if not found:
         raise InputError(f"{', '.join(given)}: names no Landsat Level-2 scene; give products, or a saved search")
@@ -95,7 +110,9 @@ def _named(what: str, notes: list[str], *, lists: bool) -> list[BatchScene]:
         return [BatchScene(id=name.id, stac=what)]
     if lists:
         raise InputError(f"{what}: no such file, folder or product id; give products, a list of them or a saved search")
-    return [BatchScene(id=_id(path.name), product=what)]  # of a list: it fails as a scene, and the others go on
+    if not path.exists():
+        notes.append(f"{what}: no such file, folder or product id; it will fail, and the others go on")
+    return [BatchScene(id=_id(path.name), product=what)]
 
 
 def _in_folder(folder: Path) -> list[BatchScene]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from l8s2.cli.harmonize import harmonize
+from l8s2.cli.harmonize import check_sigma, harmonize
 from l8s2.cli.shell import JSON, show, tell, warn
 from l8s2.errors import TRY_AGAIN
 
@@ -75,7 +75,7 @@ def batch(
     found = read_scenes(scenes, sys.stdin.read() if "-" in scenes else None)
     for line in found.notes:
         warn(line)
-    _check(options)
+    asked = _checked(options)
     job = Batch(
         scenes=shard_of(found.scenes, shard) if shard else found.scenes,
         output=output,
@@ -83,6 +83,7 @@ def batch(
         own_options=(*_arguments(options, _NO_MATTER), *(() if output.startswith("s3://") else ("--resume",))),
         rules=Rules(max_attempts=max_attempts, lease=lease),
         retry_failed=retry_failed,
+        asked=asked,
     )
     if dry_run:
         _show_plan(_on_this_machine(job, workers), as_json)
@@ -103,14 +104,18 @@ def batch(
 batch.params.extend(PASSED)
 
 
-def _check(options: dict[str, Any]) -> None:
-    """Refuse what would make every scene fail. Raises InputError."""
+def _checked(options: dict[str, Any]) -> dict[str, str]:
+    """Refuse what would make every scene fail; return what the products are to be made with. Raises InputError."""
+    from l8s2.pipeline.finished import asked_for
+    from l8s2.predictors.load import load_predictor
     from l8s2.predictors.options import ModelOptions
     from l8s2.target import Area
 
-    Area(**{name: options[name] or None for name in ("bbox", "mgrs", "crs", "like")})
+    check_sigma(options["no_sigma"])
+    area = Area(**{name: options[name] or None for name in ("bbox", "mgrs", "crs", "like")})
     names = ("model", "engine", "threads", "mc_dropout", "trust_architecture")
-    ModelOptions(**{name: options[name] for name in names})
+    model = ModelOptions(**{name: options[name] for name in names})
+    return asked_for(load_predictor(model), model, area, None if options["no_sigma"] else options["sigma"])
 
 
 def _on_this_machine(job: Batch, workers: int | None) -> Batch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def made_with(item: Mapping[str, Any]) -> dict[str, str]:
         "`sigma`": kind if "sigma" in item.get("assets", {}) else _LEFT_OUT,
         "grid": _grid(told) if "proj:shape" in told else None,
         "area": told.get("l8s2:area"),
-        "`pan`": next((_last(link["href"]) for link in item["links"] if "landsat-c2l1/" in link["href"]), _NONE),
+        "`pan`": _level1(item.get("links", ())),
     }
     return {name: value for name, value in known.items() if value is not None}
 
@@ -110,5 +110,6 @@ def _grid(fields: Mapping[str, Any]) -> str:
     return f"{columns} x {rows} pixels of {step} x {down.lstrip('-')} at {x} {y} in {crs}"
 
 
-def _last(address: str) -> str:
-    return address.rstrip("/").rpartition("/")[2]
+def _level1(links: Iterable[Mapping[str, Any]]) -> str:
+    names = [link["href"].rstrip("/").rpartition("/")[2] for link in links if "landsat-c2l1/" in link["href"]]
+    return names[0] if names else _NONE
