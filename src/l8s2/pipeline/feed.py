@@ -47,6 +47,8 @@ def feed(
     plan = [window for window, part in zip(plan, held, strict=True) if part is None]
     needed = [_covering(target, window) for window in plan]
     done = height * width - sum(_size(window) for window in plan)
+    if progress:
+        progress(done, height * width, "harmonising")
     with closing(
         predict_windows(scene, predictor, needed, lambda tile, i: _store(target, sink, plan[i], tile), sigma=sigma)
     ) as all_:
