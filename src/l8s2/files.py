@@ -6,9 +6,11 @@ import contextlib
 import glob
 import os
 import platform
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from l8s2.errors import ExistsError, InputError, TryAgainError
@@ -28,6 +30,7 @@ Adopt = Callable[[Path], bool]
 OWNER = "owner"
 """File in a hidden folder that says which process works in it."""
 _WHOLE = "whole"
+_HIDDEN = re.compile(r"\.(.+)\.(?:old-)?[0-9a-f]{8}")
 
 
 class WholeFolder:
@@ -162,6 +165,31 @@ class WholeFolder:
         with contextlib.suppress(OSError):
             for path in self._made:
                 path.rmdir()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """A hidden folder of a ``WholeFolder``, or one that was being replaced."""
+
+    path: Path
+    of: Path
+    """The folder that was to be made."""
+    size: int
+    """Bytes."""
+    owner: str | None
+    """Which process worked in it."""
+    in_use: bool
+    """Whether that process is at work, or nobody can tell."""
+
+
+def left_in(folder: Path) -> Iterator[Left]:
+    """Find what unfinished writers have in a folder. Raises OSError where it cannot be read."""
+    for path in sorted(folder.iterdir()):
+        match = _HIDDEN.fullmatch(path.name)
+        if match and path.is_dir():
+            with contextlib.suppress(FileNotFoundError), lock(path, without_locks=False) as free:
+                size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+                yield Left(path=path, of=folder / match[1], size=size, owner=owner_of(path), in_use=not free)
 
 
 def owner_of(scratch: Path) -> str | None:

@@ -162,9 +162,7 @@ class Raster:
                     bad += 1
         if not bad:
             return None
-        return (
-            f"{self.name}: {bad} of {total} blocks unreadable (the file ends at {size / 1e6:.1f} MB); download it again"
-        )
+        return f"{self.name}: {bad} of {total} blocks unreadable (the file has {size:,} bytes); download it again"
 
 
 def open_raster(path: str, name: str, driver: str = "GTiff") -> Raster:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from l8s2 import masks
 from l8s2.cog.spool import Spool
 from l8s2.errors import ExistsError, InputError, TryAgainError
 from l8s2.grid import footprint
+from l8s2.product.preview import Preview
 from l8s2.product.stac import ItemInfo
 from l8s2.product.writer import ProductWriter, estimate_bytes
 from l8s2.radiometry import NODATA
@@ -518,6 +520,26 @@ def test_a_product_comes_back_when_its_replacement_was_killed_between_two_names(
     fresh = scene(9, 9, seed=1)
     assert np.array_equal(samples(make(tmp_path, fresh, overwrite=True), "QA.tif")[0], fresh[2])
     assert [p.name for p in tmp_path.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize("shape", [(1024, 700), (3000, 2000), (10, 5000)])
+@settings(max_examples=20, deadline=None)
+@given(cuts=st.lists(st.integers(1, 4999), max_size=4, unique=True))
+def test_the_preview_does_not_tell_the_windows(shape: tuple[int, int], cuts: list[int]) -> None:
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    rgb = np.broadcast_to(((rows * 7 + columns * 13) % 97 / 200).astype(np.float32), (3, *shape))
+
+    def totals(*cuts: int) -> bytes:
+        writer = ProductWriter.__new__(ProductWriter)
+        writer._preview = Preview(shape)
+        down, across = ([0, *sorted(cut for cut in cuts if cut < size), size] for size in shape)
+        for top, bottom in pairwise(down):
+            for left, right in pairwise(across):
+                window = slice(top, bottom), slice(left, right)
+                writer.write_before(*window, rgb[:, *window])
+        return writer._preview._totals["before"].tobytes()
+
+    assert totals(*cuts) == totals()
 
 
 def test_leaving_without_finish_leaves_nothing(tmp_path: Path) -> None:

@@ -108,8 +108,7 @@ def harmonize(
         raise click.UsageError("Give a PRODUCT, or --stac ITEM instead of one.")
     if stac and dry_run:
         raise click.UsageError("--dry-run needs the files; it goes with PRODUCT, not with --stac.")
-    if no_sigma and click.get_current_context().get_parameter_source("sigma") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--sigma and --no-sigma exclude each other; give one of them.")
+    check_sigma(no_sigma)
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy loads: every thread has work of its own
@@ -159,6 +158,12 @@ def harmonize(
                 warn=warn,
             )
     _tell(folder, started, as_json)
+
+
+def check_sigma(no_sigma: bool) -> None:
+    """Refuse --sigma beside --no-sigma."""
+    if no_sigma and click.get_current_context().get_parameter_source("sigma") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--sigma and --no-sigma exclude each other; give one of them.")
 
 
 def _tell(folder: Path, started: float, as_json: bool) -> None:

@@ -27,7 +27,7 @@ def describe_product(path: str | Path, pan: str | Path | None = None) -> dict[st
             "bands": {band.name: band.landsat for band in BANDS},
             "qa_pixel": scene.qa_pixel is not None,
             "qa_radsat": scene.qa_radsat is not None,
-            "mtl": metadata is not None,
+            "mtl": scene.has_mtl,
             "pan": scene.pan_id,
             "crs": f"EPSG:{box.crs.epsg}" if box.crs and box.crs.epsg else str(box.crs),
             "shape_30m": list(scene.shape),

@@ -61,6 +61,8 @@ class Scene:
         """The id, parsed."""
         self.metadata = metadata
         """What the MTL says: Level-2's, else Level-1's, else None."""
+        self.has_mtl = "MTL" in product.parts
+        """Whether the Level-2 product itself has an MTL."""
         self.warnings = warnings
         """What was found missing or odd and how it was dealt with, one line each."""
         self.pan_id = level1.product_id if level1 else None

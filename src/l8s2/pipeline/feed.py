@@ -34,6 +34,8 @@ def feed(
         count.merge(part or Count())
     plan = [window for window, part in zip(plan, held, strict=True) if part is None]
     done = height * width - sum(_size(window) for window in plan)
+    if progress:
+        progress(done, height * width, "harmonising")
     with closing(in_order(plan, predictor.streams, lambda *window: _make(layer, sink, window))) as all_:
         for window, part in zip(plan, all_, strict=True):
             count.merge(part)

@@ -64,7 +64,8 @@ def inputs_of(ids: Sequence[tuple[str, str | None]]) -> dict[str, str]:
 
 
 def _linked(item: Mapping[str, Any], collection: str) -> list[str]:
-    return [_last(link["href"]).removesuffix("_SR") for link in item["links"] if collection in link["href"]]
+    found = [link["href"] for link in item.get("links", ()) if collection in link["href"]]
+    return [href.rstrip("/").rpartition("/")[2].removesuffix("_SR") for href in found]
 
 
 def _listed(ids: list[str]) -> str:
@@ -122,7 +123,3 @@ def _grid(fields: Mapping[str, Any]) -> str:
     step, _, x, _, down, y = (f"{value:.12g}" for value in fields["proj:transform"][:6])
     crs = fields.get("proj:code") or fields.get("proj:wkt2", "").partition(",")[0]
     return f"{columns} x {rows} pixels of {step} x {down.lstrip('-')} at {x} {y} in {crs}"
-
-
-def _last(address: str) -> str:
-    return address.rstrip("/").rpartition("/")[2]

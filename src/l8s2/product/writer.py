@@ -188,12 +188,14 @@ class ProductWriter:
         ``rgb``: (3, h', w') red, green, blue reflectance, NaN = nodata, of any shape; stretched over the window by
         nearest neighbour, so it may come at 30 m or at 10 m.
         """
-        pixel = min(self._preview.step, BLOCK)  # one sample of each MS pixel is enough
+        pixel = max(n for n in range(1, BLOCK + 1) if self._preview.step % n == 0)  # about one of each MS pixel
         height, width = rows.stop - rows.start, columns.stop - columns.start
-        r = np.arange(0, height, pixel) * rgb.shape[1] // height
-        c = np.arange(0, width, pixel) * rgb.shape[2] // width
-        samples = encoded(rgb[:, r[:, None], c])
-        self._preview.add("before", rows.start, columns.start, pixel, samples, (samples != NODATA).all(0))
+        r, c = np.arange(-rows.start % pixel, height, pixel), np.arange(-columns.start % pixel, width, pixel)
+        if not (r.size and c.size):
+            return
+        samples = encoded(rgb[:, (r * rgb.shape[1] // height)[:, None], c * rgb.shape[2] // width])
+        top, left = rows.start + int(r[0]), columns.start + int(c[0])  # the same samples whatever the windows are
+        self._preview.add("before", top, left, pixel, samples, (samples != NODATA).all(0))
 
     def _show(self, level: int, top: int, left: int, samples: NDArray[np.int16]) -> None:
         """Show a tile of reflectance in the preview, if it is of the level that is shown."""
@@ -215,6 +217,7 @@ class ProductWriter:
         with self._disk():
             total = sum(file.samples for file in self._files.values())
             done = 0
+            progress(done, total)
             for file in self._files.values():
                 file.finish(lambda share, first=done, file=file: progress(first + int(share * file.samples), total))  # type: ignore[misc]
                 done += file.samples
