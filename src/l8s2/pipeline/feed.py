@@ -11,6 +11,7 @@ from l8s2 import grid
 from l8s2.arrays import windows
 from l8s2.cog import BLOCK
 from l8s2.pipeline.layers import Layer, Window
+from l8s2.pipeline.mosaic import CELL
 from l8s2.pipeline.tiles import in_order
 from l8s2.pipeline.verdict import Count
 from l8s2.predictors.protocol import Predictor
@@ -48,10 +49,11 @@ def feed(
 def output_window(tile: int) -> int:
     """Return the 10 m pixels to a side that are made at a time, from at most ``tile`` MS pixels.
 
-    Whole tiles of the file wherever that is possible, so that none waits in memory for its other part.
+    Whole tiles of the file wherever that is possible, so that none waits in memory for its other part; else whole cells
+    of a mosaic.
     """
     most = grid.BLOCK * tile - 2  # a window may begin and end within an MS pixel
-    return max(most // BLOCK * BLOCK, min(most, BLOCK // 2), 1)
+    return max(most // BLOCK * BLOCK, min(most, BLOCK // 2) // CELL * CELL) or most
 
 
 def _size(window: Window) -> int:
