@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +12,24 @@ import numpy as np
 from l8s2.arrays import windows
 from l8s2.landsat.scene import open_scene
 from l8s2.predictors.load import load_predictor
+from l8s2.predictors.network_predictor import WAITING
 from l8s2.predictors.options import COMPACT, ModelOptions
+from l8s2.predictors.protocol import Predictor
 from l8s2.radiometry import ZENITH
 from l8s2.sensors import N_BANDS
 from l8s2.system.machine import cores
-from l8s2.target import WHOLE, Area, choose_target
+from l8s2.target import WHOLE, Area, Target, choose_target
 
 WRITING = 2e-8
 """Seconds a processor core needs to encode, compress and copy one sample."""
+GDAL_CACHE = 256 << 20
+"""Bytes; GDAL itself would take a share of the machine, and gain nothing by it here."""
+_LIBRARIES = int(350e6)
+"""Bytes, measured on a small scene."""
+_TOLERANCE = 1.1
+"""An estimate that exceeds what is allowed by less is no reason to warn."""
+_READ = 22
+"""Bytes of an MS pixel in six bands, QA and pan, as GDAL keeps them."""
 _LONG = 3.0
 """Seconds after which a measurement is not repeated."""
 
@@ -65,18 +76,17 @@ def plan_product(
     with open_scene(path, pan) as scene:
         target = choose_target(scene.geobox, area)
         predictor = load_predictor(options)
-        rows, columns = (min(predictor.tile, s.stop - s.start) for s in (target.rows, target.columns))
-        side = 96
+        margin = predictor.margin
+        side = min(96, predictor.tile) + 2 * margin
         ms = np.full((N_BANDS, side, side), 0.1, np.float32)
         pan_array = None if scene.pan is None else np.full((2 * side, 2 * side), 0.1, np.float32)
         for _ in range(2):  # the first time takes longer
             start = time.perf_counter()
-            predictor.predict(ms, pan_array, sun_elevation=ZENITH)
+            predictor.predict_window(ms, pan_array, (-margin, -margin), sun_elevation=ZENITH)
             taken = time.perf_counter() - start
             if taken > _LONG:
                 break
-        each = taken / (side + 2 * predictor.margin) ** 2
-        grown = (rows + 2 * predictor.margin) * (columns + 2 * predictor.margin)
+        each, grown = taken / side**2, _window_pixels(predictor, target)
         samples = target.geobox.shape[0] * target.geobox.shape[1] * (13 if sigma else 7)
         extent = (target.rows.stop - target.rows.start, target.columns.stop - target.columns.start)
         tiles_in_all = sum(1 for _ in windows(extent, predictor.tile))
@@ -85,9 +95,31 @@ def plan_product(
             crs=str(target.geobox.crs),
             shape=(target.geobox.shape[0], target.geobox.shape[1]),
             seconds=round(1.5 + 1.3 * each * grown * tiles_in_all / predictor.streams + WRITING * samples / cores(), 1),
-            memory_bytes=int(350e6) + predictor.streams * predictor.memory(grown),
+            memory_bytes=memory_bytes(predictor, target),
             disk_bytes=estimate_bytes(target.geobox, sigma)
             + (buffer_bytes(target.native, sigma) if target.warped else 0),
             pan=scene.pan_id,
-            warnings=[*scene.warnings, *target.notes],
+            warnings=[*scene.warnings, *target.notes, *memory_warnings(predictor, target, options)],
         )
+
+
+def memory_bytes(predictor: Predictor, target: Target) -> int:
+    """Estimate the memory that a product takes at the peak: libraries, pixels that GDAL keeps, windows at work."""
+    read = _READ * int(math.prod(s.stop - s.start for s in (target.rows, target.columns)))
+    pixels = _window_pixels(predictor, target)
+    waiting = WAITING * pixels if predictor.streams == 1 else 0
+    return _LIBRARIES + min(read, GDAL_CACHE) + predictor.streams * predictor.memory(pixels) + waiting
+
+
+def memory_warnings(predictor: Predictor, target: Target, options: ModelOptions) -> list[str]:
+    """Say where a product will take more memory than is allowed."""
+    needed = memory_bytes(predictor, target) / 1e9
+    if needed <= _TOLERANCE * options.max_memory:
+        return []
+    return [f"`max_memory` {options.max_memory:g}: cannot be kept, about {needed:.1f} GB are needed even so"]
+
+
+def _window_pixels(predictor: Predictor, target: Target) -> int:
+    """Return the MS pixels of the largest window, margin included."""
+    rows, columns = (min(predictor.tile, int(s.stop - s.start)) for s in (target.rows, target.columns))
+    return (rows + 2 * predictor.margin) * (columns + 2 * predictor.margin)
