@@ -13,6 +13,7 @@ from l8s2.errors import ExistsError, InputError
 from l8s2.landsat.measure_scene import measure_scene
 from l8s2.landsat.product_name import ProductName
 from l8s2.landsat.scene import open_scene
+from l8s2.pipeline.estimate import GDAL_CACHE, memory_warnings
 from l8s2.pipeline.finished import asked_for, finished_product, inputs_of
 from l8s2.pipeline.item_info import doubts_about, item_info, scene_facts
 from l8s2.pipeline.overpass import as_paths, choose_source
@@ -26,8 +27,6 @@ from l8s2.progress import Progress
 from l8s2.radiometry import SigmaKind, describe_sigma
 from l8s2.target import Area
 
-GDAL_CACHE = 256 << 20
-"""Bytes; GDAL itself would take a share of the machine, and gain nothing by it here."""
 NO_SIGMA = "gives no uncertainty"
 NO_SIGMA_FACT = {"kind": "none", "reason": f"the model {NO_SIGMA}"}
 
@@ -134,6 +133,9 @@ def make_product(
 
         if there := finished():
             return there
+        for message in memory_warnings(predictor, source.targets, options):
+            if warn:
+                warn(message)
         journal = json.dumps([__version__, predictor.sha256,
                               predictor.no_pan_model and predictor.no_pan_model.sha256, options.engine,
                               options.mc_dropout, predictor.tile, sigma and describe_sigma(sigma),
