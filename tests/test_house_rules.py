@@ -28,6 +28,7 @@ ONLINE = {
 }  # fmt: skip
 LAYERS = (
     {"errors", "_version", "progress", "arrays", "sensors", "networks"},
+    {"system"},
     {"masks", "optics", "grid", "radiometry", "raster", "files", "serialization", "hf"},
     {"registration", "metrics", "cog"},
     {"landsat", "product", "models", "patches", "simulate", "target"},

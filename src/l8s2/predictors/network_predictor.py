@@ -23,6 +23,8 @@ PAN_REACH = 3
 LARGEST_TILE = 342
 """MS pixels to a side: enough for 1024 output pixels, two tiles of the files, wherever they begin."""
 _TILE_STEP = 32
+WAITING = 3000
+"""Bytes for each MS pixel of a window that a second thread reads or stores while the only stream predicts, measured."""
 
 
 class NetworkPredictor:
@@ -50,7 +52,8 @@ class NetworkPredictor:
     def tile(self) -> int:
         """See Predictor.tile: the largest that the memory allows."""
         tile, seen = LARGEST_TILE, 2 * (self.margin - FILL_REACH)
-        while tile > _TILE_STEP and self.memory((tile + seen) ** 2) > self._memory:
+        waiting = WAITING if self.streams == 1 else 0
+        while tile > _TILE_STEP and self.memory((tile + seen) ** 2) + waiting * (tile + seen) ** 2 > self._memory:
             tile -= _TILE_STEP
         return tile
 
