@@ -12,7 +12,7 @@ import numpy as np
 from l8s2.arrays import windows
 from l8s2.landsat.scene import open_scene
 from l8s2.predictors.load import load_predictor
-from l8s2.predictors.network_predictor import WAITING
+from l8s2.predictors.network_predictor import windows_memory
 from l8s2.predictors.options import COMPACT, ModelOptions
 from l8s2.predictors.protocol import Predictor
 from l8s2.radiometry import ZENITH
@@ -107,8 +107,7 @@ def memory_bytes(predictor: Predictor, target: Target) -> int:
     """Estimate the memory that a product takes at the peak: libraries, pixels that GDAL keeps, windows at work."""
     read = _READ * int(math.prod(s.stop - s.start for s in (target.rows, target.columns)))
     pixels = _window_pixels(predictor, target)
-    waiting = WAITING * pixels if predictor.streams == 1 else 0
-    return _LIBRARIES + min(read, GDAL_CACHE) + predictor.streams * predictor.memory(pixels) + waiting
+    return _LIBRARIES + min(read, GDAL_CACHE) + windows_memory(predictor, pixels, predictor.streams)
 
 
 def memory_warnings(predictor: Predictor, target: Target, options: ModelOptions) -> list[str]:
