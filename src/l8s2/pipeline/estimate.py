@@ -17,7 +17,7 @@ from l8s2.landsat.scene import open_scene
 from l8s2.pipeline.align_pan import AlignPan
 from l8s2.pipeline.overpass import aligned, as_paths, choose_source
 from l8s2.predictors.load import load_predictor
-from l8s2.predictors.network_predictor import WAITING
+from l8s2.predictors.network_predictor import windows_memory
 from l8s2.predictors.options import COMPACT, ModelOptions
 from l8s2.predictors.protocol import Predictor
 from l8s2.radiometry import ZENITH
@@ -117,9 +117,9 @@ def memory_bytes(predictor: Predictor, targets: Sequence[Target]) -> int:
     """Estimate the memory that a product takes at the peak: libraries, pixels that GDAL keeps, windows at work."""
     read = _READ * sum(int(math.prod(s.stop - s.start for s in (target.rows, target.columns))) for target in targets)
     pixels = max(_window_pixels(predictor, target) for target in targets)
-    waiting = WAITING * pixels if predictor.streams == 1 else 0
-    each = predictor.memory(pixels) + (N_PLANES * FLOAT * BLOCK**2 * pixels if len(targets) > 1 else 0)
-    return _LIBRARIES + min(read, GDAL_CACHE) + predictor.streams * each + waiting
+    others = N_PLANES * FLOAT * BLOCK**2 * pixels if len(targets) > 1 else 0
+    at_work = windows_memory(predictor, pixels, predictor.streams) + predictor.streams * others
+    return _LIBRARIES + min(read, GDAL_CACHE) + at_work
 
 
 def memory_warnings(predictor: Predictor, targets: Sequence[Target], options: ModelOptions) -> list[str]:

@@ -91,8 +91,10 @@ def differences(item: Mapping[str, Any], asked: Facts) -> list[str]:
 
     A model without standard errors leaves none of either kind.
     """
-    found = []
+    found: list[str] = []
     for name, theirs in made_with(item).items():
+        if name == "model without pan" and found:
+            continue  # it comes with the model
         ours = asked.get(name, theirs)
         if ours != theirs and not (name == "`sigma`" and theirs == _NONE and ours != _LEFT_OUT):
             found.append(f"{name} {theirs}, not {ours}")

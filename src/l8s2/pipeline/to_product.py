@@ -23,6 +23,7 @@ from l8s2.pipeline.provenance import (
     OPTIONS,
     PROCESSOR,
     SOFTWARE,
+    InputFacts,
     processor,
     software,
     used_options,
