@@ -54,7 +54,7 @@ def quality_bits(shape: tuple[int, ...]) -> NDArray[np.uint16]:
     return bits
 
 
-def harmonized(folder: Path, input_: Path, **options: Any) -> Path:
+def harmonized(folder: Path, input_: Path | list[Path], **options: Any) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(l8s2.pipeline.to_product, "load_predictor", lambda *_, **__: Copying())
         return harmonize_product(input_, folder, **options)
@@ -240,7 +240,7 @@ def test_a_warped_product_has_no_consistency_but_all_else(small: Path, tmp_path:
     for band in found["bands"].values():
         assert band["input"]["median"] == pytest.approx(band["output"]["median"], abs=0.003)
     page = Parsed(Path(found["report"]).read_text())
-    assert f"--crs {crs}" in page.words
+    assert f"crs {crs}" in page.words
     assert "Give the input" not in page.words
 
 
@@ -262,7 +262,8 @@ def test_structure_serves_those_who_do_not_see_it(made: Path, numbers: dict[str,
         "Provenance",
         numbers["id"],
         "SHA-256",
-        f"l8s2 harmonize {ID} -o out --model copying --pan {PAN_ID}",
+        PAN_ID,
+        f"l8s2 reproduce {NAME}/{ID}.json --input SCENES",
         "How to cite",
     ):
         assert reason in page.words
@@ -383,6 +384,24 @@ def test_another_scene_is_not_compared(product: Path, tmp_path: Path) -> None:
     assert found["why_not_compared"].startswith(f"it was made from {ID}, and ")
     with pytest.raises(InputError, match="no such file or folder"):
         report(product, landsat=tmp_path / "nothing", overwrite=True)
+
+
+def test_the_product_of_an_overpass(small: Path, tmp_path: Path) -> None:
+    """Both scenes are told, with pan and what was measured of each; the page does not ask for one as input."""
+    south = ID.replace("192025", "192026")
+    for old, new in ((ID, south), (PAN_ID, PAN_ID.replace("192025", "192026"))):
+        (tmp_path / new).mkdir()
+        for path in (small / "input" / old).iterdir():
+            shutil.copy(path, tmp_path / new / path.name.replace(old, new))
+    product = harmonized(tmp_path / "out", [small / "input" / ID, tmp_path / south], bbox=(14, 51, 14.5, 51.2))
+    found = report(product, landsat=small / "input")
+    assert found["why_not_compared"] == "it was made from 2 scenes, and is compared with one alone"
+    assert [scene["id"] for scene in found["scenes"]] == [ID, south]
+    assert found["scenes"][1]["pan_shift"]["verdict"] == "good"
+    page = Parsed(Path(found["report"]).read_text())
+    for words in ("path 192, rows 25, 26", ID, south, PAN_ID, "bbox [14, 51, 14.5, 51.2]", "correlation"):
+        assert words in page.words
+    assert "Give the input" not in page.words
 
 
 def test_products_without_sigma(small: Path, tmp_path: Path) -> None:

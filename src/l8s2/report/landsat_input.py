@@ -42,7 +42,10 @@ def find_input(product: Finished, landsat: Path | None, stack: ExitStack) -> Fou
 
     Raises InputError where ``landsat`` cannot be used.
     """
-    name = product.item.scene
+    scenes = product.item.scenes
+    if len(scenes) > 1:
+        return Found(None, f"it was made from {len(scenes)} scenes, and is compared with one alone")
+    name = scenes[0].name
     if name is None:
         return Found(None, "the Item does not say which Landsat product it was made from")
     around = product.folder.absolute().parent
