@@ -1,0 +1,93 @@
+"""Every notebook runs from its first cell to its last, and finds what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("nbclient", reason="needs the extra notebooks")
+jupytext = pytest.importorskip("jupytext", reason="needs the extra notebooks")
+pytest.importorskip("matplotlib", reason="needs the extra notebooks")
+
+from making.asset_server import assets  # noqa: E402
+from making.items import rustac  # noqa: E402
+from making.scenes import PAN_ID, make, ms_grid  # noqa: E402
+from making.served import usgs_item  # noqa: E402
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+
+
+def run(name: str, folder: Path, finds: str, *, change: tuple[str, str] = ("", ""), **environment: object) -> Any:
+    """Run a notebook in ``folder``; returns the value there of the expression ``finds``, and the number of figures."""
+    from nbclient import NotebookClient
+
+    notebook = jupytext.reads((FOLDER / f"{name}.py").read_text(encoding="utf-8").replace(*change), fmt="py:percent")
+    notebook.cells.append(jupytext.reads(f"# %%\nimport json\nprint(json.dumps({finds}))", fmt="py:percent").cells[0])
+    environment = {"OMP_NUM_THREADS": 1, "TMPDIR": folder, "XDG_CACHE_HOME": folder / "cache"} | environment
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client.execute(env={**os.environ, **{key: str(value) for key, value in environment.items()}})
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert not any(output.output_type == "error" for output in outputs)
+    return json.loads(outputs[-1].text), sum("image/png" in output.get("data", {}) for output in outputs)
+
+
+def test_first_steps_with_the_simulated_scene(tmp_path: Path) -> None:
+    finds = "[[float(mean.mean), float(mean.detail), float(mean.sigma)] for mean in field.values()]"
+    (*found,), figures = run("first_steps", tmp_path, finds)
+    mean, detail, sigma = np.array(found).T
+    assert figures == 4
+    assert (mean > 0).all()
+    assert (mean < 1).all()
+    assert (detail > 0).all()
+    assert (detail < sigma).all()
+    assert (sigma < 0.05).all()
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What the public addresses of the published example are on loopback: a catalogue, its files and the Hub."""
+    torch = pytest.importorskip("torch")
+    for needed in ("huggingface_hub", "transformers", "pystac_client"):
+        pytest.importorskip(needed)
+    from l8s2 import grid, networks
+    from l8s2.models.folder import save_model_folder
+    from l8s2.models.hub import PUBLISHED
+    from making.hub_server import Repository, serving
+
+    folder = tmp_path_factory.mktemp("public")
+    box = ms_grid(40, 44)
+    product = make(folder / "provider", box)
+    west, south, east, north = grid.footprint(box)[1]
+    with assets(product.parent) as server, serving() as hub:
+        for number, name in enumerate(PUBLISHED):
+            torch.manual_seed(number)
+            config = {"depth": 2, "growth_factor": 2, "up_mode": name.rpartition("-")[2]}
+            save_model_folder(networks.build("UNet", config), "UNet", config, folder / str(number), "# tiny\n")
+            files = {path.name: path.read_bytes() for path in (folder / str(number)).iterdir()}
+            hub.repositories[name] = Repository(files)
+        place = (west + east) / 2, (south + north) / 2
+        items = [usgs_item(one, server.url, place) for one in (product, product.with_name(PAN_ID))]
+        with rustac(items, folder) as catalog:
+            window = f"{west + 0.002} {south + 0.002} {east - 0.002} {north - 0.002}"
+            yield {"L8S2_CATALOG": catalog, "L8S2_BBOX": window, "HF_ENDPOINT": hub.endpoint, "HF_HOME": str(folder)}
+
+
+@pytest.mark.parametrize("loader", ["odc.stac", "l8s2"])
+def test_the_published_example_on_loopback(public: dict[str, str], tmp_path: Path, loader: str) -> None:
+    if loader == "odc.stac":
+        pytest.importorskip("odc.stac")
+    without = ("", "") if loader == "odc.stac" else ('find_spec("odc.stac")', "False")
+    finds = "[len(members), ensemble.sizes['y'] / 3 == before.shape[1], float(np.nanmax(sigma)), l8up.shape[0]]"
+    (members, whole, largest, bands), figures = run("published_example", tmp_path, finds, change=without, **public)
+    assert members == 4
+    assert whole
+    assert 0 < largest < 10
+    assert bands == 6
+    assert figures == 1
