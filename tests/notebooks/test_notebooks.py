@@ -20,6 +20,7 @@ from making.asset_server import assets  # noqa: E402
 from making.items import rustac  # noqa: E402
 from making.scenes import PAN_ID, make, ms_grid  # noqa: E402
 from making.served import usgs_item  # noqa: E402
+from making.training_set import made  # noqa: E402
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 
@@ -91,3 +92,34 @@ def test_the_published_example_on_loopback(public: dict[str, str], tmp_path: Pat
     assert 0 < largest < 10
     assert bands == 6
     assert figures == 1
+
+
+@pytest.mark.parametrize("real", [True, False], ids=["a set of pairs", "simulated"])
+def test_finetuning_gives_a_verdict(tmp_path: Path, real: bool) -> None:
+    for needed in ("torch", "accelerate", "pydantic"):
+        pytest.importorskip(needed)
+    environment: dict[str, object] = {"L8S2_STEPS": 2}
+    if real:
+        environment["L8S2_PAIRS"] = made(tmp_path / "pairs").folder
+    finds = "[result['verdict'], result['use'], result['held_out'], result['psnr'], result['step'], result['model']]"
+    (words, use, held_out, psnr, step, model), figures = run("finetune_on_your_region", tmp_path, finds, **environment)
+    assert words.startswith("Use" if use else "Keep")
+    assert held_out.startswith("real pairs" if real else "simulated")
+    assert np.isfinite([psnr[kind] for kind in ("bicubic", "start", "finetuned")]).all()
+    assert step == 2
+    assert (Path(model) / "model.safetensors").is_file()
+    assert figures == 2
+
+
+def test_the_series_of_a_simulated_season(tmp_path: Path) -> None:
+    for needed in ("zarr", "exactextract"):
+        pytest.importorskip(needed)
+    finds = "[[[row['id'], row['sensor'], row['mean'], row['sigma']] for row in series], study.rows[-1]]"
+    (series, year), figures = run("time_series", tmp_path, finds)
+    assert {(name, sensor) for name, sensor, *_ in series} == {
+        (name, sensor) for name in ("green field", "other field") for sensor in ("oli", "msi")
+    }
+    assert all(0.3 < float(mean) < 1 for *_, mean, _ in series)
+    assert all((0 < float(sigma) < 0.1) if sensor == "oli" else not sigma for _, sensor, _, sigma in series)
+    assert year["together, clear days"] > year["Sentinel-2, clear days"] > 0
+    assert figures == 2
