@@ -102,7 +102,7 @@ print(before.shape, "at 30 m,", pan.shape, "at 15 m")
 # needs `trust_remote_code=True`. The three lines that load it:
 
 # %%
-import l8s2.hf  # noqa: F401
+import l8s2.hf
 from l8s2.models import hub
 from transformers import AutoModel
 

@@ -41,7 +41,8 @@ def usgs_item(product: Path, server: str, place: tuple[float, float], zone: int 
     """The item of a product at ``place`` (longitude, latitude) whose folder a server has, as USGS writes it."""
     satellite, level, path_row, day, processed, *_ = product.name.split("_")
     item = landsat(
-        day, path_row, level=level, satellite=int(satellite[2:]), processed=processed, lon=place[0], lat=place[1], zone=zone
+        day, path_row, level=level, satellite=int(satellite[2:]), processed=processed, lon=place[0], lat=place[1],
+        zone=zone,
     )  # fmt: skip
     assert product.name in item["id"]
     for name, asset in list(item["assets"].items()):
