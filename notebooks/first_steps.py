@@ -56,7 +56,7 @@ harmonised
 
 # %%
 after = harmonised.surface_reflectance.values
-top = np.nanpercentile(after[:3], 99)
+top = np.nanpercentile(after[:3], 97)
 
 
 def colours(image):
@@ -107,7 +107,9 @@ for name, bit in bits.items():
     share = float((qa & bit > 0).mean())
     if share:
         print(f"{name:14s} {100 * share:5.1f} %")
-hidden = sum(bits[name] for name in ("fill", "dilated_cloud", "cirrus", "cloud", "cloud_shadow", "do_not_trust"))
+hidden = sum(
+    bits[name] for name in ("fill", "dilated_cloud", "cirrus", "cloud", "cloud_shadow", "out_of_range", "do_not_trust")
+)
 clear = (qa & hidden) == 0
 
 figure, axis = plt.subplots(figsize=(5, 5), layout="constrained")
@@ -123,8 +125,8 @@ plt.show()
 # highest NDVI among the clear ones.
 
 # %%
-red, nir = (harmonised.surface_reflectance.sel(band=band) for band in ("red", "nir08"))
-ndvi = ((nir - red) / (nir + red)).where(clear)
+red, nir = (harmonised.surface_reflectance.sel(band=band, drop=True) for band in ("red", "nir08"))
+ndvi = ((nir - red) / (nir + red)).where(clear & (red > 0))
 pixel = harmonised.isel(ndvi.fillna(-1).argmax(("y", "x")))
 
 figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")

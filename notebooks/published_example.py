@@ -33,7 +33,9 @@ from l8s2.catalogs.query import Query
 from l8s2.catalogs.search import search_scenes
 
 found = search_scenes(Query(catalogs=(CATALOG,), bbox=BBOX, datetime=DATE))
+assert found.landsat, "no scene there on that day; give another DATE or BBOX"
 level2 = found.landsat[-1]
+assert level2.scene in found.pans, "no pan of this scene; the published networks need it"
 level1 = found.pans[level2.scene]
 print(level2.id, "with pan of", level1.id)
 
@@ -103,13 +105,14 @@ print(before.shape, "at 30 m,", pan.shape, "at 15 m")
 
 # %%
 import l8s2.hf
-from l8s2.models import hub
+from l8s2.models.names import located
 from transformers import AutoModel
 
-model = AutoModel.from_pretrained(hub.fetch(MODELS[0])).eval()
+model = AutoModel.from_pretrained(located(MODELS[0])).eval()
 
 # %% [markdown]
-# It takes reflectance that is interpolated to 10 m already. Pan is not corrected for the sun: so it was trained.
+# It takes reflectance that is interpolated to 10 m already, as arrays that share a corner; so the result lies beside
+# Sentinel-2's pixels, not on them. Pan is not corrected for the sun: so it was trained.
 
 # %%
 import torch
@@ -135,7 +138,7 @@ print(l8up.shape, "at 10 m")
 # %%
 ensemble = harmonize(scene, model=",".join(MODELS), sigma="detail", **more)
 members = ensemble.attrs["model"].split("+")
-print(len(members), "networks:", *members, sep="\n  ")
+print(len(members), "networks", *members, sep="\n  ")
 
 # %% [markdown]
 # ## Before, after, and how much the networks differ
@@ -144,14 +147,22 @@ print(len(members), "networks:", *members, sep="\n  ")
 import matplotlib.pyplot as plt
 
 after, sigma = ensemble.surface_reflectance.values, ensemble.sigma.values
-top = np.nanpercentile(before[:3], 99)
-figure, axes = plt.subplots(1, 4, figsize=(16, 4.5), layout="constrained")
-for axis, image, title in zip(axes, (before, l8up, after), ("Landsat", members[0], "ensemble"), strict=False):
-    axis.imshow(np.nan_to_num(np.clip(image[2::-1] / top, 0, 1)).transpose(1, 2, 0))
-    axis.set_title(title)
-spread = axes[3].imshow(sigma[:3].mean(0), cmap="magma")
-axes[3].set_title("standard error, visible bands")
-figure.colorbar(spread, ax=axes[3], label="reflectance")
-for axis in axes:
+top, largest = np.nanpercentile(before[:3], 99), np.nanpercentile(sigma[:3], 99)
+shown = {
+    "Landsat, 30 m": before,
+    f"{members[0].rpartition('/')[2]}, as published": l8up,
+    "ensemble": after,
+    "standard error, visible bands": sigma[:3].mean(0),
+}
+figure, axes = plt.subplots(2, 4, figsize=(16, 8.5), layout="constrained")  # below: the middle, enlarged
+for column, (title, image) in enumerate(shown.items()):
+    if image.ndim == 3:
+        image = np.nan_to_num(np.clip(image[2::-1] / top, 0, 1)).transpose(1, 2, 0) ** (1 / 1.4)
+    rows, columns = (slice(3 * n // 8, 5 * n // 8) for n in image.shape[:2])
+    axes[0, column].imshow(image, cmap="magma", vmin=0, vmax=largest)
+    drawn = axes[1, column].imshow(image[rows, columns], cmap="magma", vmin=0, vmax=largest)
+    axes[0, column].set_title(title)
+figure.colorbar(drawn, ax=axes[1, 3], label="reflectance", location="bottom")
+for axis in axes.flat:
     axis.set_axis_off()
 plt.show()
