@@ -505,7 +505,7 @@ def test_several_items_of_one_overpass(world: World, user: Path, bbox: Any, tmp_
     items = []
     for product in products:
         items.append(tmp_path / f"{product.name}.json")
-        items[-1].write_text(json.dumps(item_of(product, world.server.url, "L2SP")))
+        items[-1].write_text(json.dumps(usgs_item(product, world.server.url, HERE)))
     options = ("--bbox", bbox[0], bbox[1] - 0.02, *bbox[2:], "--model", "compact-nopan", "--no-sigma")
     given = [word for item in items for word in ("--stac", item)]
     result = run("harmonize", *given, "-o", tmp_path / "out", *options)
