@@ -27,7 +27,7 @@ from l8s2.pipeline.provenance import (
     software,
     used_options,
 )  # fmt: skip
-from l8s2.pipeline.verdict import assess
+from l8s2.pipeline.verdict import Count, assess
 from l8s2.predictors.engines import Device, Engine
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import COMPACT, ModelOptions
@@ -204,20 +204,30 @@ def make_product(
             PROCESSOR: processor(),
             "l8s2:verdict": verdict.level,
             "l8s2:verdict_reasons": list(verdict.reasons),
-            "l8s2:clear_percent": round(100 * count.clear_share, 2),
+            "l8s2:clear_percent": count.percent(count.clear),
             "l8s2:untrusted_percent": round(100 * count.untrusted_share, 2),
+            **(_covers(count) if scene.qa_pixel is not None else {}),
             **{f"l8s2:{name}": value for name, value in measures.known().items()},
             **({"l8s2:pan_aligned_m": {"down": moved[0], "right": moved[1]}} if moved else {}),
             **({} if count.with_sigma else {"l8s2:sigma": NO_SIGMA_FACT}),
             **({"l8s2:sigma": describe_sigma(sigma)} if sigma and count.with_sigma else {}),
             **({"l8s2:mc_dropout": options.mc_dropout} if options.mc_dropout else {}),
         }
-        info = _item_info(scene, predictor, target, lacking, facts)
+        info = _item_info(scene, predictor, target, lacking, facts, sigma if count.with_sigma else None)
         return writer.finish(info, partial(progress, what="finishing")) if progress else writer.finish(info)
 
 
+def _covers(count: Count) -> dict[str, float]:
+    return {"eo:cloud_cover": count.percent(count.cloud), "eo:snow_cover": count.percent(count.snow)}
+
+
 def _item_info(
-    scene: Scene, predictor: Predictor, target: Target, warnings: list[str], facts: dict[str, Any]
+    scene: Scene,
+    predictor: Predictor,
+    target: Target,
+    warnings: list[str],
+    facts: dict[str, Any],
+    uncertainty: SigmaKind | None,
 ) -> ItemInfo:
     metadata = scene.metadata
     acquired = metadata.acquired if metadata else None
@@ -233,6 +243,9 @@ def _item_info(
         datetime=acquired,
         sun_elevation=metadata.sun_elevation if metadata else None,
         sun_azimuth=metadata.sun_azimuth if metadata else None,
+        off_nadir=metadata.off_nadir if metadata else None,
+        geometric_rmse=metadata.geometric_rmse if metadata else None,
+        uncertainty=uncertainty,
         platform=OLI.platform(scene.name.satellite),
         l2_id=scene.product_id,
         l2_collection="landsat-c2ard-sr" if scene.name.region else "landsat-c2l2-sr",
