@@ -1,4 +1,4 @@
-"""What came out of a batch, as a table (CSV and JSON) and as a static STAC Collection; the ledger is the truth."""
+"""What came out of a batch: a table (CSV and JSON), a static STAC Catalog and Collection. The ledger is the truth."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from l8s2.batch.collection import collection_of
+from l8s2.batch.collection import catalog_of, collection_of
 from l8s2.batch.ledger import SUCCESS, json_bytes, outcome_key, read_json
 from l8s2.batch.output import Store
 
-TABLE, ROWS, COLLECTION = "results.csv", "results.json", "collection.json"
+TABLE, ROWS, COLLECTION, CATALOG = "results.csv", "results.json", "collection.json", "catalog.json"
 COLUMNS = (
     "id", "outcome", "attempt", "reason", "verdict", "clear_percent", "seconds", "product", "datetime", "started",
     "finished", "machine", "version", "exit_code",
@@ -52,6 +52,7 @@ class Results:
             self._store.put(TABLE, _table(rows))
         if good := [row for row in rows if row["outcome"] == SUCCESS]:
             self._store.put(COLLECTION, json_bytes(collection_of(good, self._address)))
+            self._store.put(CATALOG, json_bytes(catalog_of(good, self._address)))
         self._written = wanted
         return True
 
