@@ -253,7 +253,7 @@ def test_a_folder_of_products(product: Path) -> None:
 
 def test_the_output_of_a_batch(product: Path) -> None:
     """Tables and Collection of a batch, which lie beside the products, are no Items."""
-    for name in ("batch.json", "results.json", "collection.json"):
+    for name in ("batch.json", "catalog.json", "collection.json"):
         (product.parent / name).write_text("{}")
     assert product_folders(product.parent) == [product]
     shutil.move(product, product.parent / "renamed")

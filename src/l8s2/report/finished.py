@@ -56,6 +56,8 @@ class Item:
         self.id = str(found.get("id"))
         self.properties: dict[str, Any] = found["properties"]
         self.assets: dict[str, Any] = found["assets"]
+        links = found.get("links")
+        self._links = links if isinstance(links, list) else []
         box = found.get("bbox")
         sides = [number(v) for v in box] if isinstance(box, list) else []
         known = [v for v in sides if v is not None]
@@ -91,8 +93,12 @@ class Item:
                 SceneFacts(ProductName.parse(str(facts.get("id"))), _id_in(str(facts.get("pan_id"))), facts)
                 for facts in several[:_MOST_SCENES]
             ]
-        _, _, pan = (self.text("processing:lineage") or "").partition(" and the panchromatic band of ")
-        return [SceneFacts(ProductName.parse(self.id.removesuffix(SUFFIX)), _id_in(pan), self.properties)]
+        return [SceneFacts(ProductName.parse(self.id.removesuffix(SUFFIX)), self._linked_pan(), self.properties)]
+
+    def _linked_pan(self) -> str | None:
+        """USGS id of the Level-1 product that pan came from, by the links."""
+        names = [ProductName.find(str(link.get("href"))) for link in self._links if isinstance(link, dict)]
+        return next((name.id for name in names if name and name.level.startswith("L1")), None)
 
 
 def _id_in(text: str) -> str | None:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from l8s2.product.writer import SUFFIX
-from l8s2.report.finished import Finished
+from l8s2.report.finished import Finished, number
 from l8s2.report.markup import table, text
 from l8s2.sensors import OUTPUT_GSD
 
@@ -64,19 +64,16 @@ def sections(product: Finished) -> Iterator[str]:
     yield "shows that of a file.</p>"
     yield "<h3>To make it again</h3>"
     yield f"<pre>{text(command(product))}</pre>"
-    yield '<p class="quiet">SCENES is the folder that holds the Level-2 input, with pan beside it. Model, area and '
-    yield "other options are those of the Item.</p>"
+    yield '<p class="quiet"><code>l8s2 reproduce</code> with the Item makes it again and compares the bytes.</p>'
     yield from _citation(product)
 
 
 def _provenance(product: Finished) -> Iterator[tuple[str, str]]:
     item = product.item
-    for name, pan, _ in item.scenes:
-        if name is not None:
-            yield "Landsat Level 2", _link(f"{_USGS}/landsat-c2l2-sr/items/{name.id}_SR", name.id)
+    for scene, pan, _ in item.scenes:
+        if scene is not None:
+            yield "Landsat Level 2", _link(f"{_USGS}/landsat-c2l2-sr/items/{scene.id}_SR", scene.id)
             yield "Pan, Level 1", _link(f"{_USGS}/landsat-c2l1/items/{pan}", pan) if pan else "none"
-    if used := item.facts("l8s2:options"):
-        yield "Options", text(", ".join(f"{option} {value}" for option, value in used.items()))
     for title, name in (("Model", "l8s2:model"), ("Model where pan is missing", "l8s2:model_without_pan")):
         if item.text(name) is not None:
             yield title, f"{text(item.text(name))}, SHA-256 <code>{text(item.text(f'{name}_sha256'))}</code>"
@@ -101,9 +98,26 @@ def _files(product: Finished) -> Iterator[list[str]]:
 
 
 def command(product: Finished) -> str:
-    """Return the command line that makes the product again; options in backticks."""
-    item = f"{product.folder.name}/{product.item.id.removesuffix(SUFFIX)}.json"
-    return f"l8s2 reproduce {shlex.quote(item)} `input` SCENES"
+    """Return the command line that makes the product again, as far as its Item tells; options in backticks."""
+    item, times = product.item, number(product.item.properties.get("l8s2:mc_dropout"))
+    asked = item.facts("l8s2:options")
+    bbox = asked.get("bbox")
+    given: dict[str, str | None] = {
+        "model": item.text("l8s2:model"),
+        "engine": "torch" if asked.get("engine") == "torch" else None,
+        "pan": item.scenes[0].pan_id if len(item.scenes) == 1 else None,
+        **{name: str(asked[name]) for name in ("mgrs", "crs", "like") if name in asked},
+        "align_pan": "off" if asked.get("align_pan") == "off" else None,
+        "sigma": "detail" if product.sigma_kind == "detail" else None,
+        "mc_dropout": None if times is None else f"{times:.0f}",
+    }
+    options = [f"`{name}` {shlex.quote(value)}" for name, value in given.items() if value is not None]
+    if isinstance(bbox, list):
+        options.append(f"`bbox` {' '.join(shlex.quote(str(value)) for value in bbox)}")
+    if "sigma" not in item.assets:
+        options.append("`no_sigma`")
+    ids = [scene.name.id for scene in item.scenes if scene.name] or [shlex.quote(item.id.removesuffix(SUFFIX))]
+    return " ".join(["l8s2 harmonize", *ids, "-o out", *options])
 
 
 def _citation(product: Finished) -> Iterator[str]:
