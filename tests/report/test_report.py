@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -33,7 +34,7 @@ from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE, NODATA, SCALE, encod
 from l8s2.report import sample
 from l8s2.report.advice import advice_on
 from l8s2.report.finished import Finished
-from l8s2.report.landsat_input import Before
+from l8s2.report.landsat_input import Before, find_input
 from l8s2.report.make import make_reports
 from l8s2.report.markup import style
 from l8s2.report.pictures import LONGEST
@@ -407,6 +408,19 @@ def test_the_product_of_an_overpass(small: Path, tmp_path: Path) -> None:
         assert words in page.words
     assert page.words.count("Pan against the 30 m bands") == 2
     assert "Give the input" not in page.words
+
+
+@pytest.mark.parametrize(("down", "rows"), [(-15.0, slice(11, 31)), (1e9, slice(10, 30)), ("x", slice(10, 30))])
+def test_pan_is_shown_where_it_was_moved_to(small: Path, product: Path, down: Any, rows: slice) -> None:
+    moved = {"l8s2:pan_aligned_m": {"down": down, "right": 0.0}}
+    change_item(product, lambda item: item["properties"].update(moved))
+    with Finished(product) as finished, ExitStack() as stack, open_scene(small / "input" / ID) as scene:
+        found = find_input(finished, small / "input", stack).scene
+        assert found is not None
+        assert found.pan is not None
+        assert scene.pan is not None
+        shown = found.pan.read(slice(10, 30), slice(10, 30))
+        assert shown == pytest.approx(scene.pan.read(rows, slice(10, 30)), abs=1e-4)
 
 
 def test_products_without_sigma(small: Path, tmp_path: Path) -> None:
