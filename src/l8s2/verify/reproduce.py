@@ -193,7 +193,8 @@ def _compared(
         name = (old or new)["href"].removeprefix("./")
         files[name] = old is not None and new is not None and old["file:checksum"] == new["file:checksum"]
         if not files[name] and (before / name).is_file() and new is not None:
-            differences |= {f"{name} {band}": d for band, d in _differences(before / name, after / name)}
+            made = after / new["href"].removeprefix("./")
+            differences |= {f"{name} {band}": d for band, d in _differences(before / name, made)}
     changed = list(_changed(item["properties"], again["properties"]))
     return Comparison(files=files, changed=changed, differences=differences, product=kept)
 
