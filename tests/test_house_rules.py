@@ -29,7 +29,7 @@ ONLINE = {
 LAYERS = (
     {"errors", "_version", "progress", "arrays", "sensors", "networks"},
     {"masks", "optics", "grid", "radiometry", "raster", "files", "serialization", "hf"},
-    {"registration", "metrics", "cog"},
+    {"registration", "metrics", "cog", "deliveries"},
     {"landsat", "product", "models", "patches", "simulate", "target"},
     {"predictors", "datasets", "catalogs"},
     {"acquire", "pipeline", "evaluation"},

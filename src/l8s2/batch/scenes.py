@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from l8s2.deliveries.find import ARCHIVES
+from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import ProductName
 
-_ARCHIVES = (".tar", ".tar.gz", ".tgz")
 _LEVEL2 = ("L2SP", "L2SR")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -80,7 +80,7 @@ def _named(what: str, notes: list[str], *, lists: bool) -> list[BatchScene]:
         return [BatchScene(id=_id(what.rstrip("/").rpartition("/")[2]), stac=what)]
     if path.is_dir():
         return _in_folder(path)
-    if path.is_file() and path.name.lower().endswith(_ARCHIVES):
+    if path.is_file() and path.name.lower().endswith(ARCHIVES):
         return [BatchScene(id=_id(path.name), product=what)]
     if path.is_file() and lists:
         try:
@@ -105,12 +105,14 @@ def _in_folder(folder: Path) -> list[BatchScene]:
         for path in sorted(folder.iterdir())
         if (name := ProductName.find(path.name))
         and name.level in _LEVEL2
-        and (path.is_dir() or path.name.lower().endswith(_ARCHIVES))
+        and (path.is_dir() or path.name.lower().endswith(ARCHIVES))
     ]
     if inside:
         return inside
-    names = {n.id for path in folder.iterdir() if (n := ProductName.find(path.name)) and n.level in _LEVEL2}
-    return [BatchScene(id=names.pop() if len(names) == 1 else _id(folder.name), product=str(folder))]
+    names = sorted({n.id for path in folder.iterdir() if (n := ProductName.find(path.name)) and n.level in _LEVEL2})
+    if len(names) > 1:
+        return [BatchScene(id=name, product=str(folder / name)) for name in names]
+    return [BatchScene(id=names[0] if names else _id(folder.name), product=str(folder))]
 
 
 def _from_json(text: str, source: str, notes: list[str]) -> list[BatchScene]:

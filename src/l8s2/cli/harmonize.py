@@ -176,8 +176,8 @@ def _fetched(
 ) -> Iterator[Path]:
     """Fetch what is needed of an item as a product on disk, after every check that is possible without it."""
     from l8s2.acquire.cache import cached_product, single_landsat_item
+    from l8s2.deliveries.pan import pan_products
     from l8s2.files import WholeFolder
-    from l8s2.landsat.layout import pan_products
     from l8s2.predictors.load import load_predictor
     from l8s2.product.writer import SUFFIX
     from l8s2.sensors import MS_GSD

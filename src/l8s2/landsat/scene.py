@@ -14,12 +14,14 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid, masks, radiometry
 from l8s2.arrays import Float
+from l8s2.deliveries.find import level2_product
+from l8s2.deliveries.pan import pan_given, pan_partner
+from l8s2.deliveries.product_files import ProductFiles
+from l8s2.deliveries.product_name import ProductName, same_acquisition
 from l8s2.errors import InputError
 from l8s2.landsat.band import Band, DigitalNumbers, Scaling
 from l8s2.landsat.checks import check_overlap, disagreements, doubts_about_pan, off_lattice, same_grid
-from l8s2.landsat.layout import ProductFiles, level2_product, pan_given, pan_partner
 from l8s2.landsat.mtl import SR_SCALING, Metadata, parse_mtl
-from l8s2.landsat.product_name import ProductName, same_acquisition
 from l8s2.raster import Raster, open_raster
 from l8s2.sensors import BANDS, OLI, PAN_GSD
 
@@ -179,7 +181,7 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
     Raises InputError for anything that cannot be used, with the file's name and the remedy.
     """
     product = level2_product(Path(path))
-    warnings: list[str] = []
+    warnings: list[str] = [*product.notes]
     metadata = None
     if "MTL" in product.parts:
         metadata = _metadata(product)

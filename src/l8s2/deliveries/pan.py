@@ -1,0 +1,72 @@
+"""The Level-1 product that the pan band of an acquisition comes from: found beside, or given."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from pathlib import Path
+
+from l8s2.deliveries.find import ARCHIVES, IMAGES, products_in
+from l8s2.deliveries.product_files import ProductFiles
+from l8s2.deliveries.product_name import ProductName, same_acquisition
+from l8s2.errors import InputError
+from l8s2.sensors import OLI
+
+
+def pan_partner(product: ProductFiles) -> ProductFiles | None:
+    """Find the Level-1 product with pan of the same acquisition, in the same place or beside it; None without.
+
+    Archives are opened only where no folder has it.
+    """
+    here = Path(os.path.abspath(product.source))
+    try:
+        siblings = sorted(here.parent.iterdir())
+    except OSError:
+        siblings = []
+    beside = [s for s in siblings if _is_level1_of(s.name, product.name)]
+    folders = [s for s in beside if s.is_dir()]
+    archives = [s for s in beside if s.is_file() and s.name.lower().endswith(ARCHIVES)]
+    for places in (folders, archives):
+        candidates = [*product.beside, *(p for place in places for p in products_in(place))]
+        found = [p for p in candidates if _has_pan(p) and same_acquisition(p.name, product.name)]
+        if found:
+            return max(found, key=lambda p: (p.name.level == "L1TP", p.name.processed or date.min))
+    return None
+
+
+def pan_given(path: Path, product: ProductFiles) -> ProductFiles:
+    """Return the Level-1 product at ``path`` that is of the same acquisition. Raises InputError where none is."""
+    candidates = pan_products(path)
+    for candidate in candidates:
+        if same_acquisition(candidate.name, product.name):
+            return candidate
+    raise InputError(
+        f"`pan` {candidates[0].product_id}: not the acquisition of {product.product_id}; path/row and date must agree"
+    )
+
+
+def pan_products(path: Path) -> list[ProductFiles]:
+    """List the Level-1 products with a pan band in a folder or archive, or the one of a ``_B8.TIF``.
+
+    Raises InputError where there is none.
+    """
+    if not path.exists():
+        raise InputError(f"`pan` {path}: no such file or folder; give the Level-1 product of the same acquisition")
+    is_file = path.is_file() and path.suffix.lower() in IMAGES
+    found = [p for p in products_in(path.parent if is_file else path) if _has_pan(p)]
+    if is_file:
+        found = [p for p in found if Path(p.parts["B8"]) == path]
+    if not found:
+        raise InputError(f"`pan` {path}: no Level-1 pan band (.._B8.TIF by its USGS name) there; give the L1TP product")
+    return found
+
+
+def _is_level1_of(name: str, wanted: ProductName) -> bool:
+    """Whether a folder or archive is named as a Level-1 product of an acquisition."""
+    ending = next((e for e in ARCHIVES if name.lower().endswith(e)), "")
+    parsed = ProductName.parse(name[: len(name) - len(ending)])
+    return parsed is not None and parsed.level.startswith("L1") and same_acquisition(parsed, wanted)
+
+
+def _has_pan(product: ProductFiles) -> bool:
+    return product.name.level.startswith("L1") and OLI.pan_band in product.parts
