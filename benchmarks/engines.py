@@ -17,7 +17,8 @@ import click
 import numpy as np
 
 from l8s2.models.onnx_file import ModelFile
-from l8s2.predictors.engines import OpenVinoNetwork, TorchNetwork
+from l8s2.predictors.engines import OpenVinoNetwork
+from l8s2.predictors.torch_network import TorchNetwork
 
 SIDE = 340
 

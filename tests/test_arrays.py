@@ -77,3 +77,10 @@ def test_the_guess_does_not_depend_on_the_window(seed: int, row: int, column: in
     inner = slice(FILL_REACH, size - FILL_REACH)
     expected = whole[:, row : row + size, column : column + size]
     np.testing.assert_array_equal(part[:, inner, inner], expected[:, inner, inner])
+
+
+def test_the_order_in_memory_is_no_matter() -> None:
+    values = np.random.default_rng(1).random((2, 30, 20), dtype=np.float32)
+    values[:, 5:12, 3:9] = np.nan
+    turned = values.swapaxes(1, 2).copy().swapaxes(1, 2)
+    np.testing.assert_array_equal(fill_missing(turned), fill_missing(values))

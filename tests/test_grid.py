@@ -16,6 +16,7 @@ from l8s2.grid import (
     landsat_convention,
     lattice_misfit,
     mgrs_tile,
+    mgrs_tile_of,
     ms_centres_at_10m,
     ms_centres_at_15m,
     output_centres_at_30m,
@@ -224,6 +225,16 @@ TILES = [  # upper left corners as Sentinel-2 products state them
     ("35HKC", 32735, 199_980, 6_300_040),
     ("53JNM", 32753, 499_980, 7_200_040),
 ]
+
+
+@pytest.mark.parametrize(
+    "name", ["44PJQ", "43PHQ", "33UVS", "05WPM", "32VKM", "01CDP", "60KXF", "23KNV", "31NAA", "33XWJ"]
+)
+def test_a_tile_is_known_by_its_grid(name: str) -> None:
+    tile = mgrs_tile(name)
+    assert mgrs_tile_of(tile) == name
+    assert mgrs_tile_of(tile[1:]) is None
+    assert mgrs_tile_of(tile.zoom_out(2)) is None
 
 
 @pytest.mark.parametrize(("name", "code", "left", "top"), TILES)

@@ -1,7 +1,8 @@
 """Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out.
 
 ``open_scene`` reads a product, ``load_model`` gives a predictor, ``harmonize`` turns a scene into a Dataset in memory,
-``harmonize_product`` writes a product. Nothing heavy is imported until one of them is used.
+``harmonize_xarray`` does so with arrays that were loaded, ``harmonize_product`` writes a product. Nothing heavy is
+imported until one of them is used.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from l8s2.errors import InputError, L8S2Error
     from l8s2.landsat.scene import Scene, open_scene
     from l8s2.pipeline.in_memory import harmonize
+    from l8s2.pipeline.in_xarray import harmonize_xarray
     from l8s2.pipeline.to_product import harmonize_product
     from l8s2.predictors.load import load_model
     from l8s2.radiometry import total_sigma
@@ -26,6 +28,7 @@ __all__ = [
     "__version__",
     "harmonize",
     "harmonize_product",
+    "harmonize_xarray",
     "load_model",
     "open_scene",
     "total_sigma",
@@ -37,6 +40,7 @@ _HOME = {
     "Scene": "landsat.scene",
     "harmonize": "pipeline.in_memory",
     "harmonize_product": "pipeline.to_product",
+    "harmonize_xarray": "pipeline.in_xarray",
     "load_model": "predictors.load",
     "open_scene": "landsat.scene",
     "total_sigma": "radiometry",

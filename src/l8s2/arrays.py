@@ -56,6 +56,7 @@ def fill_missing(values: Float) -> Float:
 
 
 def _fill_band(band: Float) -> Float:
+    band = np.ascontiguousarray(band)  # below, pixels are counted row by row
     known = ~np.isnan(band)
     if known.all():
         return band

@@ -237,8 +237,10 @@ def _rgb(image: Image, column: int, row: int) -> tuple[int, int, int]:
 
 
 def _make(folder: Path) -> None:
-    from l8s2.errors import InputError
+    from l8s2.errors import ExistsError, InputError
 
+    if folder.is_dir() and any(folder.iterdir()) and not any(folder.rglob(f"{PRODUCT_ID}*")):
+        raise ExistsError(f"{folder}: holds other files; give a new folder for the demo with `output`")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -283,9 +285,10 @@ def _write_input(folder: Path, observation: Any, scene: Any, geobox: Any) -> tup
 def _read(path: Path, geobox: Any) -> Float:
     """(bands, H, W) float32 of a product file that must lie on ``geobox``; NaN = nodata."""
     import numpy as np
-    import rasterio
 
-    with rasterio.open(path) as dataset:
+    from l8s2.raster import open_dataset
+
+    with open_dataset(path) as dataset:
         if dataset.transform != geobox.affine or dataset.shape != tuple(geobox.shape):
             raise RuntimeError(f"{path} does not lie on the simulated scene's 10 m grid")
         scale, offset = (np.array(v, dtype=np.float64)[:, None, None] for v in (dataset.scales, dataset.offsets))

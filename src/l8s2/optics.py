@@ -14,6 +14,8 @@ from l8s2.arrays import Float
 _FREQUENCIES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 _FREQUENCIES, _WEIGHTS = _FREQUENCIES / 2, _WEIGHTS / 2  # cycles per pixel, [-0.5, 0.5]
 
+REACH = 16
+"""Pixels to each side of a position that have a weight where nothing is blurred."""
 _GAUSSIAN = 0.9
 """Sigma in pixels from which the band limit of the input no longer shows."""
 
@@ -47,7 +49,7 @@ def sampling_matrix(size: int, positions: NDArray[np.number], sigma: float) -> F
 def _kernels(phase: NDArray[np.float64], variance: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Weights (n, taps) for ``phase`` (n, 1) in [0, 1) behind pixel 0, and the pixels (taps,) they are of."""
     sigma = np.sqrt(max(variance, 0.0))
-    radius = int(np.ceil(5.0 * sigma)) if sigma >= _GAUSSIAN else 16
+    radius = int(np.ceil(5.0 * sigma)) if sigma >= _GAUSSIAN else REACH
     taps = np.arange(1 - radius, radius + 1)
     x = phase - taps
     if sigma >= _GAUSSIAN:  # the band limit is out of reach: the transform is the Gaussian itself
@@ -92,6 +94,28 @@ def blurred(image: Float, variance: float, shift: tuple[float, float] = (0.0, 0.
     )
     result: Float = down @ (np.asarray(image, dtype=np.float32) @ across.T)
     return result
+
+
+def moved(image: Float, shift: tuple[float, float], margin: int) -> Float:
+    """Return ``image`` (h + 2 margin, w + 2 margin) seen ``shift`` (down, right) pixels further, (h, w) float32.
+
+    The interpolator is the windowed sinc of ``sampling_matrix``. Products are summed tap by tap, so that a pixel is the
+    same number in whatever window it is computed.
+
+    Args:
+        image: without NaN.
+        shift: of the sampling positions, in pixels.
+        margin: at least REACH + |shift|.
+    """
+    for axis, move in enumerate(shift):
+        whole = int(np.floor(move))
+        kernels, taps = _kernels(np.array([[move - whole]]), 0.0)
+        lines = np.moveaxis(image, axis, 0)
+        result = np.zeros((len(lines) - 2 * margin, *lines.shape[1:]), np.float32)
+        for weight, tap in zip(kernels[0].astype(np.float32), taps + whole + margin, strict=True):
+            result += weight * lines[tap : tap + len(result)]
+        image = np.moveaxis(result, 0, axis)
+    return image
 
 
 def _toeplitz(size: int, kernel: NDArray[np.float64], first: int) -> Float:

@@ -7,6 +7,7 @@ correction, view and sun angle, and in covers whose band-pass is not the mean on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -126,13 +127,15 @@ def decoded(samples: NDArray[np.int16]) -> Float:
     return np.where(samples == NODATA, np.float32(np.nan), samples * np.float32(SCALE))
 
 
-def level_sigma(reflectance: Array) -> Float:
-    """Return the standard error of level, in the shape of ``reflectance`` (6, H, W).
+def level_sigma(
+    reflectance: Array, absolute: Sequence[float] = LEVEL_ABSOLUTE, relative: Sequence[float] = LEVEL_RELATIVE
+) -> Float:
+    """Return the standard error of level, in the shape of ``reflectance`` (6, H, W), by its constants for each band.
 
     It is alike over a whole scene: averaging over pixels does not make it smaller.
     """
-    absolute, relative = (np.array(x, np.float32).reshape(-1, 1, 1) for x in (LEVEL_ABSOLUTE, LEVEL_RELATIVE))
-    result: Float = np.sqrt(absolute**2 + (relative * reflectance) ** 2)
+    a, g = (np.array(x, np.float32).reshape(-1, 1, 1) for x in (absolute, relative))
+    result: Float = np.sqrt(a**2 + (g * reflectance) ** 2)
     return result
 
 
@@ -147,9 +150,14 @@ def total_sigma(reflectance: Array, detail: Array) -> Float:
     return result
 
 
-def detail_sigma(reflectance: Array, total: Array) -> Float:
+def detail_sigma(
+    reflectance: Array,
+    total: Array,
+    absolute: Sequence[float] = LEVEL_ABSOLUTE,
+    relative: Sequence[float] = LEVEL_RELATIVE,
+) -> Float:
     """Return the network's part of ``total_sigma``, 0 where ``total`` is no more than the level; (6, H, W) each."""
-    result: Float = np.sqrt(np.maximum(total**2 - level_sigma(reflectance) ** 2, 0))
+    result: Float = np.sqrt(np.maximum(total**2 - level_sigma(reflectance, absolute, relative) ** 2, 0))
     return result
 
 

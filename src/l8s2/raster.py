@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +46,27 @@ def first_bytes(path: str, most: int) -> bytes:
         return file.read(size)
 
 
-def _size(path: str) -> int:
+def checksum(path: str | Path) -> str:
+    """Return the SHA-256 of a file, or of a path made by ``inside``, as a hexadecimal multihash. Raises OSError."""
+    digest = hashlib.sha256()
+    for block in _blocks(str(path)):
+        digest.update(block)
+    return "1220" + digest.hexdigest()
+
+
+def _blocks(path: str) -> Iterator[bytes]:
+    offset, left = 0, file_size(path)
+    if match := _INSIDE.fullmatch(path):
+        path, offset = match["file"], int(match["offset"])
+    with open(path, "rb") as file:
+        file.seek(offset)
+        while left > 0 and (block := file.read(min(left, 1 << 20))):
+            left -= len(block)
+            yield block
+
+
+def file_size(path: str) -> int:
+    """Return the bytes of a file, or of a path made by ``inside``. Raises OSError."""
     match = _INSIDE.fullmatch(path)
     return int(match["size"]) if match else Path(path).stat().st_size
 
@@ -84,8 +107,13 @@ class Raster:
 
     def sample(self, most: int = 512) -> NDArray[Any]:
         """Return the known values of the whole raster, thinned to at most ``most`` rows and columns; 1-D."""
+        values, known = self.thinned(most)
+        return values[known]
+
+    def thinned(self, most: int) -> tuple[NDArray[Any], Mask]:
+        """Return what ``read`` does of the whole raster, thinned evenly to at most ``most`` rows and columns."""
         values = self._read(out_shape=tuple(min(most, n) for n in self.geobox.shape))
-        return values[self._known(values)]
+        return values, self._known(values)
 
     def _read(self, **how: Any) -> NDArray[Any]:
         from rasterio.errors import RasterioError
@@ -141,7 +169,7 @@ class Raster:
         """Return in one line what is wrong with the blocks, None if nothing is."""
         from rasterio.errors import RasterioError
 
-        size = _size(self.path)
+        size = file_size(self.path)
         bad = total = 0
         for (row, column), window in self.dataset.block_windows(1):
             total += 1
@@ -157,9 +185,49 @@ class Raster:
                     bad += 1
         if not bad:
             return None
-        return (
-            f"{self.name}: {bad} of {total} blocks unreadable (the file ends at {size / 1e6:.1f} MB); download it again"
-        )
+        return f"{self.name}: {bad} of {total} blocks unreadable (the file has {size:,} bytes); download it again"
+
+
+FORMATS = ("GTiff", "JP2OpenJPEG")
+"""GDAL's names of the formats in which a user may give a raster that is no Landsat file."""
+ALONE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
+"""Options of GDAL by which a file is read without those beside it: .aux.xml, .ovr and .msk can lead anywhere."""
+
+
+def open_dataset(path: str | Path, driver: str = "GTiff", *others: str) -> Any:
+    """Open a local raster and nothing else: the only way in which files of others are opened.
+
+    Args:
+        path: a file, or a path made by ``inside``. Never what GDAL would fetch or make by itself.
+        driver: GDAL's name of the format that it must be of; a VRT, for example, refers to other files.
+        others: further formats that it may be of.
+
+    Returns what ``rasterio.open`` returns.
+
+    Raises:
+        RasterioError: for what is no such file, and for one that names another file as its reduced images.
+        CRSError: for a coordinate reference system that GDAL does not know.
+    """
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+
+    text = str(path)
+    match = _INSIDE.fullmatch(text)
+    if not Path(match["file"] if match else text).is_file():  # also /vsicurl/..., http://..., GTIFF_DIR:..., XML
+        raise RasterioIOError(f"{text}: not a local file")
+    text = text if match else os.path.abspath(text)  # which is no address, whatever the name of the file
+    with warnings.catch_warnings(), rasterio.Env(**ALONE):
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            dataset = rasterio.open(text, driver=driver)
+        except RasterioIOError:
+            if not others:
+                raise
+            return open_dataset(path, *others)
+        if dataset.tags(ns="OVERVIEWS"):
+            dataset.close()
+            raise RasterioIOError(f"{text}: leads to another file")
+    return dataset
 
 
 def open_raster(path: str, name: str, driver: str = "GTiff") -> Raster:
@@ -168,13 +236,10 @@ def open_raster(path: str, name: str, driver: str = "GTiff") -> Raster:
     Raises:
         InputError: for anything but a georeferenced raster of one band of real numbers.
     """
-    import rasterio
-    from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import CRSError, RasterioError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(path, driver=driver)  # a VRT, for example, could refer to other files
+        dataset = open_dataset(path, driver)
         crs, transform = dataset.crs, dataset.transform
     except UnicodeError:
         raise InputError(f"{name}: lies in a folder whose name is not valid UTF-8; rename the folder") from None

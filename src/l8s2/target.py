@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,8 +13,16 @@ from odc.geo.geom import Geometry, box, polygon, unary_union
 
 from l8s2 import grid
 from l8s2.errors import InputError
-from l8s2.grid import footprint
+from l8s2.grid import footprint, mgrs_tile
+from l8s2.raster import FORMATS, open_dataset
 from l8s2.sensors import OUTPUT_GSD
+
+NATIVE = "native"
+"""As ``crs``: the projection of the scene."""
+
+
+class ElsewhereError(InputError):
+    """A scene that the area asked for does not touch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +58,7 @@ class Area:
     mgrs: str | None = None
     """Name of a Sentinel-2 tile, such as ``43PHQ``: its 10 m grid."""
     crs: str | None = None
-    """Coordinate reference system into which the product is warped."""
+    """Coordinate reference system into which the product is warped; ``native`` keeps that of the scene."""
     like: str | Path | None = None
     """Raster whose grid the product gets."""
     grid: GeoBox | None = field(init=False, repr=False, compare=False)
@@ -66,20 +73,26 @@ class Area:
         found = None
         if self.bbox is not None:
             _check_bbox(self.bbox)
-        if self.crs is not None:
+        if self.crs not in (None, NATIVE):
             _parsed(self.crs)
         if self.mgrs is not None:
-            found = grid.mgrs_tile(self.mgrs)
+            found = mgrs_tile(self.mgrs)
         if self.like is not None:
             found = _grid_of(self.like)
         object.__setattr__(self, "grid", found)
+
+    def __str__(self) -> str:
+        """Say what was asked for, in words."""
+        given = {"bbox": self.bbox and " ".join(str(float(v)) for v in self.bbox), "mgrs": self.mgrs, "crs": self.crs,
+                 "like": self.like and Path(self.like).name}  # fmt: skip
+        return ", ".join(f"{name} {value}" for name, value in given.items() if value) or "whole scene"
 
     @property
     def bounds(self) -> BBox | None:
         """What holds ``bbox`` or the tile ``mgrs``; None: the whole scene is needed."""
         if self.mgrs is None:
             return self.bbox
-        longitude, latitude = grid.ring(grid.mgrs_tile(self.mgrs), 64)
+        longitude, latitude = grid.ring(mgrs_tile(self.mgrs), 64)
         west, east = ((float(x) + 180) % 360 - 180 for x in (longitude.min(), longitude.max()))
         return west, float(latitude.min()), east, float(latitude.max())
 
@@ -93,12 +106,20 @@ def choose_target(ms: GeoBox, area: Area = WHOLE) -> Target:
     whole = grid.output_geobox(ms)
     if area.grid is not None:
         why = f"`mgrs` {area.mgrs} in {area.grid.crs}" if area.mgrs else f"`like` {Path(area.like or '').name}"
-        return _onto(ms, whole, area.grid, why)
+        return target_on(ms, area.grid, why)
     native = whole if area.bbox is None else _part(whole, _geometry(area.bbox), "`bbox`")
-    if area.crs is not None:
+    if area.crs not in (None, NATIVE):
         why = _named(area.crs)
         return _onto(ms, native, _in_crs(native, _parsed(area.crs), why), why)
+    if area.crs is None and (zone := grid.zone_for(ms)) is not None:
+        why = f"{zone}, whose lattice Sentinel-2 has here (`crs` native keeps the pixels as they are)"
+        return _onto(ms, native, native.to_crs(zone, resolution=OUTPUT_GSD), why)
     return _on_lattice(ms, native)
+
+
+def target_on(ms: GeoBox, geobox: GeoBox, why: str) -> Target:
+    """Put a scene whose MS grid is ``ms`` onto ``geobox``, which ``why`` names; raises as ``choose_target`` does."""
+    return _onto(ms, grid.output_geobox(ms), geobox, why)
 
 
 def _check_bbox(bbox: BBox) -> None:
@@ -151,7 +172,7 @@ def _onto(ms: GeoBox, native: GeoBox, geobox: GeoBox, why: str) -> Target:
     ):
         return _on_lattice(ms, geobox, why)
     part = _part(native, geobox.pad(3).extent, why, margin=20 * OUTPUT_GSD)
-    note = f"{why}: warped once from {native.crs}, pixels are interpolated"
+    note = f"{why}: warped once from {grid.crs_name(native.crs)}, pixels are interpolated"
     return replace(_on_lattice(ms, part, why), geobox=geobox, warped=True, notes=[note])
 
 
@@ -165,6 +186,9 @@ def _on_lattice(ms: GeoBox, native: GeoBox, why: str = "") -> Target:
         if start >= stop:
             raise _outside(grid.output_geobox(ms), why)
         spans.append(slice(start, stop))
+    notes = []
+    if not grid.is_utm(native.crs):
+        notes = [f"{grid.crs_name(native.crs)}: 10 m grid within the scene's own, not Sentinel-2's lattice"]
     return Target(
         geobox=native,
         native=native,
@@ -172,7 +196,7 @@ def _on_lattice(ms: GeoBox, native: GeoBox, why: str = "") -> Target:
         rows=spans[0],
         columns=spans[1],
         warped=False,
-        notes=[],
+        notes=notes,
     )
 
 
@@ -210,24 +234,21 @@ def _outline(whole: GeoBox, crs: CRS) -> Geometry:
     return shape.buffer(0.01 * max(shape.boundingbox.span_x, shape.boundingbox.span_y))
 
 
-def _outside(whole: GeoBox, why: str) -> InputError:
+def _outside(whole: GeoBox, why: str) -> ElsewhereError:
     w, s, e, n = footprint(whole)[1]
-    return InputError(
+    return ElsewhereError(
         f"{why}: does not touch the scene, which covers {w:.3f} {s:.3f} {e:.3f} {n:.3f} (west south east north)"
     )
 
 
 def _grid_of(path: str | Path) -> GeoBox:
-    import rasterio
-    from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import CRSError, RasterioError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as source:
-                crs, transform, shape = source.crs, source.transform, source.shape
+        with open_dataset(path, *FORMATS) as source:
+            crs, transform, shape = source.crs, source.transform, source.shape
     except (RasterioError, CRSError):
-        raise InputError(f"`like` {path}: cannot be opened as a raster") from None
+        raise InputError(f"`like` {path}: cannot be opened as a raster; give a GeoTIFF or JPEG 2000 on disk") from None
     if crs is None or transform.is_identity:
         raise InputError(f"`like` {path}: has no position on the ground; give a georeferenced raster")
     return GeoBox(shape, Affine(*transform[:6]), str(crs))

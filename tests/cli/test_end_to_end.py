@@ -295,6 +295,28 @@ def test_faults_change_nothing(world: World, tmp_path: Path) -> None:
     assert_delivered(tmp_path / "in", world.original)
 
 
+@pytest.mark.parametrize("fails", [False, True], ids=["done", "failed"])
+def test_no_token_is_left_anywhere(world: World, bbox: Any, tmp_path: Path, fails: bool) -> None:
+    """Not in what is printed, in Items, in the ledger of a batch, in the cache, in what was fetched."""
+    secret = world.server.signature = 82653094710
+    shutil.copy(world.catalogs["planetary-computer-token"], tmp_path / "config" / "l8s2" / "catalogs.toml")
+    found = world.found(tmp_path / "found.json")
+    found.write_text(found.read_text().replace(world.server.url, f"{world.server.url}/signed"))
+    said = []
+    for verb in (("batch", found), ("harmonize", "--stac", found), ("fetch", found)):
+        if fails:
+            world.server.fault(f"{ID}_SR_B2.TIF", *[Fault(status=403)] * 20)
+        world.server.requests.clear()
+        result = run(*verb, "-o", tmp_path / verb[0], "--bbox", *bbox)
+        assert bool(result.exit_code) == fails, result.output
+        assert world.server.requests.total()
+        said.append(result.output)
+    assert str(secret) not in "".join(said)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert not [path for path in files if str(secret).encode() in path.read_bytes()]
+
+
 def test_what_is_missing_is_listed_and_all_else_kept(world: World, tmp_path: Path) -> None:
     found = world.found(tmp_path / "found.json")
     lost = world.original / f"{ID}_SR_B4.TIF"
@@ -350,6 +372,20 @@ def test_ctrl_c_leaves_what_can_be_resumed(world: World, user: Path, expected: P
     assert not world.server.requests[f"{ID}_SR_B2.TIF"]
     if verb == "harmonize":
         assert_same(tmp_path / "out" / expected.name, expected)
+
+
+def test_a_finished_product_is_not_fetched_again(world: World, user: Path, expected: Path, tmp_path: Path) -> None:
+    shutil.copytree(expected, tmp_path / expected.name)
+    again = ("harmonize", "--stac", world.item(), "-o", tmp_path, "--resume")
+    assert done(*again).strip() == str(tmp_path / expected.name)
+    for options, said in (
+        (("--no-sigma",), "--sigma total, not left out"),
+        (("--bbox", 15, 51, 15.1, 51.1), "area whole scene, not bbox 15.0 51.0 15.1 51.1"),
+    ):
+        refused = run(*again, *options)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+        assert said in refused.stderr
+    assert not world.server.requests
 
 
 def test_a_real_scene(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -480,3 +516,28 @@ def test_an_item_that_is_not_there(world: World, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "404" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_several_items_of_one_overpass(world: World, user: Path, bbox: Any, tmp_path: Path) -> None:
+    """Those that have nothing in the area are left out; the product is that of the files on disk."""
+    south, far = (ID.replace("192025", f"19202{row}") for row in (6, 7))
+    products = [world.original]
+    for name, north in ((south, 5_660_010 - 3000), (far, 5_400_000)):
+        box = ms_grid(164, 170, centre=(450_000, north))
+        products.append(make(world.original.parent, box, textured(box), product_id=name))
+    items = []
+    for product in products:
+        items.append(tmp_path / f"{product.name}.json")
+        items[-1].write_text(json.dumps(item_of(product, world.server.url, "L2SP")))
+    options = ("--bbox", bbox[0], bbox[1] - 0.02, *bbox[2:], "--model", "compact-nopan", "--no-sigma")
+    given = [word for item in items for word in ("--stac", item)]
+    result = run("harmonize", *given, "-o", tmp_path / "out", *options)
+    assert result.exit_code == 0, result.output
+    folder = Path(result.stdout.strip())
+    assert folder.name == "LC09_L2SP_192_20230520_025-027_S2L"
+    assert f"left out: {far}" in result.stderr
+    assert not list(user.iterdir())
+    assert_same(folder, Path(done("harmonize", *products, "-o", tmp_path / "disk", *options).strip()))
+    asked = world.server.requests.total()
+    assert done("harmonize", *given, "-o", tmp_path / "out", *options, "--resume").strip() == str(folder)
+    assert world.server.requests.total() == asked

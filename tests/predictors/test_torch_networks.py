@@ -33,11 +33,12 @@ from l8s2.models.onnx_export import export_onnx  # noqa: E402
 from l8s2.networks import Compact, CompactConfig, build  # noqa: E402
 from l8s2.pipeline.estimate import plan_product  # noqa: E402
 from l8s2.pipeline.tiles import predict_tiles  # noqa: E402
-from l8s2.predictors.engines import OpenVinoNetwork, TorchNetwork  # noqa: E402
+from l8s2.predictors.engines import OpenVinoNetwork  # noqa: E402
 from l8s2.predictors.ensemble import Ensemble, MonteCarlo  # noqa: E402
 from l8s2.predictors.load import load_model  # noqa: E402
 from l8s2.predictors.network_predictor import LARGEST_TILE, NetworkPredictor  # noqa: E402
 from l8s2.predictors.options import ModelOptions  # noqa: E402
+from l8s2.predictors.torch_network import TorchNetwork  # noqa: E402
 from l8s2.radiometry import NODATA  # noqa: E402
 from making.scenes import ID, make, ms_grid, pan_of, rewrite  # noqa: E402
 

@@ -16,7 +16,8 @@ from l8s2.errors import InputError
 from l8s2.models.onnx_export import export_onnx
 from l8s2.models.onnx_file import ModelFile
 from l8s2.networks import Compact, CompactConfig
-from l8s2.predictors.engines import OpenVinoNetwork, TorchNetwork
+from l8s2.predictors.engines import OpenVinoNetwork
+from l8s2.predictors.torch_network import TorchNetwork
 from l8s2.simulate.archives import Image, load_archive
 from l8s2.simulate.crops import Crops
 from l8s2.training.archive_split import ArchiveRole, ArchiveSplit, images_of, read_split, split_folder

@@ -18,13 +18,13 @@ from l8s2.acquire.download import Address, FetchProgress, Transient, probe, retr
 from l8s2.catalogs import http_policy
 from l8s2.errors import InputError, OutsideError
 from l8s2.files import whole_file
-from l8s2.raster import open_raster
+from l8s2.raster import ALONE, open_raster
 
 BBox = tuple[float, float, float, float]
 """West, south, east, north, WGS 84 degrees; west > east crosses the antimeridian."""
 Pixels = NDArray[np.generic]
 _GDAL = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    **ALONE,
     "GDAL_NUM_THREADS": "1",  # with more, JP2OpenJPEG passes over blocks that cannot be read
     "GDAL_HTTP_CONNECTTIMEOUT": "10",
     "GDAL_HTTP_LOW_SPEED_TIME": "60",

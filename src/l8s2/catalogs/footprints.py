@@ -125,8 +125,8 @@ def _km2(area: float) -> float:
 
 
 def _unwrapped(part: Any) -> Any:
-    west, _, east, _ = part.bounds
-    if east - west <= 180:
+    west, south, east, north = part.bounds
+    if east - west <= 180 or max(-south, north) >= 90:  # what holds a pole has every longitude
         return part
     return shapely.transform(part, lambda xy: np.stack([np.where(xy[:, 0] < 0, xy[:, 0] + 360, xy[:, 0]), xy[:, 1]], 1))
 

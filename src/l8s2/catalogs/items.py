@@ -171,7 +171,7 @@ def _landsat(raw: Mapping[str, Any], collection: Collection, common: dict[str, A
     if product.satellite not in OLI.satellites or product.sensor != OLI.letter or product.collection != 2:
         what = f"L{product.sensor}{product.satellite:02d} of Collection {product.collection:02d}"
         raise InputError(f"{what}, l8s2 reads LC08 and LC09 of Collection 2")
-    path_row, platform = f"{product.path:03d}{product.row:03d}", OLI.platform(product.satellite)
+    path_row, platform = product.location, OLI.platform(product.satellite)
     level2 = collection.kind == LANDSAT_L2
     return {
         "product": product.id,

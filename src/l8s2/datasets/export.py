@@ -19,6 +19,7 @@ from l8s2.optics import resample
 from l8s2.patches.patch import Patch
 from l8s2.patches.shard import DeferredErrorFile, hdf5
 from l8s2.radiometry import NODATA, SCALE, encoded
+from l8s2.raster import open_dataset
 from l8s2.sensors import BAND_NAMES, OLI
 
 Progress = Callable[[int, int], None]
@@ -126,7 +127,7 @@ def _write_tiff(path: Path, values: np.ndarray[Any, Any], box: GeoBox, names: tu
             file.descriptions = names
             if nodata is not None:
                 file.scales = (SCALE,) * len(stored)
-        with rasterio.open(path) as file:  # GDAL does not tell of all that fails
+        with open_dataset(path) as file:  # GDAL does not tell of all that fails
             file.read()
     except RasterioError:
         raise InputError(f"{path.name}: cannot be written (disk full?); make room, then run it again") from None

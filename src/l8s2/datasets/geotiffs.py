@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from l8s2.arrays import Float, enlarge
 from l8s2.datasets.image_pair import ImagePair, Lattice, all_bands_valid
 from l8s2.errors import InputError
 from l8s2.grid import landsat_convention
+from l8s2.raster import open_dataset
 from l8s2.sensors import BAND_NAMES, MS_GSD, N_BANDS, OUTPUT_GSD, PAN_GSD
 
 
@@ -42,13 +42,11 @@ def read_tiff(
 
     Raises InputError for what cannot be read, and for integers of unknown scale.
     """
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import RasterioError
     from rasterio.windows import Window
 
     try:
-        with warnings.catch_warnings(), rasterio.open(path, driver="GTiff") as file:
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with open_dataset(path) as file:
             (top, bottom, _), (left, right, _) = rows.indices(file.height), columns.indices(file.width)
             window = Window(left, top, right - left, bottom - top)
             stored = file.read(window=window)

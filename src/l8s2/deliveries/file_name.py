@@ -17,7 +17,7 @@ _PARTS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(rf"SR[_. -]?B0?([{_NUMBERS}])", FLAGS), lambda m: f"SR_B{m[1]}"),
     (re.compile(r"QA[_. -]?(PIXEL|RADSAT)", FLAGS), lambda m: f"QA_{m[1].upper()}"),
     (re.compile(r"MTL", FLAGS), lambda m: "MTL"),
-    (re.compile(rf"B0?([{_NUMBERS}8])", FLAGS), lambda m: f"B{m[1]}"),
+    (re.compile(rf"(?:TOA[_. -]?)?B0?([{_NUMBERS}8])", FLAGS), lambda m: f"B{m[1]}"),
     (re.compile("|".join(sorted(_BY_WORD, key=len, reverse=True)), FLAGS), lambda m: _BY_WORD[m[0].lower()]),
 )
 """Ways to name a part, those that cannot mean anything else first."""

@@ -11,7 +11,7 @@ from l8s2.deliveries.file_name import read_file_name
 from l8s2.deliveries.grouping import SURFACE, Unnamed, products_among
 from l8s2.deliveries.members import Member, Members
 from l8s2.deliveries.product_files import ProductFiles
-from l8s2.deliveries.product_name import ProductName
+from l8s2.deliveries.product_name import LEVEL2, ProductName
 from l8s2.deliveries.tar_archive import read_tar
 from l8s2.deliveries.zip_archive import read_zip
 from l8s2.errors import InputError
@@ -80,8 +80,7 @@ def level2_product(path: Path) -> ProductFiles:
     if wanted is not None and not any(is_asked_for(p, wanted) for p in usable):
         raise InputError(f"{place}: {wanted.id} is not in it; it holds {_listed(usable or products)}")
     if len(usable) == 1:
-        beside = (p for p in products if OLI.pan_band in p.parts and p.name.level.startswith("L1"))
-        return replace(usable[0], beside=tuple(beside))
+        return replace(usable[0], with_pan=tuple(p for p in products if OLI.pan_band in p.parts))
     if len(usable) > 1:
         raise InputError(
             f"{path}: holds {len(usable)} Level-2 products ({_listed(usable)}); give one, as"
@@ -106,7 +105,7 @@ def is_asked_for(product: ProductFiles, wanted: ProductName) -> bool:
 
 
 def _usable(products: Sequence[ProductFiles]) -> list[ProductFiles]:
-    fit = [p for p in products if p.name.level in ("L2SP", "L2SR") and _is_oli(p.name) and p.name.collection == 2]
+    fit = [p for p in products if p.name.level in LEVEL2 and _is_oli(p.name) and p.name.collection == 2]
     return [p for p in fit if set(SURFACE) & p.parts.keys()] or fit
 
 
@@ -129,7 +128,7 @@ def _listed(products: Sequence[ProductFiles]) -> str:
 
 def _unusable(path: Path, products: Sequence[ProductFiles], unknown: Sequence[Unnamed]) -> InputError:
     """Word why none of what there is can be used."""
-    level2 = [p for p in products if p.name.level in ("L2SP", "L2SR")]
+    level2 = [p for p in products if p.name.level in LEVEL2]
     for product in level2 or products:
         name = product.name
         if name.satellite not in OLI.satellites:

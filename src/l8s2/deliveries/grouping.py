@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from l8s2.deliveries.file_name import read_file_name
 from l8s2.deliveries.members import Member, Members
 from l8s2.deliveries.product_files import ProductFiles, read_text
-from l8s2.deliveries.product_name import FLAGS, PATTERN, ProductName, same_acquisition
+from l8s2.deliveries.product_name import FLAGS, LEVEL2, PATTERN, ProductName, same_acquisition
 from l8s2.errors import InputError
 from l8s2.sensors import BANDS, OLI
 
@@ -89,7 +89,7 @@ def _identified(members: Members, name: ProductName, parts: _Named, added: str) 
 
 
 def _product(members: Members, name: ProductName, parts: _Named, added: str, notes: list[str]) -> ProductFiles:
-    level2 = name.level.startswith("L2")
+    level2 = name.level in LEVEL2
     single: dict[str, str] = {}
     for part, files in parts.items():
         known = f"SR_{part}" if level2 and f"SR_{part}" in SURFACE else part
@@ -111,7 +111,7 @@ def _without_id(
     """Make a product, and that of its pan, of files without an id; nothing where neither MTL nor folder tells it."""
     mtl = parts.get("MTL", [])
     if not mtl and not any(set(SURFACE) & p.parts.keys() for p in products):
-        beside = {p.parts["MTL"] for p in products if "MTL" in p.parts and p.name.level.startswith("L2")}
+        beside = {p.parts["MTL"] for p in products if "MTL" in p.parts and p.name.level in LEVEL2}
         mtl = [file for file in members.files if file.path in beside]
     told = [ids for file in mtl if (ids := _ids(file.path))]
     if not told and (called := ProductName.find(f"{members.source}/{folder}")):
@@ -123,7 +123,7 @@ def _without_id(
     name = told[0][0]
     note = f"{name.id}: its files have names of their own; it is {how}"
     found = [_product(members, name, {**parts, "MTL": mtl[:1]} if mtl else parts, added, [note])]
-    if OLI.pan_band in parts and name.level.startswith("L2"):
+    if OLI.pan_band in parts and name.level in LEVEL2:
         level1 = next((n for n in told[0] if n.level.startswith("L1")), None)
         level1 = level1 or replace(name, id=name.id.replace(name.level, "L1TP"), level="L1TP")
         found.append(_product(members, level1, {OLI.pan_band: parts[OLI.pan_band]}, added, []))

@@ -27,7 +27,7 @@ def pan_partner(product: ProductFiles) -> ProductFiles | None:
     folders = [s for s in beside if s.is_dir()]
     archives = [s for s in beside if s.is_file() and s.name.lower().endswith(ARCHIVES)]
     for places in (folders, archives):
-        candidates = [*product.beside, *(p for place in places for p in products_in(place))]
+        candidates = [*product.with_pan, *(p for place in places for p in products_in(place))]
         found = [p for p in candidates if _has_pan(p) and same_acquisition(p.name, product.name)]
         if found:
             return max(found, key=lambda p: (p.name.level == "L1TP", p.name.processed or date.min))
@@ -38,7 +38,7 @@ def pan_given(path: Path, product: ProductFiles) -> ProductFiles:
     """Return the Level-1 product at ``path`` that is of the same acquisition. Raises InputError where none is."""
     candidates = pan_products(path)
     for candidate in candidates:
-        if same_acquisition(candidate.name, product.name):
+        if same_acquisition(candidate.name, product.name) or _of_tile(candidate.name, product.name):
             return candidate
     raise InputError(
         f"`pan` {candidates[0].product_id}: not the acquisition of {product.product_id}; path/row and date must agree"
@@ -62,11 +62,20 @@ def pan_products(path: Path) -> list[ProductFiles]:
 
 
 def _is_level1_of(name: str, wanted: ProductName) -> bool:
-    """Whether a folder or archive is named as a Level-1 product of an acquisition."""
+    """Whether a folder or archive is named as a product with pan of an acquisition."""
     ending = next((e for e in ARCHIVES if name.lower().endswith(e)), "")
-    parsed = ProductName.parse(name[: len(name) - len(ending)])
-    return parsed is not None and parsed.level.startswith("L1") and same_acquisition(parsed, wanted)
+    parsed = ProductName.parse(name[: len(name) - len(ending)].upper().removesuffix("_TOA"))
+    return parsed is not None and _may_have_pan(parsed) and same_acquisition(parsed, wanted)
+
+
+def _of_tile(scene: ProductName, tile: ProductName) -> bool:
+    """Whether a Level-1 scene is of the day of a tile of ARD, which may be made of it."""
+    return bool(tile.region) and (scene.satellite, scene.acquired) == (tile.satellite, tile.acquired)
+
+
+def _may_have_pan(name: ProductName) -> bool:
+    return name.level.startswith("L1") or bool(name.region)
 
 
 def _has_pan(product: ProductFiles) -> bool:
-    return product.name.level.startswith("L1") and OLI.pan_band in product.parts
+    return _may_have_pan(product.name) and OLI.pan_band in product.parts

@@ -24,15 +24,16 @@ class ProductFiles:
     source: str
     """Folder, archive or file they were found in."""
     parts: dict[str, str]
-    """``SR_B2`` .. ``SR_B7``, ``B8``, ``QA_PIXEL``, ``QA_RADSAT``, ``MTL`` -> path that GDAL opens; existing ones."""
+    """``SR_B2`` .. ``SR_B7``, ``B8`` (of ARD: TOA_B8), ``QA_PIXEL``, ``QA_RADSAT``, ``MTL`` -> path that GDAL opens;
+    existing ones."""
     added: str = ""
     """What its owner has added to the names of the files."""
     notes: tuple[str, ...] = ()
     """How it was told what the files are, where their names do not, one line each."""
     as_delivered: bool = True
     """Whether the files bear the names of USGS, so that the scale of Collection 2 may be relied on."""
-    beside: tuple[ProductFiles, ...] = field(default=(), repr=False, compare=False)
-    """Products of Level 1 in the same place."""
+    with_pan: tuple[ProductFiles, ...] = field(default=(), repr=False, compare=False)
+    """Products with a pan band in the same place."""
     unpacked: Unpacked | None = field(default=None, repr=False, compare=False)
 
     @property

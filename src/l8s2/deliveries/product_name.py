@@ -1,4 +1,4 @@
-"""USGS product ids of Landsat Collection 2."""
+"""USGS product ids of Landsat Collection 2: scenes by path and row, and tiles of the U.S. Analysis Ready Data (ARD)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 PATTERN = (
-    r"L(?P<sensor>[A-Z])(?P<satellite>\d\d)_(?P<level>[A-Z0-9]{4})_(?P<path>\d{3})(?P<row>\d{3})_(?P<acquired>\d{8})"
-    r"(?:_(?P<processed>\d{8}))?_(?P<collection>\d\d)_(?P<tier>RT|T1|T2|A1|A2)"
+    r"L(?P<sensor>[A-Z])(?P<satellite>\d\d)_(?:(?P<region>CU|AK|HI)|(?P<level>[A-Z0-9]{4}))_(?P<path>\d{3})(?P<row>\d{3})"
+    r"_(?P<acquired>\d{8})(?:_(?P<processed>\d{8}))?_(?P<collection>\d\d)(?(region)|_(?P<tier>RT|T1|T2|A1|A2))"
 )
 """Regular expression of a product id; to be used with FLAGS. Some catalogues leave the date of processing out."""
 FLAGS = re.IGNORECASE | re.ASCII
 _NAME = re.compile(PATTERN, FLAGS)
+ARD = "ARD"
+"""What stands for the level of a tile of ARD."""
+LEVEL2 = ("L2SP", "L2SR", ARD)
+"""Levels with surface reflectance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +29,9 @@ class ProductName:
     """``C`` OLI and TIRS, ``O`` OLI, ``T`` TIRS or TM, ``E`` ETM+."""
     satellite: int
     level: str
-    """For example ``L2SP`` or ``L1TP``."""
+    """For example ``L2SP`` or ``L1TP``; ``ARD`` for a tile, of whatever level its files are."""
+    region: str
+    """``CU`` (conterminous U.S.), ``AK`` or ``HI`` of a tile of ARD, whose path is h and whose row is v; else empty."""
     path: int
     row: int
     acquired: date
@@ -33,6 +39,12 @@ class ProductName:
     """Date of this version; None where ``find`` met an id without it."""
     collection: int
     tier: str
+    """For example ``T1``; empty for a tile of ARD."""
+
+    @property
+    def location(self) -> str:
+        """The place: ``192025`` for path 192, row 25; ``CU003010`` for h 3, v 10."""
+        return f"{self.region}{self.path:03d}{self.row:03d}"
 
     @classmethod
     def parse(cls, text: str) -> ProductName | None:
@@ -61,16 +73,17 @@ class ProductName:
             id=match[0].upper(),
             sensor=match["sensor"].upper(),
             satellite=int(match["satellite"]),
-            level=match["level"].upper(),
+            level=(match["level"] or ARD).upper(),
+            region=(match["region"] or "").upper(),
             path=int(match["path"]),
             row=int(match["row"]),
             acquired=acquired,
             processed=processed,
             collection=int(match["collection"]),
-            tier=match["tier"].upper(),
+            tier=(match["tier"] or "").upper(),
         )
 
 
 def same_acquisition(a: ProductName, b: ProductName) -> bool:
-    """Tell whether satellite, path/row and date are the same; processing date and level may differ."""
-    return (a.satellite, a.path, a.row, a.acquired) == (b.satellite, b.path, b.row, b.acquired)
+    """Tell whether satellite, place and date are the same; processing date and level may differ."""
+    return (a.satellite, a.location, a.acquired) == (b.satellite, b.location, b.acquired)

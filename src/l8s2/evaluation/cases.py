@@ -219,7 +219,7 @@ def _of_scene(scene: Scene, rows: slice, columns: slice, truth: Truth | None) ->
         bands_known=(True,) * len(BANDS),
         id=f"{scene.product_id}_row{rows.start}_column{columns.start}",
         lattice=Lattice(),
-        site=f"{scene.name.path:03d}{scene.name.row:03d}",
+        site=scene.name.location,
         date=f"{scene.name.acquired:%Y-%m-%d}",
         sun_elevation=scene.pan_sun_elevation,
         strata={"season": quarter(scene.name.acquired.month)},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +13,7 @@ from odc.geo.geobox import GeoBox
 from l8s2 import grid, masks
 from l8s2.arrays import Float
 from l8s2.errors import InputError
+from l8s2.raster import FORMATS, open_dataset
 from l8s2.sensors import BAND_NAMES, N_BANDS, OUTPUT_GSD
 
 _SCALE = 1e-4
@@ -31,7 +31,7 @@ class Truth:
         """Open and check a raster.
 
         Args:
-            path: anything that rasterio opens, bands in the order of ``sensors.BANDS``. Integers are reflectance x 10^4
+            path: GeoTIFF or JPEG 2000, bands in the order of ``sensors.BANDS``. Integers are reflectance x 10^4
                 unless the file has its own scale and offset; the offset of Sentinel-2's processing since 2022 must have
                 been removed. Beside ``*_SR.tif`` of l8s2 its ``*_QA.tif`` is looked for: what is cloud there does not
                 count.
@@ -126,12 +126,12 @@ class Truth:
 
 
 def _open(path: Path) -> Any:
-    import rasterio
-    from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import CRSError, RasterioError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path)
+        return open_dataset(path, *FORMATS)
     except (RasterioError, CRSError):
-        raise InputError(f"{path}: cannot be opened as a raster; give six bands on the 10 m lattice") from None
+        raise InputError(
+            f"{path}: cannot be opened as a raster; give a GeoTIFF of six bands on the 10 m lattice (gdal_translate"
+            " makes one)"
+        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l8s2 import masks, radiometry
-from l8s2.arrays import Float
+from l8s2.arrays import FILL_REACH, Float, fill_missing, grow
+from l8s2.optics import REACH, moved
 from l8s2.raster import Raster
 
 
@@ -52,6 +54,28 @@ class Band:
         """Read a window as it is stored, (h, w); 0 where missing. Only for a band that ``is_dn``."""
         values, known = self.raster.read(rows, columns)
         return np.where(known, values, 0).astype(np.uint16)
+
+
+@dataclass(frozen=True)
+class MovedBand(Band):
+    """A band whose content is moved on reading, once and band-limited; a pixel does not depend on the window."""
+
+    shift: tuple[float, float]
+    """Where the content lies too far, (down, right) in pixels of the band; it is moved back by as much."""
+
+    def read(self, rows: slice, columns: slice) -> Float:
+        """Read a window as ``Band.read`` does. NaN where a neighbour of the place that is looked at is missing."""
+        far = max(math.ceil(abs(move)) for move in self.shift)
+        margin = REACH + far + FILL_REACH
+        wide = super().read(grow(rows, margin), grow(columns, margin))
+        result = moved(fill_missing(wide[None])[0], self.shift, margin)
+        missing = np.isnan(wide)
+        if missing.any():
+            down, right = ({margin + math.floor(move), margin + math.ceil(move)} for move in self.shift)
+            height, width = result.shape
+            for row, column in ((r, c) for r in down for c in right):
+                result[missing[row : row + height, column : column + width]] = np.nan
+        return result
 
 
 class DigitalNumbers(NamedTuple):

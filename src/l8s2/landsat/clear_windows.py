@@ -8,7 +8,7 @@ import numpy as np
 
 from l8s2 import masks
 from l8s2.arrays import Float, Mask
-from l8s2.landsat.scene import Scene
+from l8s2.landsat.native_pixels import NativePixels
 from l8s2.sensors import VISIBLE
 
 BLOCK = 128
@@ -32,7 +32,7 @@ class ClearWindow:
     """(h, w) True = no cloud."""
 
 
-def clear_windows(scene: Scene) -> list[ClearWindow]:
+def clear_windows(scene: NativePixels) -> list[ClearWindow]:
     """Read up to four windows of 256 MS pixels along the diagonals of the scene; all of a small scene."""
     result = []
     for rows, columns in _places(scene.shape):

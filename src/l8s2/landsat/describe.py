@@ -8,6 +8,7 @@ from typing import Any
 from l8s2 import grid
 from l8s2.grid import footprint
 from l8s2.landsat.measure_scene import measure_scene
+from l8s2.landsat.pan_shift import to_move
 from l8s2.landsat.scene import open_scene
 from l8s2.sensors import BANDS, OUTPUT_GSD
 
@@ -22,21 +23,22 @@ def describe_product(path: str | Path, pan: str | Path | None = None) -> dict[st
             "product": scene.product_id,
             "satellite": f"Landsat {scene.name.satellite}",
             "acquired": (metadata.acquired if metadata and metadata.acquired else scene.name.acquired).isoformat(),
-            "path_row": f"{scene.name.path:03d}/{scene.name.row:03d}",
+            "path_row": f"{scene.name.region} {scene.name.path:03d}/{scene.name.row:03d}".strip(),
             "sun_elevation": scene.sun_elevation,
             "bands": {band.name: band.landsat for band in BANDS},
             "qa_pixel": scene.qa_pixel is not None,
             "qa_radsat": scene.qa_radsat is not None,
-            "mtl": metadata is not None,
+            "mtl": scene.has_mtl,
             "pan": scene.pan_id,
-            "crs": f"EPSG:{box.crs.epsg}" if box.crs and box.crs.epsg else str(box.crs),
+            "crs": grid.crs_name(box.crs),
             "shape_30m": list(scene.shape),
             "bbox_wgs84": [round(v, 5) for v in footprint(box)[1]],
             "lattice_misfit_px": round(grid.lattice_misfit(box), 4),
-            "output_crs": f"EPSG:{grid.epsg(output.crs)}",
+            "output_crs": grid.crs_name(output.crs),
             "output_shape_10m": list(output.shape),
             "output_upper_left": [output.affine.c, output.affine.f],
             "output_gsd": OUTPUT_GSD,
+            "align_pan": None if scene.pan is None else to_move(measures.pan_shift)[1],
             "pan_shift": measures.pan_shift,
             "sharpness": measures.sharpness,
             "noise": measures.noise,

@@ -31,9 +31,9 @@ class SceneMeasures:
         every = {"pan_shift": self.pan_shift, "sharpness": self.sharpness, "noise": self.noise}
         return {name: facts for name, facts in every.items() if facts is not None}
 
-    def doubts(self) -> list[Doubt]:
-        """Word what lies outside of what the networks were trained for."""
-        return [*self._doubts_about_pan(), *self._doubts_about_noise()]
+    def doubts(self, *, with_pan: bool = True) -> list[Doubt]:
+        """Word what lies outside of what the networks were trained for; without pan, where the model takes none."""
+        return [*(self._doubts_about_pan() if with_pan else ()), *self._doubts_about_noise()]
 
     def _doubts_about_pan(self) -> list[Doubt]:
         doubts = []

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 
 from l8s2 import grid, masks, radiometry
-from l8s2.arrays import Float
 from l8s2.deliveries.find import level2_product
 from l8s2.deliveries.pan import pan_given, pan_partner
 from l8s2.deliveries.product_files import ProductFiles
@@ -22,27 +18,15 @@ from l8s2.errors import InputError
 from l8s2.landsat.band import Band, DigitalNumbers, Scaling
 from l8s2.landsat.checks import check_overlap, disagreements, doubts_about_pan, off_lattice, same_grid
 from l8s2.landsat.mtl import SR_SCALING, Metadata, parse_mtl
+from l8s2.landsat.native_pixels import BAND_NUMBERS, NativePixels
 from l8s2.raster import Raster, open_raster
-from l8s2.sensors import BANDS, OLI, PAN_GSD
+from l8s2.sensors import BANDS, OLI
 
-_BAND_NUMBERS = tuple(int(band.landsat[1:]) for band in BANDS)
 PAN_MULT, PAN_ADD = 2.0e-5, -0.1
 """Rescaling of every OLI Level-1 reflectance band of Collection 2, for products that lost their MTL."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pixels:
-    """A window of a scene, on native lattices."""
-
-    ms: Float
-    """(6, h, w) surface reflectance, 30 m; NaN where missing."""
-    pan: Float | None
-    """(2h, 2w) top-of-atmosphere reflectance, 15 m; NaN where missing; pan[2r, 2c] is centred on ms[:, r, c]."""
-    qa: NDArray[np.uint16]
-    """(h, w) bits of masks.QA_BITS."""
-
-
-class Scene:
+class Scene(NativePixels):
     """An opened product; a context manager. Closing it waits until a read in another thread has ended."""
 
     def __init__(
@@ -57,27 +41,16 @@ class Scene:
         qa_radsat: Raster | None,
         warnings: list[str],
     ) -> None:
-        self.product_id = product.product_id
-        """USGS id of the Level-2 product."""
+        super().__init__(product.product_id, bands, pan, qa_pixel, qa_radsat, warnings)
         self.name = product.name
         """The id, parsed."""
         self.metadata = metadata
         """What the MTL says: Level-2's, else Level-1's, else None."""
-        self.warnings = warnings
-        """What was found missing or odd and how it was dealt with, one line each."""
+        self.has_mtl = "MTL" in product.parts
+        """Whether the Level-2 product itself has an MTL."""
         self.pan_id = level1.product_id if level1 else None
         """USGS id of the Level-1 product that pan comes from, or None."""
-        self.bands, self.pan, self.qa_pixel, self.qa_radsat = bands, pan, qa_pixel, qa_radsat
-        self.geobox: GeoBox = bands[0].raster.geobox
-        """The 30 m grid."""
         self._files = [product, level1]
-        self._lock = threading.Lock()
-        self._pan_offset = grid.pan_offset(self.geobox, pan.raster.geobox) if pan else None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """MS pixels, (rows, columns)."""
-        return self.geobox.shape[0], self.geobox.shape[1]
 
     def input_files(self) -> list[tuple[str, str, int, int]]:
         """Return part, name, bytes and time of change (ns) of every file; of an archive those of the archive."""
@@ -91,22 +64,20 @@ class Scene:
                     found.append((part, file.name, told.st_size, told.st_mtime_ns))
         return found
 
+    def parts(self) -> list[tuple[str, str]]:
+        """Return name (USGS id and part, no ending) and path (see ``raster.inside``) of every file that is used."""
+        return sorted(
+            (f"{product.product_id}_{part}", path)
+            for product in self._files
+            if product is not None
+            for part, path in product.parts.items()
+            if product.product_id == self.product_id or part in (OLI.pan_band, "MTL")
+        )
+
     @property
     def sun_elevation(self) -> float | None:
         """Degrees above the horizon at the scene centre."""
         return self.metadata.sun_elevation if self.metadata else None
-
-    @property
-    def pan_sun_elevation(self) -> float:
-        """Elevation of the sun by whose sine pan was divided; without metadata by none, as under one at the zenith."""
-        return radiometry.ZENITH if self.sun_elevation is None else self.sun_elevation
-
-    def read(self, rows: slice, columns: slice) -> Pixels:
-        """Read a window, which may reach beyond the scene (NaN there). Raises InputError for unreadable blocks."""
-        with self._lock:
-            ms = np.stack([band.read(rows, columns) for band in self.bands])
-            pan = None if self.pan is None else self.pan.read(*self._pan_window(rows, columns))
-            return Pixels(ms=ms, pan=pan, qa=self._read_qa(rows, columns, ms))
 
     def read_digital_numbers(self, rows: slice, columns: slice) -> DigitalNumbers:
         """Read a window as it is stored, of a scene that has QA_PIXEL and holds digital numbers."""
@@ -124,33 +95,6 @@ class Scene:
         assert self.qa_pixel is not None
         values, known = self.qa_pixel.read(rows, columns)
         return np.where(known, values, 1).astype(np.uint16)
-
-    def _pan_window(self, rows: slice, columns: slice) -> tuple[slice, slice]:
-        """Rows and columns of pan that lie on a window of MS pixels."""
-        assert self._pan_offset is not None
-        down, right = self._pan_offset
-        return (
-            slice(2 * rows.start + down, 2 * rows.stop + down),
-            slice(2 * columns.start + right, 2 * columns.stop + right),
-        )
-
-    def _read_qa(self, rows: slice, columns: slice, ms: Float) -> NDArray[np.uint16]:
-        qa = np.zeros(ms.shape[1:], np.uint16)
-        if self.qa_pixel is None:
-            qa |= np.uint16(masks.flag("no_qa"))
-        else:
-            values, known = self.qa_pixel.read(rows, columns)
-            qa |= masks.from_qa_pixel(np.where(known, values, 0).astype(np.uint16))
-        if self.qa_radsat is not None:
-            values, known = self.qa_radsat.read(rows, columns)
-            qa |= masks.saturated_bits(np.where(known, values, 0).astype(np.uint16), _BAND_NUMBERS)
-        with np.errstate(invalid="ignore"):
-            odd = ((ms < 0) | (ms > 1)).any(0)
-        qa[odd] |= np.uint16(masks.flag("out_of_range"))
-        fill = np.isnan(ms).any(0)
-        qa &= ~np.uint16(masks.flag("fill"))
-        qa[fill] |= np.uint16(masks.flag("fill"))
-        return qa
 
     def close(self) -> None:
         """Close every file."""
@@ -219,12 +163,15 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
             if level1_metadata is not metadata and not level1.is_window:
                 warnings += disagreements(level1_metadata.panchromatic_shape, level1_metadata.corner_ul, pan_raster)
         metadata = metadata or level1_metadata
+        if level1.name.region:  # top-of-atmosphere reflectance of ARD is divided by the sine already
+            scaling = Scaling(scaling.mult, scaling.add, radiometry.ZENITH)
+            warnings.append(f"{pan_raster.name}: scale and offset of Level 1 are used for this band of ARD")
     is_dn = {raster.name: radiometry.is_dn(_sample(raster)) for raster in (*bands, pan_raster) if raster is not None}
     if pan_raster is not None:
         warnings += doubts_about_pan(pan_raster, scaling.sun_elevation, is_dn[pan_raster.name])
 
     ms_grid = bands[0].geobox
-    misfit = grid.lattice_misfit(ms_grid)
+    misfit = grid.misfit_of_scene(ms_grid)
     if misfit > grid.TOLERANCE:
         target = grid.snap(ms_grid)
         warnings.append(off_lattice(bands[0].name, misfit, target))
@@ -232,13 +179,12 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
         qa_pixel, qa_radsat = (x.warped(target, smooth=False) if x else None for x in (qa_pixel, qa_radsat))
     if pan_raster is not None:
         check_overlap(bands[0], pan_raster)
-        misfit = grid.lattice_misfit(pan_raster.geobox, PAN_GSD)
-        same_zone = grid.landsat_convention(pan_raster.geobox).crs == grid.landsat_convention(bands[0].geobox).crs
-        if misfit > grid.TOLERANCE or not same_zone:
+        misfit = grid.misfit_of_pan(bands[0].geobox, pan_raster.geobox)
+        if misfit > grid.TOLERANCE:
             target = grid.pan_geobox(bands[0].geobox)
             warnings.append(off_lattice(pan_raster.name, misfit, target))
             pan_raster = pan_raster.warped(target, smooth=True)
-    scalings = [metadata.surface_reflectance_scaling(n) if metadata else SR_SCALING for n in _BAND_NUMBERS]
+    scalings = [metadata.surface_reflectance_scaling(n) if metadata else SR_SCALING for n in BAND_NUMBERS]
     return Scene(
         product,
         level1,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 import warnings
 import zipfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def _pickled(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # rubbish can fail in any way
         refused = re.search(r"(?:Unsupported (?:global|class)|GLOBAL)[: ]+(?:GLOBAL )?(\S+)", str(error))
-        if isinstance(error, pickle.UnpicklingError) and refused:
+        if isinstance(error, UnpicklingError) and refused:
             raise InputError(
                 f"{path}: a pickle that calls {refused[1]}; l8s2 runs no code from weights, ask for a safetensors file"
             ) from None

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from l8s2 import grid, masks
+from l8s2.landsat.native_pixels import NativePixels
 from l8s2.landsat.scene import Scene, open_scene
+from l8s2.pipeline.align_pan import AlignPan, with_aligned_pan
 from l8s2.pipeline.tiles import fine, predict_tiles
-from l8s2.predictors.engines import Engine
+from l8s2.predictors.engines import Device, Engine
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import ModelOptions
+from l8s2.predictors.protocol import Predictor
 from l8s2.radiometry import SigmaKind, describe_sigma
 from l8s2.sensors import BAND_NAMES, N_BANDS
 
@@ -27,8 +30,10 @@ def harmonize(
     *,
     model: str | Path = "compact",
     pan: str | Path | None = None,
+    align_pan: AlignPan = "auto",
     sigma: SigmaKind = "total",
     engine: Engine = "openvino",
+    device: Device = "auto",
     threads: int | None = None,
     mc_dropout: int | None = None,
     trust_architecture: str | None = None,
@@ -39,9 +44,11 @@ def harmonize(
         scene: an opened scene, or a path as ``open_scene`` takes it.
         model: see ``load_model``.
         pan: as ``open_scene`` takes it; not used where ``scene`` is opened already.
+        align_pan: see ``harmonize_product``.
         sigma: ``total``: standard error of what Sentinel-2 would measure; ``detail``: without the disagreement of the
             sensors in level (``l8s2.radiometry``).
         engine: see ``load_model``.
+        device: see ``load_model``.
         threads: see ``load_model``.
         mc_dropout: see ``load_model``.
         trust_architecture: see ``load_model``.
@@ -52,24 +59,35 @@ def harmonize(
 
     Raises InputError for input that cannot be used.
     """
-    import xarray
-
     predictor = load_predictor(
         ModelOptions(
-            model=model, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
+            model=model,
+            engine=engine,
+            device=device,
+            threads=threads,
+            mc_dropout=mc_dropout,
+            trust_architecture=trust_architecture,
         )
     )
     with ExitStack() as stack:
         if not isinstance(scene, Scene):
             scene = stack.enter_context(open_scene(scene, pan))
-        box = grid.output_geobox(scene.geobox)
-        mean = np.empty((N_BANDS, *box.shape), np.float32)
-        errors = np.empty_like(mean)
-        qa = np.empty(box.shape, np.uint16)
-        whole = slice(0, scene.shape[0]), slice(0, scene.shape[1])
-        for part in predict_tiles(scene, predictor, *whole, sigma=sigma):
-            at = fine(part.rows), fine(part.columns)
-            mean[:, *at], errors[:, *at], qa[at] = part.mean, part.sigma, part.qa
+        scene, _ = with_aligned_pan(scene, predictor, align_pan)
+        return dataset_of(scene, predictor, sigma)
+
+
+def dataset_of(scene: NativePixels, predictor: Predictor, sigma: SigmaKind) -> xarray.Dataset:
+    """Predict a whole scene into a Dataset as ``harmonize`` returns it."""
+    import xarray
+
+    box = grid.output_geobox(scene.geobox)
+    mean = np.empty((N_BANDS, *box.shape), np.float32)
+    errors = np.empty_like(mean)
+    qa = np.empty(box.shape, np.uint16)
+    whole = slice(0, scene.shape[0]), slice(0, scene.shape[1])
+    for part in predict_tiles(scene, predictor, *whole, sigma=sigma):
+        at = fine(part.rows), fine(part.columns)
+        mean[:, *at], errors[:, *at], qa[at] = part.mean, part.sigma, part.qa
     common: dict[str, Any] = {"units": "1", "grid_mapping": "spatial_ref"}
     dataset = xarray.Dataset(
         {
@@ -93,7 +111,8 @@ def harmonize(
         },
         coords={"band": list(BAND_NAMES), **_coordinates(box)},
         attrs={"Conventions": "CF-1.11", "title": f"{scene.product_id} at 10 m", "source": scene.product_id,
-               "model": predictor.name, "model_sha256": predictor.sha256, "history": "l8s2"},
+               "model": predictor.name, "model_sha256": predictor.sha256, "history": "l8s2",
+               **({"comment": "\n".join(scene.warnings)} if scene.warnings else {})},
     )  # fmt: skip
     return dataset
 

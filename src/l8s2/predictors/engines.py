@@ -1,14 +1,12 @@
-"""One network on one engine: OpenVINO, which is in the package, or PyTorch."""
+"""One network on one engine: what every engine offers, and OpenVINO, which is in the package."""
 
 from __future__ import annotations
 
 import json
 import math
 import threading
-from collections.abc import Callable
-from functools import cached_property
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -20,15 +18,10 @@ from l8s2.models.onnx_metadata import with_defaults
 from l8s2.predictors.graph import BACK_REACH, parts, whole
 from l8s2.sensors import N_BANDS
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from l8s2.networks import HarmonizationNetwork
-
 Engine = Literal["openvino", "torch"]
-_LEAST_BYTES = 7000
-"""Bytes for each MS pixel of a window that are assumed at least."""
-_LAYERS = 3
+Device = Literal["auto", "cpu", "cuda"]
+"""Where PyTorch runs; ``auto``: on a GPU where there is one."""
+LAYERS = 3
 """Memory of networks that do not tell theirs, measured: so many times that of their largest layer."""
 _IN_PARTS = 3000
 """Bytes for each MS pixel of a window of a network that runs in three parts, measured."""
@@ -83,7 +76,7 @@ def _nothing(pan: bool, reach: int, stride: int) -> tuple[Float, Float | None]:
     return even[:, :side, :side].copy(), even[0] if pan else None
 
 
-def _interior(mean: Float, sigma: Float, rough: int) -> tuple[Float, Float]:
+def cut(mean: Float, sigma: Float, rough: int) -> tuple[Float, Float]:
     """Cut off ``rough`` MS pixels at every edge."""
     rows, columns = (slice(3 * rough, n - 3 * rough) for n in mean.shape[1:])
     return mean[:, rows, columns], sigma[:, rows, columns]
@@ -124,7 +117,7 @@ class OpenVinoNetwork:
         self._content, self._weights = content, 2 * len(content)
         self._seams = {"features", "raw"} <= names
         told = str(_IN_PARTS) if self._seams else info.get("memory_per_pixel")
-        self._bytes = int(told) if told else _LAYERS * self._largest(model.clone())
+        self._bytes = int(told) if told else LAYERS * self._largest(model.clone())
         self._options: dict[str, Any] = {"NUM_STREAMS": streams}
         if threads:
             self._options["INFERENCE_NUM_THREADS"] = threads
@@ -163,7 +156,7 @@ class OpenVinoNetwork:
                 found = [given[0], parts[1].infer(found, **share)[0]]
             result = parts[-1].infer(found, **share)
             answer = [result[index][0] for index in range(len(self._moments))]
-            mean, sigma = (x.copy() for x in _interior(answer[0], answer[-1], rough))
+            mean, sigma = (x.copy() for x in cut(answer[0], answer[-1], rough))
         finally:
             queue.put(parts)
         return mean, sigma if len(answer) > 1 else np.full_like(mean, np.nan)
@@ -198,98 +191,3 @@ class OpenVinoNetwork:
         layers = [op for op in model.get_ordered_ops() if op.get_type_name() != "Constant"]
         largest = max(math.prod(output.shape) for op in layers for output in op.outputs())
         return int(4 * largest) // side**2
-
-
-class TorchNetwork:
-    """Any network of the contract of ``l8s2.networks`` in PyTorch and single precision, on a GPU where there is one."""
-
-    def __init__(
-        self, build: Callable[[], HarmonizationNetwork], threads: int | None = None, domain: Domain | None = None
-    ) -> None:
-        """``build`` gives the network with its weights.
-
-        The first call asks for it, and the first after each ``release``.
-        """
-        network = build()
-        import torch
-
-        if threads:
-            torch.set_num_threads(threads)
-        self.streams = 1
-        self._lock = threading.Lock()
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._build, self.domain = build, domain
-        self._module: HarmonizationNetwork | None = None
-        self.receptive_field: int = network.receptive_field
-        self.stride: int = network.stride
-        self.uses_pan: bool = network.uses_pan
-        self.pan_sun_corrected: bool = network.pan_sun_corrected
-        self.no_pan_model: str | None = network.no_pan_model
-        self._told: int | None = network.memory_per_pixel
-
-    @property
-    def module(self) -> HarmonizationNetwork:
-        """The network, ready to predict."""
-        if self._module is None:
-            import torch
-
-            self._module = self._build().eval().to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return self._module
-
-    def __call__(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
-        """See Network."""
-        with self._lock:
-            return self._answer(ms, pan)
-
-    def interior(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
-        """See Network."""
-        return _interior(*self(ms, pan), self.receptive_field)
-
-    def _answer(self, ms: Float, pan: Float | None) -> tuple[Float, Float]:
-        import torch
-
-        module = self.module
-        inputs = [
-            None if x is None else torch.from_numpy(np.ascontiguousarray(x)).to(self._device)[None]
-            for x in (ms, None if pan is None else pan[None])
-        ]
-        try:
-            with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                mean, sigma = module(*inputs)
-        except torch.cuda.OutOfMemoryError:
-            raise InputError(
-                f"{ms.shape[1]} x {ms.shape[2]} MS pixels do not fit into the GPU; "
-                "set CUDA_VISIBLE_DEVICES= to do without it"
-            ) from None
-        found = mean[0].cpu().numpy()
-        return found, np.full_like(found, np.nan) if sigma is None else sigma[0].cpu().numpy()
-
-    def memory(self, pixels: int) -> int:
-        """See Network."""
-        weights, each = self._cost
-        return weights + each * pixels
-
-    @cached_property
-    def _cost(self) -> tuple[int, int]:
-        """The bytes of the weights, and for each MS pixel, told by the layers on a small window."""
-        from torch import Tensor
-
-        sizes = [0]
-
-        def note(_: nn.Module, given: tuple[Any, ...], made: Any) -> None:
-            sizes.append(sum(x.nbytes for x in (*given, made) if isinstance(x, Tensor)))
-
-        hooks = [layer.register_forward_hook(note) for layer in self.module.modules() if not any(layer.children())]
-        side = max(self.stride, 16)
-        pan = np.full((2 * side, 2 * side), 0.1, np.float32) if self.uses_pan else None
-        try:
-            self(np.full((N_BANDS, side, side), 0.1, np.float32), pan)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        weights = sum(x.nbytes for x in self.module.parameters())
-        return weights, self._told or max(_LEAST_BYTES, _LAYERS * max(sizes) // side**2)
-
-    def release(self) -> None:
-        """See Network; that is the weights."""
-        self._module = None

@@ -12,8 +12,9 @@ import numpy as np
 
 from l8s2.arrays import Float, Mask
 from l8s2.errors import InputError
-from l8s2.predictors.engines import Network, TorchNetwork
+from l8s2.predictors.engines import Network
 from l8s2.predictors.protocol import Predictor, predict_in_tiles
+from l8s2.predictors.torch_network import TorchNetwork
 
 if TYPE_CHECKING:
     from torch import nn

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from l8s2.errors import InputError
-from l8s2.predictors.engines import Engine
+from l8s2.predictors.engines import Device, Engine
 
 _RESERVED = 0.6e9
 """Bytes, measured on a whole scene."""
@@ -23,6 +22,8 @@ class ModelOptions:
     """As ``load_model`` takes it; with commas between several names, an ensemble."""
     engine: Engine = "openvino"
     """What runs ONNX files; everything else runs in PyTorch."""
+    device: Device = "auto"
+    """Where PyTorch runs: ``auto`` takes a GPU where there is one. OpenVINO runs on the processor."""
     threads: int | None = None
     """Processor threads; None leaves it to the engine."""
     max_memory: float = 2.0
@@ -36,6 +37,8 @@ class ModelOptions:
         """Check the values; the model itself is not looked for."""
         if self.engine not in get_args(Engine):
             raise InputError(f"`engine` {self.engine}: unknown; choose {' or '.join(get_args(Engine))}")
+        if self.device not in get_args(Device):
+            raise InputError(f"`device` {self.device}: unknown; choose {', '.join(get_args(Device))}")
         if self.threads is not None and self.threads < 1:
             raise InputError(f"`threads` {self.threads}: at least one is needed; give 1 or more")
         if not 0 < self.max_memory < math.inf:
@@ -47,11 +50,6 @@ class ModelOptions:
     def network_memory(self) -> float:
         """Bytes for networks at work; the rest is for the libraries and for tiles of files that are not complete."""
         return max(self.max_memory * 1e9 - _RESERVED, 0.0)
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 COMPACT = ModelOptions()

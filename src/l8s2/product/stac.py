@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from l8s2.grid import footprint
+from l8s2.raster import checksum
 from l8s2.sensors import BANDS, OUTPUT_GSD
 
 _SCHEMAS = (
@@ -21,8 +21,9 @@ _SCHEMAS = (
 _VIEW = "view/v1.0.0"  # not valid without an angle
 _USGS_ITEMS = "https://landsatlook.usgs.gov/stac-server/collections"
 _DESCRIPTION = (
-    "Surface reflectance of one Landsat-8/9 scene at 10 m, predicted by a model that imitates the spectral bands and "
-    "the sharpness of Sentinel-2A. It is not a Sentinel-2 product: Sentinel-2 did not observe this scene."
+    "Surface reflectance of one Landsat-8/9 scene, or of several of one overpass, at 10 m, predicted by a model that "
+    "imitates the spectral bands and the sharpness of Sentinel-2A. It is not a Sentinel-2 product: Sentinel-2 did not "
+    "observe this scene."
 )
 _ATTRIBUTION = (
     "Landsat data courtesy of the U.S. Geological Survey. The model was trained on modified Copernicus Sentinel data."
@@ -41,10 +42,11 @@ class ItemInfo:
     """Degrees clockwise from north."""
     platform: str
     """``landsat-8`` or ``landsat-9``."""
-    l2_id: str
-    """USGS product id of the Level-2 input."""
-    l1_id: str | None
-    """USGS product id of the Level-1 product the pan band came from; None without pan."""
+    inputs: Sequence[tuple[str, str | None]]
+    """Of each scene the USGS product ids of the Level-2 product, and of the Level-1 product that pan came from; None
+    without pan."""
+    l2_collection: str = "landsat-c2l2-sr"
+    """Collection of the Level-2 input in the catalogue of USGS."""
     model: str
     model_sha256: str
     version: str
@@ -69,7 +71,7 @@ def build_item(
     import pystac
 
     geometry, bbox = footprint(geobox)
-    properties = _properties(geobox, info)
+    properties = _properties(item_id.removesuffix("_S2L"), geobox, info)
     schemas = (*_SCHEMAS, _VIEW) if any(name.startswith("view:") for name in properties) else _SCHEMAS
     item = pystac.Item(
         id=item_id,
@@ -85,9 +87,11 @@ def build_item(
         title, roles = _ASSETS[key]
         asset = pystac.Asset(f"./{name}", title=title, media_type=media, roles=list(roles), extra_fields=fields)
         item.add_asset(key, asset)
-    item.add_link(_source(f"landsat-c2l2-sr/items/{info.l2_id}_SR", "Landsat Collection 2 Level-2 surface reflectance"))
-    if info.l1_id:
-        item.add_link(_source(f"landsat-c2l1/items/{info.l1_id}", "Landsat Collection 2 Level-1 (panchromatic band)"))
+    for l2, l1 in info.inputs:
+        of_l2 = f"{info.l2_collection}/items/{l2}_SR"
+        item.add_link(_source(of_l2, "Landsat Collection 2 Level-2 surface reflectance"))
+        if l1 and l1 != l2:  # pan of ARD is of the same tile
+            item.add_link(_source(f"landsat-c2l1/items/{l1}", "Landsat Collection 2 Level-1 (panchromatic band)"))
     result: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
     return result
 
@@ -107,11 +111,9 @@ def _source(path: str, title: str) -> Any:
     return pystac.Link(pystac.RelType.DERIVED_FROM, href, media_type=pystac.MediaType.GEOJSON, title=title)
 
 
-def _properties(geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
-    bounds = geobox.boundingbox
-    code = geobox.crs.epsg if geobox.crs is not None else None
+def _properties(name: str, geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
     properties: dict[str, Any] = {
-        "title": f"{info.l2_id} at 10 m",
+        "title": f"{name} at 10 m",
         "description": _DESCRIPTION,
         "platform": info.platform,
         "instruments": ["oli"],
@@ -120,16 +122,14 @@ def _properties(geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
         "providers": [
             {"name": "USGS", "roles": ["producer", "licensor"], "url": "https://www.usgs.gov/landsat-missions"}
         ],
-        "proj:code": f"EPSG:{code}" if code else None,
-        **({} if code else {"proj:wkt2": geobox.crs.to_wkt() if geobox.crs is not None else None}),
-        "proj:shape": [int(size) for size in geobox.shape],
-        "proj:transform": [float(v) for v in geobox.affine[:6]],
-        "proj:bbox": [bounds.left, bounds.bottom, bounds.right, bounds.top],
+        **grid_fields(geobox),
         "processing:level": "L2",
         "processing:software": {"l8s2": info.version},
         "processing:lineage": (
-            f"{info.l2_id}"
-            + (f" and the panchromatic band of {info.l1_id}" if info.l1_id else ", without panchromatic band")
+            "; ".join(
+                l2 + (f" and the panchromatic band of {l1}" if l1 else ", without panchromatic band")
+                for l2, l1 in info.inputs
+            )
             + f", through model {info.model}"
         ),
         "processing:datetime": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -144,6 +144,19 @@ def _properties(geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
         if angle is not None:
             properties[name] = angle if name.endswith("elevation") else angle % 360
     return properties | info.extra
+
+
+def grid_fields(geobox: GeoBox) -> dict[str, Any]:
+    """Return what the properties of an Item say of its grid."""
+    bounds = geobox.boundingbox
+    code = geobox.crs.epsg if geobox.crs is not None else None
+    return {
+        "proj:code": f"EPSG:{code}" if code else None,
+        **({} if code else {"proj:wkt2": geobox.crs.to_wkt() if geobox.crs is not None else None}),
+        "proj:shape": [int(size) for size in geobox.shape],
+        "proj:transform": [float(v) for v in geobox.affine[:6]],
+        "proj:bbox": [bounds.left, bounds.bottom, bounds.right, bounds.top],
+    }
 
 
 def _gsd(geobox: GeoBox) -> float:
@@ -184,9 +197,3 @@ def _asset_fields(key: str, encoding: Mapping[str, Any]) -> dict[str, Any]:
             for band in BANDS
         ]
     }
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file as a multihash, hexadecimal."""
-    with path.open("rb") as file:
-        return "1220" + hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,7 +11,6 @@ EPSG:327xx there. The two differ by exactly 10 000 000 m: a change of name, not 
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,8 @@ BLOCK = MS_GSD // OUTPUT_GSD
 """10 m pixels to a side of an MS pixel's block."""
 _FIRST_CENTRE = {MS_GSD: 0.0, PAN_GSD: 0.0, OUTPUT_GSD: -OUTPUT_GSD / 2}
 """Centre of pixel 0 of the grid of each pixel size, metres right of (and down from) that of MS pixel 0."""
+_DELIVERED = ("Albers Equal Area", "Polar Stereographic (variant A)", "Polar Stereographic (variant B)")
+"""Projections other than UTM in which USGS delivers Landsat, as EPSG names their methods."""
 _POINTS_A_SIDE = 8
 """Points along each side of a footprint."""
 
@@ -42,6 +43,19 @@ def epsg(crs: CRS | None) -> int:
 def is_utm(crs: CRS | None) -> bool:
     """Return whether ``crs`` is WGS 84 / UTM, north or south."""
     return 32601 <= epsg(crs) <= 32660 or 32701 <= epsg(crs) <= 32760
+
+
+def crs_name(crs: CRS | None) -> str:
+    """Return the EPSG code, else the name, else the projection of a coordinate reference system."""
+    if crs is None or epsg(crs):
+        return f"EPSG:{epsg(crs)}"
+    name: str = crs.proj.name
+    return name if name != "unknown" else _method(crs) or name
+
+
+def _method(crs: CRS | None) -> str:
+    operation = crs.proj.coordinate_operation if crs is not None else None
+    return str(operation.method_name) if operation is not None else ""
 
 
 def landsat_convention(geobox: GeoBox) -> GeoBox:
@@ -74,6 +88,45 @@ def lattice_misfit(geobox: GeoBox, gsd: int = MS_GSD) -> float:
     x, y = a * (0.5, 0.5)
     misfit: float = max(abs(v / gsd - round(v / gsd)) for v in (x, y))
     return misfit
+
+
+def misfit_of_scene(ms: GeoBox) -> float:
+    """Return the distance of MS pixels from where a network may take them as they are, in pixels; infinite as above.
+
+    In UTM that is the native lattice, so that the output is Sentinel-2's. In the other projections in which USGS
+    delivers Landsat any 30 m grid will do: pan, MS and output have their fixed relation on it.
+    """
+    a = ms.affine
+    if _method(ms.crs) in _DELIVERED and (a.a, a.b, a.d, a.e) == (MS_GSD, 0, 0, -MS_GSD):
+        return 0.0
+    return lattice_misfit(ms)
+
+
+def misfit_of_pan(ms: GeoBox, pan: GeoBox) -> float:
+    """Return the distance of pan centres from those that the grid of MS asks for, in pixels; infinite as above."""
+    ms, pan = landsat_convention(ms), landsat_convention(pan)
+    a = pan.affine
+    if ms.crs != pan.crs or (a.a, a.b, a.d, a.e) != (PAN_GSD, 0, 0, -PAN_GSD):
+        return math.inf
+    column, row = ~a * (ms.affine * (0.5, 0.5))
+    misfit: float = max(abs(v - 0.5 - round(v - 0.5)) for v in (column, row))
+    return misfit
+
+
+def on_sentinel2_lattice(geobox: GeoBox) -> bool:
+    """Return whether the pixels are those of Sentinel-2's 10 m bands."""
+    a = geobox.affine
+    return is_utm(geobox.crs) and (a.a, a.b, a.d, a.e, a.c % OUTPUT_GSD, a.f % OUTPUT_GSD) == (
+        OUTPUT_GSD, 0, 0, -OUTPUT_GSD, 0, 0,
+    )  # fmt: skip
+
+
+def zone_for(ms: GeoBox) -> str | None:
+    """Return the UTM zone in which a scene that has none becomes a product; None where it keeps its own projection.
+
+    That is UTM and polar stereographic. A tile of U.S. ARD is in Albers.
+    """
+    return _utm_of(ms) if _method(ms.crs) == _DELIVERED[0] else None
 
 
 def snap(geobox: GeoBox, gsd: int = MS_GSD) -> GeoBox:
@@ -180,37 +233,12 @@ def ring(box: GeoBox, to_a_side: int) -> tuple[Values, Values]:
     return np.unwrap(np.asarray(x), period=360), np.asarray(y)
 
 
-def mgrs_tile(name: str) -> GeoBox:
-    """Return the 10 m grid of a Sentinel-2 tile, for example ``43PHQ`` or ``T43PHQ``: 10 980 pixels to a side.
-
-    The upper left corner is that of the 100 km MGRS square, shifted outwards to a multiple of 60 m from the equator.
-
-    Raises:
-        InputError: for a name that is not that of a 100 km square.
-    """
-    import mgrs
-
-    tile = name.upper().removeprefix("T")
-    try:
-        if not re.fullmatch(r"\d{1,2}[A-Z]{3}", tile, re.ASCII):
-            raise ValueError(tile)
-        zone, hemisphere, easting, northing = mgrs.MGRS().MGRSToUTM(tile)  # somewhere within the square
-    except Exception:
-        raise InputError(f"`mgrs` {name}: not an MGRS 100 km square; give for example 43PHQ") from None
-    equator = 0.0 if hemisphere == "N" else FALSE_NORTHING
-    west, south = (100_000 * math.floor(v / 100_000) for v in (easting, northing))
-    left = 60 * math.floor(west / 60)
-    top = 60 * math.ceil((south + 100_000 - equator) / 60) + equator
-    code = (32600 if hemisphere == "N" else 32700) + zone
-    return GeoBox((10980, 10980), Affine(OUTPUT_GSD, 0, left, 0, -OUTPUT_GSD, top), f"EPSG:{code}")
-
-
 def footprint(geobox: GeoBox) -> tuple[dict[str, Any], list[float]]:
     """Return the outline of a grid in WGS 84 as GeoJSON geometry, and its bbox (west, south, east, north).
 
     An outline that crosses the antimeridian is cut in two, and then west > east in the bbox (RFC 7946).
     """
-    from odc.geo.geom import box, polygon
+    from odc.geo.geom import box, polygon, unary_union
 
     x, y = ring(geobox, _POINTS_A_SIDE)
     round_a_pole = abs(x[-1] - x[0]) > 180
@@ -219,12 +247,15 @@ def footprint(geobox: GeoBox) -> tuple[dict[str, Any], list[float]]:
         x, y = np.append(x, [x[-1], x[0]]), np.append(y, [pole, pole])
     x, y = np.round(x - 360 * np.floor((x.min() + 180) / 360), 7), np.round(y, 7)
     outline = polygon([*zip(x.tolist(), y.tolist(), strict=True)], None)
-    rings: list[list[list[float]]] = []
+    parts = []
     for turn in range(int((x.max() + 180) // 360) + 1):
         part = outline & box(360 * turn - 180, -90, 360 * turn + 180, 90, None)
         if part.area > 0:
-            outer = part.exterior.geom if part.exterior.geom.is_ccw else part.exterior.geom.reverse()
-            rings.append([[round(lon - 360 * turn, 7), lat] for lon, lat in outer.coords])
+            parts.append(polygon([(round(lon - 360 * turn, 7), lat) for lon, lat in part.exterior.coords], None))
+    if round_a_pole:  # its parts meet where the ring was opened
+        parts = [unary_union(parts)]
+    outer = [part.exterior.geom if part.exterior.geom.is_ccw else part.exterior.geom.reverse() for part in parts]
+    rings = [[list(point) for point in line.coords] for line in outer]
     west, east = min(lon for lon, _ in rings[0]), max(lon for lon, _ in rings[-1])
     if round_a_pole:
         west, east = -180.0, 180.0

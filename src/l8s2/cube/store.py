@@ -1,0 +1,179 @@
+"""A cube on disk: observations appear whole, one after the other, and what a killed call left is rolled back.
+
+The metadata at the root are the truth. An observation is written into a hidden folder beside the cube, its chunks are
+moved to where no reader looks yet, and the last file that is replaced is the root's ``zarr.json``, which holds the
+metadata of every array (consolidated).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from l8s2.cube import layout
+from l8s2.cube.observation import About
+from l8s2.errors import InputError, TryAgainError
+from l8s2.files import WholeFolder, fsync, publish_file
+from l8s2.sensors import N_BANDS
+from l8s2.system.locks import lock
+
+_META = "zarr.json"
+_NEEDS = "needs zarr; install it with: pip install 'l8s2[cube]'"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def load_zarr() -> Any:
+    """Import zarr. Raises InputError where it is not installed."""
+    try:
+        import zarr
+    except ImportError:
+        raise InputError(_NEEDS) from None
+    return zarr
+
+
+def _columns_of(about: About, longitude: float, factor: NDArray[Any], offset: float, why: str) -> dict[str, Any]:
+    """Return the value of every column for an observation."""
+    seconds = round((about.time - EPOCH).total_seconds())
+    level = {f"sigma_level_{kind}": values for kind, values in zip(("absolute", "relative"), about.level, strict=True)}
+    return {
+        "time": seconds, "sensor": about.sensor, "platform": about.platform, "item_id": about.item_id,
+        "orbit": about.orbit, "solar_day": int((seconds + 240 * longitude) // 86400), "boa_offset": offset,
+        "boa_offset_why": why, "nbar_factor": factor, **level,
+    }  # fmt: skip
+
+
+class Cube:
+    """A cube that exists."""
+
+    def __init__(self, path: Path) -> None:
+        """Read its metadata. Raises InputError for anything that is not a cube."""
+        self.path = path
+        zarr = load_zarr()
+        try:
+            root = json.loads((path / _META).read_text(encoding="utf-8"))
+            self.attributes: dict[str, Any] = root["attributes"]
+            known = self.attributes["l8s2:schema"]
+            self._arrays: dict[str, Any] = root["consolidated_metadata"]["metadata"]
+            shape, transform = self.attributes["spatial:shape"], self.attributes["spatial:transform"]
+            self.box = GeoBox((shape[0], shape[1]), Affine(*transform), self.attributes["proj:code"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(f"{path}: not a cube of l8s2; give a folder that l8s2 cube wrote") from None
+        if known != layout.SCHEMA:
+            raise InputError(
+                f"{path}: of schema {known}, this l8s2 reads {layout.SCHEMA}; make it anew, or update l8s2"
+            )
+        self.group = zarr.open_group(path, mode="r")
+        """Zarr group, as it was when the cube was opened."""
+        self.columns: dict[str, NDArray[Any]] = {name: self.group[name][...] for name in layout.COLUMNS}
+        """Values of each observation: (n,) or (n, 6)."""
+
+    def __len__(self) -> int:
+        return len(self.columns["time"])
+
+    @property
+    def times(self) -> list[datetime]:
+        """Times of the observations, UTC."""
+        return [EPOCH + timedelta(seconds=int(seconds)) for seconds in self.columns["time"]]
+
+    def roll_back(self) -> None:
+        """Remove what a killed call left. For whoever holds the lock."""
+        shutil.rmtree(_scratch(self.path), ignore_errors=True)
+        for name, metadata in self._arrays.items():
+            file = self.path / name / _META
+            if json.loads(file.read_text(encoding="utf-8")) != metadata:
+                draft = file.with_suffix(".draft")
+                draft.write_text(json.dumps(metadata, indent=2), encoding="utf-8")
+                publish_file(draft, file)
+        for name in layout.LAYERS:
+            for chunks in (self.path / name / "c").glob("[0-9]*"):
+                if int(chunks.name) >= len(self):
+                    shutil.rmtree(chunks)
+
+    def append(
+        self, about: About, factor: NDArray[Any], offset: float, why: str, fill: Callable[[Any, int], None]
+    ) -> None:
+        """Append an observation, which is visible when it is whole; read the cube anew afterwards.
+
+        Args:
+            about: what is known of it.
+            factor: (6,) c-factors that its reflectance was multiplied with.
+            offset: of its digital numbers.
+            why: how the offset was decided.
+            fill: writes its layers into a Zarr group at an index of time.
+        """
+        longitude = self.box.geographic_extent.centroid.coords[0][0]
+        new = _columns_of(about, longitude, factor, offset, why)
+        columns = {name: np.concatenate([old, np.array([new[name]], old.dtype)]) for name, old in self.columns.items()}
+        scratch = _scratch(self.path)
+        _write(scratch, self.box, self.attributes, columns, lambda group: fill(group, len(self)))
+        _merge(scratch, self.path)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def create(path: Path, box: GeoBox, settings: dict[str, Any]) -> None:
+    """Write a cube without observations. Raises InputError where something is there already."""
+    load_zarr()
+    none = {
+        name: np.empty(
+            (0, N_BANDS) if column.by_band else 0,
+            np.dtypes.StringDType() if column.dtype == "string" else column.dtype,
+        )
+        for name, column in layout.COLUMNS.items()
+    }
+    with WholeFolder(path) as whole:
+        _write(whole.workspace, box, layout.group_attributes(box, settings), none, lambda _: None)
+        whole.publish()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock on a cube. Raises TryAgainError while another process holds it."""
+    with lock(path) as mine:
+        if not mine:
+            raise TryAgainError(f"{path}: another process is writing into it; try again when that has ended")
+        yield
+
+
+def _scratch(path: Path) -> Path:
+    return path.absolute().with_name(f".{path.name}.append")
+
+
+def _write(
+    folder: Path,
+    box: GeoBox,
+    attributes: dict[str, Any],
+    columns: dict[str, NDArray[Any]],
+    fill: Callable[[Any], None],
+) -> None:
+    zarr = load_zarr()
+    group = zarr.open_group(folder, mode="w", zarr_format=3, attributes=attributes)
+    layout.make_arrays(group, box, columns)
+    fill(group)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # consolidated metadata are not in the specification, readers may ignore them
+        zarr.consolidate_metadata(folder)
+
+
+def _merge(scratch: Path, cube: Path) -> None:
+    """Move every file of ``scratch`` to its place, chunks first, then metadata of arrays, that of the root last."""
+    files = [Path(here) / name for here, _, names in os.walk(scratch) for name in names]
+    order = {scratch / _META: 2} | {file: 1 for file in files if file.name == _META and file.parent != scratch}
+    for file in sorted(files, key=lambda file: (order.get(file, 0), file)):
+        target = cube / file.relative_to(scratch)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fsync(file)
+        file.replace(target)
+        if file.name == _META:
+            fsync(target.parent)

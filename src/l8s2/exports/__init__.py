@@ -1,0 +1,1 @@
+"""Finished products in the layouts of other systems."""

@@ -1,0 +1,70 @@
+"""A finished product, read back from its folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from odc.geo.geobox import GeoBox
+
+from l8s2.errors import InputError
+from l8s2.raster import open_dataset
+
+RASTERS = ("surface_reflectance", "sigma", "qa")
+_LARGEST_ITEM = 4 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """The Item of a product, and where its rasters are."""
+
+    item: dict[str, Any]
+    rasters: dict[str, Path]
+    """``surface_reflectance`` and ``qa``, and ``sigma`` where there is one."""
+    geobox: GeoBox
+
+
+def open_product(folder: Path) -> Product:
+    """Find the Item and the rasters of the product in a folder. Raises InputError where there is none, or not whole."""
+    from affine import Affine
+    from rasterio.errors import RasterioError
+
+    item = _item(folder)
+    rasters = {}
+    for key in RASTERS:
+        asset = item["assets"].get(key)
+        if not isinstance(asset, dict):
+            continue
+        path = folder / Path(str(asset.get("href"))).name
+        if not path.is_file():
+            raise InputError(f"{folder}: {path.name} is missing; make the product again")
+        rasters[key] = path
+    if not {"surface_reflectance", "qa"} <= rasters.keys():
+        raise InputError(f"{folder}: its Item names no reflectance or no QA; give a folder that l8s2 wrote")
+    path = rasters["surface_reflectance"]
+    try:
+        with open_dataset(path) as source:
+            if source.crs is None:
+                raise InputError(f"{path.name}: has no coordinate reference system; make the product again")
+            geobox = GeoBox(source.shape, Affine(*source.transform[:6]), str(source.crs))
+    except RasterioError:
+        raise InputError(f"{path.name}: cannot be opened as a GeoTIFF; make the product again") from None
+    return Product(item=item, rasters=rasters, geobox=geobox)
+
+
+def _item(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not a folder; give one that l8s2 wrote, such as out/<id>_S2L")
+    for path in sorted(folder.glob("*.json")):
+        try:
+            if path.stat().st_size > _LARGEST_ITEM:
+                continue
+            item = json.loads(path.read_text(encoding="utf-8"))
+            if "l8s2:model" in item["properties"] and isinstance(item["assets"], dict):
+                result: dict[str, Any] = item
+                return result
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+    raise InputError(f"{folder}: holds no product of l8s2; give the folder of one, such as out/<id>_S2L")

@@ -1,0 +1,74 @@
+"""A study on disk: figure, table, paragraph and everything as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from l8s2._version import __version__
+from l8s2.files import WholeFolder, fsync
+
+MARK = "study.json"
+"""The file by which a folder is known as one of ours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What a study found."""
+
+    name: str
+    rows: Sequence[dict[str, Any]]
+    """The table; every row has the same columns."""
+    paragraph: str
+    """What it may and may not be taken for."""
+    figure: str
+    """SVG."""
+    facts: dict[str, Any]
+    """Numbers of units, inputs, settings; fit for JSON."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything but the figure."""
+        return {
+            "study": self.name, "version": __version__, **self.facts, "table": list(self.rows),
+            "paragraph": self.paragraph,
+        }  # fmt: skip
+
+
+def write_study(study: Study, output: Path, *, overwrite: bool = False) -> Path:
+    """Write ``study.json``, ``table.csv``, ``figure.svg`` and ``study.md``; the folder appears when it is whole.
+
+    Raises InputError where the folder exists, or cannot be written.
+    """
+    with WholeFolder(output, overwrite=overwrite, mark=MARK) as whole:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(study.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(study.rows)
+        files = {
+            MARK: json.dumps(study.as_json(), indent=2, allow_nan=False) + "\n",
+            "table.csv": text.getvalue(),
+            "figure.svg": study.figure,
+            "study.md": f"# {study.name}\n\n![]({'figure.svg'})\n\n{study.paragraph}\n\n{markdown(study.rows)}\n",
+        }
+        for name, content in files.items():
+            (whole.workspace / name).write_text(content, encoding="utf-8")
+            fsync(whole.workspace / name)
+        return whole.publish()
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Return rows as a Markdown table."""
+    columns = list(rows[0])
+    lines = [columns, ["---"] * len(columns), *([_cell(row[name]) for name in columns] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
