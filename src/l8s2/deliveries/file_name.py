@@ -39,7 +39,7 @@ class FileName(NamedTuple):
 def read_file_name(name: str) -> FileName:
     """Take the name of a file apart, whatever letters, endings and additions it has."""
     stem, _, kind = name.rpartition(".")
-    product = ProductName.find(stem)
+    product = ProductName.find(stem) or ProductName.find_scene(stem)
     rest = stem if product is None else re.sub(product.id, "|", stem, count=1, flags=FLAGS)
     part, added = part_in(rest)
     if part is not None and kind.lower() not in _KINDS.get(part, _IMAGES):
@@ -59,6 +59,11 @@ def part_in(text: str) -> tuple[str | None, str]:
         if parts and {_number(part) for part in parts} == {_number(found)}:
             text = whole.sub(" ", text)  # what is said twice is said once
     return found, "_".join(re.findall(r"[^\W_]+", text.lower()))
+
+
+def says_a_colour(text: str) -> bool:
+    """Tell whether a text names a band by a word, such as ``blue``, not by a number."""
+    return any(word in _BY_WORD for word in re.findall(r"[^\W_]+", text.lower()))
 
 
 def _number(part: str | None) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from l8s2.deliveries.declared import NOTHING, Declared
 from l8s2.deliveries.file_name import read_file_name
 from l8s2.deliveries.grouping import SURFACE, Unnamed, products_among
-from l8s2.deliveries.members import Member, Members
+from l8s2.deliveries.members import Member, Members, Wanted
+from l8s2.deliveries.one_file import check_declared, image_at, images_in, product_of_file
 from l8s2.deliveries.product_files import ProductFiles
 from l8s2.deliveries.product_name import LEVEL2, ProductName
 from l8s2.deliveries.tar_archive import read_tar
@@ -32,7 +34,8 @@ def products_in(path: Path) -> list[ProductFiles]:
     return products_among(_members(path))[0]
 
 
-def _members(path: Path) -> Members:
+def _members(path: Path, wanted: Wanted = lambda name: read_file_name(name).part is not None) -> Members:
+    """List a folder or archive; of a compressed archive what is ``wanted`` is taken out."""
     if path.is_dir():
         try:
             files = [Member(p.name, str(path), str(p)) for p in sorted(path.iterdir()) if p.is_file()]
@@ -43,7 +46,7 @@ def _members(path: Path) -> Members:
         raise InputError(f"{path}: no such file or folder; {_GIVE}")
     if not (path.is_file() and path.name.lower().endswith(ARCHIVES)):
         raise InputError(f"{path}: not a product; give the folder or the archive that holds its bands")
-    return (read_zip if _is_zip(path) else read_tar)(path, lambda name: read_file_name(name).part is not None)
+    return (read_zip if _is_zip(path) else read_tar)(path, wanted)
 
 
 def _is_zip(path: Path) -> bool:
@@ -55,15 +58,50 @@ def _is_zip(path: Path) -> bool:
         raise InputError(f"{path}: {error.strerror}; check the file and its permissions") from error
 
 
-def level2_product(path: Path) -> ProductFiles:
+def level2_product(path: Path, declared: Declared = NOTHING) -> ProductFiles:
     """Return the one usable Level-2 product that a path means.
 
     Args:
-        path: a folder or archive; a file of a product in a folder; or an id within a folder or archive, such as
-            ``FOLDER/LC08_L2SP_...``, where several products lie in it.
+        path: a folder or archive; a GeoTIFF with all bands; a file of a product in a folder; or an id within a folder
+            or archive, such as ``FOLDER/LC08_L2SP_...``, where several products lie in it.
+        declared: what its owner says of it.
 
     Raises InputError that says what was found instead.
     """
+    product = _in_one_file(path, declared) or _in_files(path)
+    check_declared(product, declared)
+    return replace(product, scale=declared.scale)
+
+
+def _in_one_file(path: Path, declared: Declared) -> ProductFiles | None:
+    """Return the product of a path to one GeoTIFF, or to a place that holds one and no other product; else None."""
+    if path.is_file() and path.name.lower().endswith(IMAGES):
+        if read_file_name(path.name).part is not None:
+            return None
+        members = _members(path.parent)
+        product = replace(product_of_file(image_at(path), members, declared), source=str(path))
+        return replace(product, with_pan=_with_pan(products_among(members)[0]))
+    if not path.is_dir() and not (path.is_file() and path.name.lower().endswith(ARCHIVES)):
+        return None
+    members = _members(path)
+    images = images_in(members)
+    products, unknown = products_among(members)
+    if not images or unknown or any(set(SURFACE) & product.parts.keys() for product in products):
+        return None
+    if len(images) > 1:
+        names = ", ".join(image.name for image in images[:_LISTED])
+        raise InputError(f"{path}: holds {len(images)} images ({names}) and no product by its names; give one file")
+    if not images[0].path:
+        members = _members(path, lambda name: name == images[0].name or read_file_name(name).part == "MTL")
+        images = images_in(members)
+    return replace(product_of_file(images[0], members, declared), with_pan=_with_pan(products))
+
+
+def _with_pan(products: Sequence[ProductFiles]) -> tuple[ProductFiles, ...]:
+    return tuple(product for product in products if OLI.pan_band in product.parts)
+
+
+def _in_files(path: Path) -> ProductFiles:
     place, file, wanted = _asked(path)
     products, unknown = products_among(_members(place))
     if file is not None:
@@ -80,7 +118,7 @@ def level2_product(path: Path) -> ProductFiles:
     if wanted is not None and not any(is_asked_for(p, wanted) for p in usable):
         raise InputError(f"{place}: {wanted.id} is not in it; it holds {_listed(usable or products)}")
     if len(usable) == 1:
-        return replace(usable[0], with_pan=tuple(p for p in products if OLI.pan_band in p.parts))
+        return replace(usable[0], with_pan=_with_pan(products))
     if len(usable) > 1:
         raise InputError(
             f"{path}: holds {len(usable)} Level-2 products ({_listed(usable)}); give one, as"

@@ -88,8 +88,12 @@ def _identified(members: Members, name: ProductName, parts: _Named, added: str) 
     return _product(members, name, parts, added, notes)
 
 
-def _product(members: Members, name: ProductName, parts: _Named, added: str, notes: list[str]) -> ProductFiles:
-    level2 = name.level in LEVEL2
+def _product(
+    members: Members, name: ProductName, parts: _Named, added: str, notes: list[str], *, named: bool = True
+) -> ProductFiles:
+    """Make a product; ``named``: its files bear its id."""
+    of_usgs = bool(name.tier or name.region)
+    level2 = name.level in LEVEL2 and of_usgs  # B4 of Earth Engine is at the top of the atmosphere
     single: dict[str, str] = {}
     for part, files in parts.items():
         known = f"SR_{part}" if level2 and f"SR_{part}" in SURFACE else part
@@ -101,7 +105,7 @@ def _product(members: Members, name: ProductName, parts: _Named, added: str, not
         single[known] = files[0].path
     return ProductFiles(
         name=name, product_id=name.id, source=members.source, parts=single, unpacked=members.unpacked,
-        added=added, notes=tuple(notes), as_delivered=not (added or notes),
+        added=added, notes=tuple(notes), as_delivered=of_usgs and not added and named,
     )  # fmt: skip
 
 
@@ -122,11 +126,11 @@ def _without_id(
         return []
     name = told[0][0]
     note = f"{name.id}: its files have names of their own; it is {how}"
-    found = [_product(members, name, {**parts, "MTL": mtl[:1]} if mtl else parts, added, [note])]
+    found = [_product(members, name, {**parts, "MTL": mtl[:1]} if mtl else parts, added, [note], named=False)]
     if OLI.pan_band in parts and name.level in LEVEL2:
         level1 = next((n for n in told[0] if n.level.startswith("L1")), None)
         level1 = level1 or replace(name, id=name.id.replace(name.level, "L1TP"), level="L1TP")
-        found.append(_product(members, level1, {OLI.pan_band: parts[OLI.pan_band]}, added, []))
+        found.append(_product(members, level1, {OLI.pan_band: parts[OLI.pan_band]}, added, [], named=False))
     return found
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+from l8s2.deliveries.file_name import read_file_name
 from l8s2.deliveries.find import ARCHIVES, IMAGES, products_in
 from l8s2.deliveries.product_files import ProductFiles
 from l8s2.deliveries.product_name import ProductName, same_acquisition
@@ -36,9 +38,18 @@ def pan_partner(product: ProductFiles) -> ProductFiles | None:
 
 def pan_given(path: Path, product: ProductFiles) -> ProductFiles:
     """Return the Level-1 product at ``path`` that is of the same acquisition. Raises InputError where none is."""
+    if path.is_file() and path.name.lower().endswith(IMAGES) and read_file_name(path.name).product is None:
+        stem = path.name.rpartition(".")[0]
+        note = f"{path.name}: its name tells no acquisition; taken for the pan of {product.product_id}, as it was given"
+        name = replace(product.name, id=stem, level="L1TP", processed=None)
+        return ProductFiles(
+            name=name, product_id=stem, source=str(path), parts={OLI.pan_band: str(path)}, notes=(note,),
+            as_delivered=False,
+        )  # fmt: skip
     candidates = pan_products(path)
     for candidate in candidates:
-        if same_acquisition(candidate.name, product.name) or _of_tile(candidate.name, product.name):
+        same = same_acquisition(candidate.name, product.name)
+        if same or _of_tile(candidate.name, product.name) or _of_somewhere(candidate.name, product.name):
             return candidate
     raise InputError(
         f"`pan` {candidates[0].product_id}: not the acquisition of {product.product_id}; path/row and date must agree"
@@ -71,6 +82,11 @@ def _is_level1_of(name: str, wanted: ProductName) -> bool:
 def _of_tile(scene: ProductName, tile: ProductName) -> bool:
     """Whether a Level-1 scene is of the day of a tile of ARD, which may be made of it."""
     return bool(tile.region) and (scene.satellite, scene.acquired) == (tile.satellite, tile.acquired)
+
+
+def _of_somewhere(scene: ProductName, image: ProductName) -> bool:
+    """Whether a Level-1 scene is of the day of an image whose path and row are not known."""
+    return not image.location and (scene.satellite, scene.acquired) == (image.satellite, image.acquired)
 
 
 def _may_have_pan(name: ProductName) -> bool:

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from l8s2.deliveries.declared import Scale
 from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
 from l8s2.raster import first_bytes
@@ -26,6 +27,12 @@ class ProductFiles:
     parts: dict[str, str]
     """``SR_B2`` .. ``SR_B7``, ``B8`` (of ARD: TOA_B8), ``QA_PIXEL``, ``QA_RADSAT``, ``MTL`` -> path that GDAL opens;
     existing ones."""
+    bands: dict[str, int] = field(default_factory=dict)
+    """Part -> its band, from 1, in a file of several."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """Of a file of several bands, names in capitals."""
+    scale: Scale | None = None
+    """As its owner declares it; None: as the files tell."""
     added: str = ""
     """What its owner has added to the names of the files."""
     notes: tuple[str, ...] = ()

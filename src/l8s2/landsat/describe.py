@@ -23,7 +23,9 @@ def describe_product(path: str | Path, pan: str | Path | None = None) -> dict[st
             "product": scene.product_id,
             "satellite": f"Landsat {scene.name.satellite}",
             "acquired": (metadata.acquired if metadata and metadata.acquired else scene.name.acquired).isoformat(),
-            "path_row": f"{scene.name.region} {scene.name.path:03d}/{scene.name.row:03d}".strip(),
+            "path_row": f"{scene.name.region} {scene.name.path:03d}/{scene.name.row:03d}".strip()
+            if scene.name.location
+            else None,
             "sun_elevation": scene.sun_elevation,
             "bands": {band.name: band.landsat for band in BANDS},
             "qa_pixel": scene.qa_pixel is not None,
