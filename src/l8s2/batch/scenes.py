@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from l8s2.deliveries.find import ARCHIVES
+from l8s2.deliveries.find import ARCHIVES, IMAGES
+from l8s2.deliveries.one_file import is_image
 from l8s2.deliveries.product_name import LEVEL2, ProductName
 from l8s2.errors import InputError
 from l8s2.pipeline.overpass import id_of_product, overpass_key
@@ -145,7 +146,7 @@ def _named(what: str, notes: list[str], *, lists: bool) -> list[BatchScene]:
         return [BatchScene(id=_id(what.rstrip("/").rpartition("/")[2]), stac=what)]
     if path.is_dir():
         return _in_folder(path)
-    if path.is_file() and path.name.lower().endswith(ARCHIVES):
+    if path.is_file() and path.name.lower().endswith((*ARCHIVES, *IMAGES)):
         return [BatchScene(id=_id(path.name), product=what)]
     if path.is_file() and lists:
         try:
@@ -180,6 +181,9 @@ def _in_folder(folder: Path) -> list[BatchScene]:
     names = sorted({n.id for path in folder.iterdir() if (n := ProductName.find(path.name)) and n.level in LEVEL2})
     if len(names) > 1:
         return [BatchScene(id=name, product=str(folder / name)) for name in names]
+    images = [path for path in sorted(folder.iterdir()) if is_image(path.name)]
+    if not names and len(images) > 1:  # files with all bands each
+        return [BatchScene(id=_id(path.name), product=str(path)) for path in images]
     return [BatchScene(id=names[0] if names else _id(folder.name), product=str(folder))]
 
 
@@ -204,5 +208,6 @@ def _from_json(text: str, source: str, notes: list[str]) -> list[BatchScene]:
 
 def _id(text: str) -> str:
     """Return the product id in a text, or what of the text is fit for the name of a file."""
-    name = ProductName.find(text)
-    return name.id if name else _UNSAFE.sub("-", text).strip("-.") or "scene"
+    name = ProductName.find(text) or ProductName.find_scene(text)
+    stem = text.rpartition(".")[0] if text.lower().endswith(IMAGES) else text
+    return name.id if name else _UNSAFE.sub("-", stem).strip("-.") or "scene"

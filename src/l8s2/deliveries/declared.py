@@ -55,6 +55,16 @@ class Declared:
         found = next((each for each in SCALES if each == scale), None)
         return cls(bands=_bands(bands) if bands else {}, scale=found, acquired=day, platform=platform)
 
+    def texts(self) -> dict[str, str]:
+        """Return what is declared, as ``parse`` takes it."""
+        given = {
+            "bands": ",".join(f"{part.removeprefix('SR_')}={number}" for part, number in self.bands.items()),
+            "scale": self.scale,
+            "acquired": None if self.acquired is None else str(self.acquired),
+            "platform": self.platform,
+        }
+        return {name: text for name, text in given.items() if text}
+
 
 NOTHING = Declared()
 

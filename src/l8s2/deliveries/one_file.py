@@ -149,16 +149,15 @@ def check_declared(product: ProductFiles, declared: Declared) -> None:
 
 def images_in(members: Members) -> list[Member]:
     """Return the GeoTIFFs that are no file of a product by their names."""
-    return [m for m in members.files if m.name.lower().endswith((".tif", ".tiff")) and not _is_of_product(m.name)]
+    return [member for member in members.files if is_image(member.name)]
 
 
-def _is_of_product(name: str) -> bool:
-    """Tell whether a file is named as a part of a product, be it one of no use: ``<id>_ST_B10.TIF``."""
+def is_image(name: str) -> bool:
+    """Tell whether a GeoTIFF is not named as a part of a product, be it one of no use: ``<id>_ST_B10.TIF``."""
     told = read_file_name(name)
-    stem = name.rpartition(".")[0].upper()
-    return told.part is not None or (
-        told.product is not None and bool(told.product.tier) and stem.startswith(f"{told.product.id}_")
-    )
+    stem, _, kind = name.rpartition(".")
+    of_usgs = told.product is not None and bool(told.product.tier) and stem.upper().startswith(f"{told.product.id}_")
+    return kind.lower() in ("tif", "tiff") and told.part is None and not of_usgs
 
 
 def image_at(path: Path) -> Member:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l8s2 import grid, masks, radiometry
-from l8s2.deliveries.declared import NOTHING, Declared
+from l8s2.deliveries.declared import NOTHING, Declared, Scale
 from l8s2.deliveries.find import level2_product
 from l8s2.deliveries.pan import pan_given, pan_partner
 from l8s2.deliveries.product_files import ProductFiles
@@ -38,6 +38,7 @@ class Scene(NativePixels):
         level1: ProductFiles | None,
         *,
         metadata: Metadata | None,
+        scale: Scale,
         bands: list[Band],
         pan: Band | None,
         qa_pixel: Raster | None,
@@ -53,6 +54,8 @@ class Scene(NativePixels):
         """Whether the Level-2 product itself has an MTL."""
         self.pan_id = level1.product_id if level1 else None
         """USGS id of the Level-1 product that pan comes from, or None."""
+        self.scale = scale
+        """How reflectance is stored in the files."""
         self._files = [product, level1]
 
     def input_files(self) -> list[tuple[str, str, int, int]]:
@@ -68,13 +71,15 @@ class Scene(NativePixels):
         return found
 
     def parts(self) -> list[tuple[str, str]]:
-        """Return name (USGS id and part, no ending) and path (see ``raster.inside``) of every file that is used."""
+        """Return name (id and part, no ending) and path (see ``raster.inside``) of every file that is used."""
         return sorted(
-            (f"{product.product_id}_{part}", path)
-            for product in self._files
-            if product is not None
-            for part, path in product.parts.items()
-            if product.product_id == self.product_id or part in (OLI.pan_band, "MTL")
+            {
+                (product.product_id if part in product.bands else f"{product.product_id}_{part}", path)
+                for product in self._files
+                if product is not None
+                for part, path in product.parts.items()
+                if product.product_id == self.product_id or part in (OLI.pan_band, "MTL")
+            }
         )
 
     @property
@@ -182,6 +187,7 @@ def open_scene(path: str | Path, pan: str | Path | None = None, declared: Declar
         warnings.append(f"{product.product_id}: scale {scale}, since {proof}")
     if scale is not None:
         is_dn |= dict.fromkeys((band.name for band in bands), scale == "collection2")
+    scale = scale or ("collection2" if is_dn[bands[0].name] else "reflectance")
     if pan_raster is not None:
         warnings += doubts_about_pan(pan_raster, scaling.sun_elevation, is_dn[pan_raster.name])
 
@@ -206,6 +212,7 @@ def open_scene(path: str | Path, pan: str | Path | None = None, declared: Declar
         product,
         level1,
         metadata=metadata,
+        scale=scale,
         bands=[Band(raster, each, is_dn[raster.name]) for raster, each in zip(bands, scalings, strict=True)],
         pan=Band(pan_raster, scaling, is_dn[pan_raster.name]) if pan_raster else None,
         qa_pixel=qa_pixel,
