@@ -6,14 +6,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from l8s2.deliveries.declared import Declared
 from l8s2.deliveries.file_name import read_file_name
 from l8s2.deliveries.find import level2_product
 from l8s2.errors import InputError
 from l8s2.landsat.scene import open_scene
 from l8s2.sensors import BANDS
-from making.scenes import ID, PAN_ID, archive, make, part
+from making.scenes import ID, PAN_ID, archive, make, ms_grid, part, smooth
 
 SHORT = ID.replace("_20230530", "")
 OTHER = ID.replace("_20230520_", "_20230605_")
@@ -25,14 +27,14 @@ OTHER = ID.replace("_20230520_", "_20230605_")
         (f"{ID}_SR_B4.TIF", "SR_B4", ""),
         (f"{ID.lower()}_sr_b4.tiff", "SR_B4", ""),
         (f"{SHORT}_SR_B4.TIF", "SR_B4", ""),
-        (f"{SHORT}.red.tif", "B4", ""),
+        (f"{SHORT}.red.tif", "SR_B4", ""),
         (f"clip_{ID}_SR_B4_utm (1).tif", "SR_B4", "clip_utm_1"),
         ("SR_B4.tif", "SR_B4", ""),
         ("B4.tif", "B4", ""),
         ("B04.tif", "B4", ""),
-        ("B4_red.tif", "B4", ""),
-        ("nir.tif", "B5", ""),
-        ("swir22.TIF", "B7", ""),
+        ("B4_red.tif", "SR_B4", ""),
+        ("nir.tif", "SR_B5", ""),
+        ("swir22.TIF", "SR_B7", ""),
         ("red_river_SR_B2.tif", "SR_B2", "red_river"),
         ("qa_pixel.tif", "QA_PIXEL", ""),
         ("mtl.xml", "MTL", ""),
@@ -129,8 +131,12 @@ def test_the_id_is_found_in_every_form_of_the_metadata(tmp_path: Path, form: str
 def test_without_metadata_nothing_tells_the_product(tmp_path: Path) -> None:
     product = make(tmp_path, with_pan=False, mtl=None)
     WITHOUT_ID["words"](product)
+    mine, said = product.rename(tmp_path / "mine"), Declared.parse(acquired="2023-05-20", platform="landsat-9")
     with pytest.raises(InputError, match=r"nothing tells of which product blue\.tif, .* are; put the MTL"):
-        level2_product(product.rename(tmp_path / "mine"))
+        level2_product(mine)
+    with open_scene(mine, declared=said) as scene:
+        assert (scene.product_id, scene.name.satellite) == ("mine", 9)
+        np.testing.assert_allclose(scene.read(slice(0, 24), slice(0, 31)).ms, smooth(ms_grid()).ms, atol=1.5e-5)
     assert level2_product((tmp_path / "mine").rename(product.with_name(SHORT))).product_id == SHORT
 
 
@@ -159,8 +165,10 @@ def test_two_files_for_one_part_are_both_named(tmp_path: Path) -> None:
 def two(tmp_path: Path) -> Path:
     """A folder with the files of two products."""
     product = make(tmp_path / "in")
-    for file in make(tmp_path / "in", product_id=OTHER).iterdir():
-        file.rename(product / file.name)
+    other = make(tmp_path / "in", product_id=OTHER)
+    for folder in (other, product.with_name(PAN_ID), other.with_name(OTHER.replace("L2SP", "L1TP"))):
+        for file in folder.iterdir():
+            file.rename(product / file.name)
     return product.rename(tmp_path / "two")
 
 
@@ -170,6 +178,8 @@ def test_one_of_several_is_asked_for_by_its_id(tmp_path: Path, two: Path, packed
     with pytest.raises(InputError, match=f"holds 2 Level-2 products .*{ID}, {OTHER}.*give one, as .*/{ID} or"):
         level2_product(place)
     assert level2_product(place / OTHER).product_id == OTHER
+    with open_scene(place / OTHER) as scene:
+        assert scene.pan_id == OTHER.replace("L2SP", "L1TP")
     assert level2_product(place / SHORT).product_id == ID
     missing = ID.replace("192025", "192026")
     with pytest.raises(InputError, match=f"{missing} is not in it; it holds {ID}, {OTHER}"):

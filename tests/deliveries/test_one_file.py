@@ -118,8 +118,8 @@ def test_names_may_stand_in_tags(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        ((None,) * 6, "no band is called blue or green .*there are without a name, .*give `bands`, such as blue=1,"),
-        ((*NAMES[:5], None), "no band is called swir22"),
+        ((None,) * 6, "its 6 bands have no names; give `bands`, such as blue=1,green=2"),
+        ((*NAMES[:5], None), "no band is called swir22, there are SR_B2, .*, without a name; give `bands`"),
         ((*NAMES[:5], "SR_B6"), "bands 5 and 6 both are called swir16; give `bands`"),
         (tuple(band.landsat for band in BANDS), "band 1 is called B2, which tells neither surface reflectance nor top"),
     ],
@@ -243,6 +243,8 @@ def test_what_is_declared_against_the_files_is_refused(tmp_path: Path, given: di
     for product in (make(tmp_path, with_pan=False), export(tmp_path / f"{GEE}.tif")):
         with pytest.raises(InputError, match="leave the option out"):
             open_scene(product, declared=Declared.parse(**given))
+    with pytest.raises(InputError, match="a Level-1 product by its name"):
+        open_scene(export(tmp_path / f"{PAN_ID}_stack.tif"))
     with pytest.raises(InputError, match="Landsat 7 has another sensor"):
         open_scene(export(tmp_path / "e.tif", tags=TAGS | {"SPACECRAFT_ID": "LANDSAT_7"}))
 

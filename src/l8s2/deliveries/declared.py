@@ -15,6 +15,7 @@ Scale = Literal["collection2", "reflectance", "1e-4"]
 """How reflectance is stored: as the digital numbers of Collection 2, as it is, or in steps of 0.0001."""
 SCALES: tuple[Scale, ...] = get_args(Scale)
 PLATFORMS = tuple(OLI.platform(satellite) for satellite in OLI.satellites)
+_SURFACE = {f"SR_{band.landsat}": band.name for band in BANDS}
 _EXAMPLE = ",".join(f"{band.name}={n}" for n, band in enumerate(BANDS, 1))
 
 
@@ -75,16 +76,12 @@ def _bands(text: str) -> dict[str, int]:
         name, _, number = each.partition("=")
         if name.strip() == "-":
             continue
-        part = surface_part(part_in(name.strip())[0])
+        part = part_in(name.strip())[0]
+        part = f"SR_{part}" if f"SR_{part}" in _SURFACE else part
         if part is None or part in found or (number and not (number.strip().isdigit() and int(number) > 0)):
             raise InputError(f"`bands` {each.strip()}: not a band and its number, once each; give {_EXAMPLE}")
         found[part] = int(number) if number else position
-    missing = [band.name for band in BANDS if f"SR_{band.landsat}" not in found]
+    missing = [name for part, name in _SURFACE.items() if part not in found]
     if missing:
         raise InputError(f"`bands` {text}: lacks {', '.join(missing)}; give {_EXAMPLE}")
     return found
-
-
-def surface_part(part: str | None) -> str | None:
-    """Return a part as one of Level 2: ``B4`` is ``SR_B4``."""
-    return f"SR_{part}" if part in {band.landsat for band in BANDS} else part

@@ -11,7 +11,7 @@ from l8s2.sensors import BANDS, OLI
 
 _NUMBERS = "".join(band.landsat[1:] for band in BANDS)
 _OTHER_NAMES = {"nir": "nir08", "swir1": "swir16", "swir2": "swir22"}
-_WORDS = {band.name: band.landsat for band in BANDS} | {"pan": OLI.pan_band}
+_WORDS = {band.name: f"SR_{band.landsat}" for band in BANDS} | {"pan": OLI.pan_band}
 _BY_WORD = _WORDS | {other: _WORDS[name] for other, name in _OTHER_NAMES.items()}
 _PARTS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(rf"SR[_. -]?B0?([{_NUMBERS}])", FLAGS), lambda m: f"SR_B{m[1]}"),
@@ -21,6 +21,7 @@ _PARTS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile("|".join(sorted(_BY_WORD, key=len, reverse=True)), FLAGS), lambda m: _BY_WORD[m[0].lower()]),
 )
 """Ways to name a part, those that cannot mean anything else first."""
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _KINDS = {"MTL": ("txt", "json", "xml")}
 _IMAGES = ("tif", "tiff")
 
@@ -58,12 +59,13 @@ def part_in(text: str) -> tuple[str | None, str]:
         found = found or next(iter(parts), None)
         if parts and {_number(part) for part in parts} == {_number(found)}:
             text = whole.sub(" ", text)  # what is said twice is said once
+            found = max(found or "", *parts, key=len)
     return found, "_".join(re.findall(r"[^\W_]+", text.lower()))
 
 
-def says_a_colour(text: str) -> bool:
-    """Tell whether a text names a band by a word, such as ``blue``, not by a number."""
-    return any(word in _BY_WORD for word in re.findall(r"[^\W_]+", text.lower()))
+def fit_for_a_file(text: str) -> str:
+    """Return of a text what is fit for the name of a file, and for an id."""
+    return _UNSAFE.sub("-", text).strip("-.") or "image"
 
 
 def _number(part: str | None) -> str:

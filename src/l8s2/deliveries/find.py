@@ -9,7 +9,7 @@ from pathlib import Path
 
 from l8s2.deliveries.declared import NOTHING, Declared
 from l8s2.deliveries.file_name import read_file_name
-from l8s2.deliveries.grouping import SURFACE, Unnamed, products_among
+from l8s2.deliveries.grouping import SURFACE, Unnamed, by_declared, products_among
 from l8s2.deliveries.members import Member, Members, Wanted
 from l8s2.deliveries.one_file import check_declared, image_at, images_in, product_of_file
 from l8s2.deliveries.product_files import ProductFiles
@@ -68,42 +68,41 @@ def level2_product(path: Path, declared: Declared = NOTHING) -> ProductFiles:
 
     Raises InputError that says what was found instead.
     """
-    product = _in_one_file(path, declared) or _in_files(path)
-    check_declared(product, declared)
-    return replace(product, scale=declared.scale)
-
-
-def _in_one_file(path: Path, declared: Declared) -> ProductFiles | None:
-    """Return the product of a path to one GeoTIFF, or to a place that holds one and no other product; else None."""
-    if path.is_file() and path.name.lower().endswith(IMAGES):
-        if read_file_name(path.name).part is not None:
-            return None
-        members = _members(path.parent)
-        product = replace(product_of_file(image_at(path), members, declared), source=str(path))
-        return replace(product, with_pan=_with_pan(products_among(members)[0]))
-    if not path.is_dir() and not (path.is_file() and path.name.lower().endswith(ARCHIVES)):
-        return None
-    members = _members(path)
-    images = images_in(members)
+    place, file, wanted = _asked(path)
+    members = _members(place)
     products, unknown = products_among(members)
-    if not images or unknown or any(set(SURFACE) & product.parts.keys() for product in products):
-        return None
+    image = _image(path, members, declared) if file is None and not unknown and not _with_surface(products) else None
+    if file is not None and read_file_name(file.name).part is None:
+        product = replace(product_of_file(image_at(file), members, declared), source=str(file))
+    elif image is not None and wanted is None:
+        product = image
+    elif len(unknown) == 1 and not _usable(products) and (said := by_declared(members, unknown[0], declared)):
+        product = said
+    else:
+        product = _one_of(products, unknown, path)
+    check_declared(product, declared)
+    return replace(product, scale=declared.scale, with_pan=tuple(p for p in products if OLI.pan_band in p.parts))
+
+
+def _with_surface(products: Sequence[ProductFiles]) -> list[ProductFiles]:
+    return [product for product in products if set(SURFACE) & product.parts.keys()]
+
+
+def _image(path: Path, members: Members, declared: Declared) -> ProductFiles | None:
+    """Return the product of the one GeoTIFF in a place; None where there is none."""
+    images = images_in(members)
     if len(images) > 1:
         names = ", ".join(image.name for image in images[:_LISTED])
         raise InputError(f"{path}: holds {len(images)} images ({names}) and no product by its names; give one file")
-    if not images[0].path:
+    if images and not images[0].path:
         members = _members(path, lambda name: name == images[0].name or read_file_name(name).part == "MTL")
         images = images_in(members)
-    return replace(product_of_file(images[0], members, declared), with_pan=_with_pan(products))
+    return product_of_file(images[0], members, declared) if images else None
 
 
-def _with_pan(products: Sequence[ProductFiles]) -> tuple[ProductFiles, ...]:
-    return tuple(product for product in products if OLI.pan_band in product.parts)
-
-
-def _in_files(path: Path) -> ProductFiles:
+def _one_of(products: list[ProductFiles], unknown: Sequence[Unnamed], path: Path) -> ProductFiles:
+    """Return the product that is asked for, or the only one that there is."""
     place, file, wanted = _asked(path)
-    products, unknown = products_among(_members(place))
     if file is not None:
         products = [p for p in products if str(file) in p.parts.values()]
     if wanted is not None:
@@ -118,7 +117,7 @@ def _in_files(path: Path) -> ProductFiles:
     if wanted is not None and not any(is_asked_for(p, wanted) for p in usable):
         raise InputError(f"{place}: {wanted.id} is not in it; it holds {_listed(usable or products)}")
     if len(usable) == 1:
-        return replace(usable[0], with_pan=_with_pan(products))
+        return usable[0]
     if len(usable) > 1:
         raise InputError(
             f"{path}: holds {len(usable)} Level-2 products ({_listed(usable)}); give one, as"
@@ -129,7 +128,8 @@ def _in_files(path: Path) -> ProductFiles:
 
 def _asked(path: Path) -> tuple[Path, Path | None, ProductName | None]:
     """Return the folder or archive that a path leads to, and the file or the id in it that is asked for."""
-    if path.is_file() and not path.name.lower().endswith(ARCHIVES) and read_file_name(path.name).part is not None:
+    of_product = path.name.lower().endswith(IMAGES) or read_file_name(path.name).part is not None
+    if path.is_file() and of_product and not path.name.lower().endswith(ARCHIVES):
         return path.parent, path, None
     if not path.exists() and path.parent.exists() and (wanted := ProductName.find(path.name)):
         return path.parent, None, wanted
@@ -181,7 +181,8 @@ def _unusable(path: Path, products: Sequence[ProductFiles], unknown: Sequence[Un
     if unknown:
         files = ", ".join(unknown[0].files[:_LISTED])
         return InputError(
-            f"{path}: nothing tells of which product {files} are; put the MTL of the Level-2 product beside them"
+            f"{path}: nothing tells of which product {files} are; put the MTL of the Level-2 product beside them, or"
+            " give `acquired` and `platform` for bands that are named as SR_B4 or red"
         )
     return InputError(
         f"{path}: no Landsat Collection-2 Level-2 files such as {EXAMPLE}_SR_B4.TIF; give the folder or archive of one"

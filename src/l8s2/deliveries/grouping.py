@@ -6,8 +6,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from l8s2.deliveries.file_name import read_file_name
+from l8s2.deliveries.declared import Declared
+from l8s2.deliveries.file_name import fit_for_a_file, read_file_name
 from l8s2.deliveries.members import Member, Members
 from l8s2.deliveries.product_files import ProductFiles, read_text
 from l8s2.deliveries.product_name import FLAGS, LEVEL2, PATTERN, ProductName, same_acquisition
@@ -26,7 +28,13 @@ class Unnamed:
     """Bands whose names do not tell the product, and that have no MTL which would."""
 
     folder: str
-    files: tuple[str, ...]
+    added: str
+    parts: _Named
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the files."""
+        return sorted(file.name for found in self.parts.values() for file in found)
 
 
 def products_among(members: Members) -> tuple[list[ProductFiles], list[Unnamed]]:
@@ -54,8 +62,18 @@ def products_among(members: Members) -> tuple[list[ProductFiles], list[Unnamed]]
             found = _without_id(members, folder, parts, added, products)
             products += found
             if not found:
-                unknown.append(Unnamed(folder, tuple(sorted(file.name for found in parts.values() for file in found))))
+                unknown.append(Unnamed(folder, added, parts))
     return products, unknown
+
+
+def by_declared(members: Members, bands: Unnamed, declared: Declared) -> ProductFiles | None:
+    """Return the product of bands of surface reflectance, where its owner declares date and satellite; else None."""
+    if declared.acquired is None or declared.platform is None or not set(SURFACE) & bands.parts.keys():
+        return None
+    place = Path(members.source)
+    own_name = fit_for_a_file(place.resolve().name if place.is_dir() else place.name.partition(".")[0])
+    name = ProductName.of_image(own_name, int(declared.platform[-1]), declared.acquired)
+    return _product(members, name, bands.parts, bands.added, [], named=False)
 
 
 def _put(sets: dict[str, _Named], added: str, part: str | None, member: Member) -> None:

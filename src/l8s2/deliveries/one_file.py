@@ -7,8 +7,8 @@ from collections import defaultdict
 from datetime import date
 from pathlib import Path
 
-from l8s2.deliveries.declared import Declared, surface_part
-from l8s2.deliveries.file_name import part_in, read_file_name, says_a_colour
+from l8s2.deliveries.declared import Declared
+from l8s2.deliveries.file_name import fit_for_a_file, part_in, read_file_name
 from l8s2.deliveries.members import Member, Members
 from l8s2.deliveries.product_files import ProductFiles, read_text
 from l8s2.deliveries.product_name import ProductName, same_acquisition
@@ -18,7 +18,6 @@ from l8s2.sensors import BANDS, OLI
 
 _SURFACE = {f"SR_{band.landsat}": band.name for band in BANDS}
 _GIVE = f"give `bands`, such as {','.join(f'{band.name}={n}' for n, band in enumerate(BANDS, 1))}"
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def product_of_file(file: Member, members: Members, declared: Declared) -> ProductFiles:
@@ -66,12 +65,12 @@ def _bands(file: str, names: list[str]) -> dict[str, int]:
     found: dict[str, list[int]] = defaultdict(list)
     for number, name in enumerate(names, 1):
         part, _ = part_in(name)
-        if part in {band.landsat for band in BANDS} and not says_a_colour(name):
+        if part in {band.landsat for band in BANDS}:
             raise InputError(
                 f"{file}: band {number} is called {name}, which tells neither surface reflectance nor top of"
                 f" atmosphere; if it is the former, {_GIVE}"
             )
-        if (part := surface_part(part)) is not None:
+        if part is not None:
             found[part].append(number)
     shown = ", ".join(name or "without a name" for name in names[:8]) + (" ..." if len(names) > 8 else "")
     missing = [colour for part, colour in _SURFACE.items() if part not in found]
@@ -84,6 +83,8 @@ def _bands(file: str, names: list[str]) -> dict[str, int]:
         if len(found.get(part, ())) > 1:
             which = " and ".join(map(str, found.get(part, ())[:2]))
             raise InputError(f"{file}: bands {which} both are called {_SURFACE.get(part, part)}; {_GIVE}")
+    if not any(names):
+        raise InputError(f"{file}: its {len(names)} bands have no names; {_GIVE}")
     if missing:
         raise InputError(f"{file}: no band is called {' or '.join(missing)}, there are {shown}; {_GIVE}")
     return {part: numbers[0] for part, numbers in found.items() if numbers and part != OLI.pan_band}
@@ -92,7 +93,9 @@ def _bands(file: str, names: list[str]) -> dict[str, int]:
 def _name(file: Member, members: Members, tags: dict[str, str], declared: Declared) -> ProductName:
     """Return what is known of the acquisition: by the file's name, its tags, an MTL of its name, what is declared."""
     stem = file.name.rpartition(".")[0]
-    own_name = _UNSAFE.sub("-", stem).strip("-.") or "image"
+    own_name = fit_for_a_file(stem)
+    if (told := ProductName.find(stem)) and told.level.startswith("L1"):
+        raise InputError(f"{file.name}: a Level-1 product by its name; l8s2 needs surface reflectance (L2SP)")
     texts = [stem, *(tags.get(key, "") for key in ("LANDSAT_PRODUCT_ID", "SYSTEM:INDEX", "SYSTEM:ID", "ID"))]
     texts += [read_text(m.path) for m in members.files if m.name.lower().startswith(f"{stem.lower()}_mtl.")]
     full = [name for name in map(ProductName.find, texts) if name and name.level.startswith("L2")]
