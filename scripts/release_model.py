@@ -25,10 +25,10 @@ from l8s2.files import whole_file
 from l8s2.models.domain import Domain, local_mean
 from l8s2.models.onnx_export import export_onnx
 from l8s2.networks import Compact, HarmonizationNetwork, build
-from l8s2.predictors.engines import TorchNetwork
 from l8s2.predictors.load import load_model
 from l8s2.predictors.network_predictor import NetworkPredictor
 from l8s2.predictors.protocol import Predictor
+from l8s2.predictors.torch_network import TorchNetwork
 from l8s2.sensors import BAND_NAMES
 from l8s2.simulate.archives import Image
 from l8s2.training.archive_split import read_split, split_folder

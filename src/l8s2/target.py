@@ -81,12 +81,6 @@ class Area:
             found = _grid_of(self.like)
         object.__setattr__(self, "grid", found)
 
-    def __str__(self) -> str:
-        """Say what was asked for, in words."""
-        given = {"bbox": self.bbox and " ".join(str(float(v)) for v in self.bbox), "mgrs": self.mgrs, "crs": self.crs,
-                 "like": self.like and Path(self.like).name}  # fmt: skip
-        return ", ".join(f"{name} {value}" for name, value in given.items() if value) or "whole scene"
-
     @property
     def bounds(self) -> BBox | None:
         """What holds ``bbox`` or the tile ``mgrs``; None: the whole scene is needed."""

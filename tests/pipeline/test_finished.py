@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from l8s2.cli import main
 from l8s2.errors import ExistsError
-from l8s2.pipeline import to_product
+from l8s2.pipeline import finished, to_product
 from l8s2.pipeline.to_product import harmonize_product
 from l8s2.product.writer import ProductWriter
 from making.scenes import ID, make, ms_grid
@@ -107,9 +107,9 @@ def test_an_item_that_cannot_be_read_is_no_product(scene: Path, tmp_path: Path) 
 
 def test_an_area_is_said_in_words(output: Path) -> None:
     item = json.loads((output / f"{ID}_S2L" / f"{ID}.json").read_text())["properties"]
-    assert (item["l8s2:area"], item["l8s2:engine"]) == ("whole scene", "openvino")
-    area = to_product.Area(bbox=BBOX, crs="EPSG:3035")
-    assert str(area) == "bbox 14.288 51.084 14.292 51.086, crs EPSG:3035"
+    assert finished._area(item["l8s2:options"]) == "whole scene"
+    used = {"bbox": list(BBOX), "crs": "EPSG:3035", "engine": "openvino"}
+    assert finished._area(used) == "bbox 14.288 51.084 14.292 51.086, crs EPSG:3035"
 
 
 def test_sigma_and_no_sigma_exclude_each_other(scene: Path, tmp_path: Path) -> None:

@@ -141,7 +141,9 @@ def made_otherwise(others: list[str]) -> str:
 def _area(used: Mapping[str, Any]) -> str:
     """Say what part of the scene, and which grid, options ask for."""
     given = {name: used[name] for name in ("bbox", "mgrs", "crs", "like") if name in used}
-    return ", ".join(f"{name} {value}" for name, value in given.items()) or "all of the scene"
+    if "bbox" in given:
+        given["bbox"] = " ".join(str(float(value)) for value in given["bbox"])
+    return ", ".join(f"{name} {value}" for name, value in given.items()) or "whole scene"
 
 
 def _declared(used: Mapping[str, Any]) -> str:
