@@ -246,13 +246,16 @@ def test_shards_share_nothing_and_leave_nothing() -> None:
             shard_of(scenes, wrong)
 
 
-def test_the_collection_is_a_valid_one(tmp_path: Path) -> None:
+def test_collection_and_catalogue_are_valid(tmp_path: Path) -> None:
     import pystac
 
     ids = make_scenes(tmp_path / "in", "ok", "fail", "ok")
     run_batch(batch(tmp_path / "in", tmp_path / "out"))
     collection = pystac.Collection.from_file(str(tmp_path / "out" / "collection.json"))
     assert [item.id for item in collection.get_items()] == [f"{ids[0]}_S2L", f"{ids[2]}_S2L"]
+    catalog = pystac.Catalog.from_file(str(tmp_path / "out" / "catalog.json"))
+    catalog.validate()
+    assert [item.id for item in catalog.get_items(recursive=True)] == [item.id for item in collection.get_items()]
     assert collection.extent.spatial.bboxes == [[1, 8, 4, 9]]
     begin, end = collection.extent.temporal.intervals[0]
     assert (begin.day, end.day) == (1, 3)

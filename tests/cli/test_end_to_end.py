@@ -25,8 +25,9 @@ from l8s2.cli import main
 from l8s2.errors import InputError
 from l8s2.simulate.sensor import Conditions, Observation
 from making.asset_server import PAGE, AssetServer, Fault, assets, s3
-from making.items import landsat, rustac
+from making.items import rustac
 from making.scenes import ID, PAN_ID, make, ms_grid, smooth
+from making.served import usgs_item
 
 pytest.importorskip("pystac_client")
 pytest.importorskip("boto3")
@@ -125,35 +126,11 @@ class World:
         return f"{self.stac}/collections/{collection}/items/{product}"
 
 
-def item_of(product: Path, server: str, level: str) -> dict[str, Any]:
-    """The item of a product that lies on the servers, as USGS writes them."""
-    _, _, place, day, processed, *_ = product.name.split("_")
-    item = landsat(
-        day,
-        place,
-        level=level,
-        satellite=int(product.name[2:4]),
-        processed=processed,
-        lon=HERE[0],
-        lat=HERE[1],
-        zone=33,
-    )
-    assert product.name in item["id"]
-    for name, asset in list(item["assets"].items()):
-        key = f"{product.name}/{Path(asset['href']).name}"
-        if not (product.parent / key).exists():
-            del item["assets"][name]
-            continue
-        asset["href"] = f"{server}/{key}"
-        asset["alternate"]["s3"]["href"] = f"s3://usgs-landsat/{key}"
-    return item
-
-
 @contextmanager
 def world_of(original: Path, folder: Path) -> Iterator[World]:
     pan = original.with_name(original.name.replace("L2SP", "L1TP"))
     with assets(original.parent) as server:
-        items = [item_of(original, server.url, "L2SP"), item_of(pan, server.url, "L1TP")]
+        items = [usgs_item(product, server.url, HERE) for product in (original, pan)]
         with rustac(items, folder) as stac:
             catalogs = {}
             for way, url in (("https", stac), ("s3-requester-pays", stac), ("planetary-computer-token", server.url)):
@@ -267,7 +244,7 @@ def test_pan_of_ones_own_is_not_fetched(world: World, expected_part: Path, bbox:
 
 def test_without_pan_in_any_catalogue(world: World, bbox: Any, tmp_path: Path) -> None:
     (tmp_path / "few").mkdir()
-    with rustac([item_of(world.original, world.server.url, "L2SP")], tmp_path / "few") as stac:
+    with rustac([usgs_item(world.original, world.server.url, HERE)], tmp_path / "few") as stac:
         path = tmp_path / "config" / "l8s2" / "catalogs.toml"
         path.write_text(path.read_text().replace(world.stac, stac))
         url = world.item().replace(world.stac, stac)
@@ -528,7 +505,7 @@ def test_several_items_of_one_overpass(world: World, user: Path, bbox: Any, tmp_
     items = []
     for product in products:
         items.append(tmp_path / f"{product.name}.json")
-        items[-1].write_text(json.dumps(item_of(product, world.server.url, "L2SP")))
+        items[-1].write_text(json.dumps(usgs_item(product, world.server.url, HERE)))
     options = ("--bbox", bbox[0], bbox[1] - 0.02, *bbox[2:], "--model", "compact-nopan", "--no-sigma")
     given = [word for item in items for word in ("--stac", item)]
     result = run("harmonize", *given, "-o", tmp_path / "out", *options)

@@ -140,6 +140,15 @@ def test_without_metadata_nothing_tells_the_product(tmp_path: Path) -> None:
     assert level2_product((tmp_path / "mine").rename(product.with_name(SHORT))).product_id == SHORT
 
 
+def test_an_mtl_of_other_ground_does_not_name_the_bands(tmp_path: Path) -> None:
+    product = make(tmp_path, ms_grid(centre=(750_000, 5_660_010)), with_pan=False)
+    there = part(make(tmp_path / "there", with_pan=False), "MTL").read_bytes()
+    part(product, "MTL").write_bytes(there)
+    WITHOUT_ID["parts only"](product)
+    with pytest.raises(InputError, match="its MTL describes other ground than"):
+        open_scene(product)
+
+
 def test_two_sets_of_one_product_are_both_named_and_a_file_tells_which(tmp_path: Path) -> None:
     product = make(tmp_path, with_pan=False)
     for file in list(product.glob("*_SR_*")):

@@ -256,3 +256,9 @@ def test_nothing_to_verify(tmp_path: Path) -> None:
         product_folders(tmp_path)
     with pytest.raises(InputError, match="not a folder"):
         product_folders(tmp_path / "nowhere")
+
+
+def test_the_output_of_a_batch_is_a_folder_of_products(product: Path) -> None:
+    for name in ("collection.json", "catalog.json", "batch.json"):
+        (product.parent / name).write_text("{}")
+    assert product_folders(product.parent) == [product]

@@ -188,6 +188,7 @@ class _Work:
             if self._until_next_reading() <= 0:
                 self._write()
         self._write()
+        self._results.finish(self._say)
 
     def abandon(self) -> None:
         """Leave to others what they have begun."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from l8s2.batch.staged import CATALOG, staged_products
 from l8s2.deliveries.find import ARCHIVES, IMAGES
 from l8s2.deliveries.one_file import is_image
 from l8s2.deliveries.product_name import LEVEL2, ProductName
@@ -31,6 +32,8 @@ class BatchScene:
     """USGS product id as far as it is known; fit for the name of a file."""
     product: str | None = None
     """Folder or archive."""
+    pan: str | None = None
+    """Its Level-1 product; None to look for it beside it."""
     stac: str | None = None
     """Address of a STAC item, or a product id, to be fetched."""
     item: str | None = None
@@ -59,7 +62,7 @@ class BatchScene:
         if self.members:
             return tuple(argument for each in self.members for argument in each.arguments(scratch))
         if self.product is not None:
-            return (self.product,)
+            return (self.product,) if self.pan is None else (self.product, f"--{'pan'}", self.pan)
         if self.item is not None:
             path = scratch / f"{self.id}.json"
             path.write_text(self.item, encoding="utf-8")
@@ -80,9 +83,9 @@ def read_scenes(given: Iterable[str], piped: str | None = None) -> Scenes:
     """Find the scenes that arguments name; nothing is fetched, and no product is opened.
 
     Args:
-        given: for each argument a product (folder or archive), a folder of products, a text file with one of these, an
-            id or an address on each line, a saved search or STAC item (JSON), a product id, the address of an item, or
-            ``-``.
+        given: for each argument a product (folder or archive), a folder of products or with ``catalog.json``, a text
+            file with one of these, an id or an address on each line, a saved search or STAC item (JSON), a product id,
+            the address of an item, or ``-``.
         piped: what ``-`` stands for: a saved search.
 
     Raises InputError for an argument that is none of these, and where there is no scene.
@@ -157,6 +160,8 @@ def _named(what: str, notes: list[str], *, lists: bool) -> list[BatchScene]:
             return _from_json(text, what, notes)
         lines = (line.strip() for line in text.splitlines())
         return [s for line in lines if line and not line.startswith("#") for s in _named(line, notes, lists=False)]
+    if not path.exists() and path.name != what and path.parent.exists() and ProductName.find(path.name):
+        return [BatchScene(id=_id(path.name), product=what)]  # one of the products in a folder or archive
     if not path.exists() and (name := ProductName.parse(what.upper().removesuffix("_SR"))) and name.level in _LEVEL2:
         return [BatchScene(id=name.id, stac=what)]
     if lists:
@@ -167,7 +172,12 @@ def _named(what: str, notes: list[str], *, lists: bool) -> list[BatchScene]:
 
 
 def _in_folder(folder: Path) -> list[BatchScene]:
-    """Take a folder for a product, unless there are Level-2 products in it, by their names."""
+    """Take a folder for a product, unless there is a catalogue in it, or Level-2 products, by their names."""
+    if (folder / CATALOG).is_file():
+        return [
+            BatchScene(id=staged.id, product=str(staged.product), pan=str(staged.pan) if staged.pan else None)
+            for staged in staged_products(folder)
+        ]
     inside = [
         BatchScene(id=_id(path.name), product=str(path))
         for path in sorted(folder.iterdir())

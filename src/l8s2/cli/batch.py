@@ -63,11 +63,11 @@ def batch(
 ) -> None:
     """Make 10 m products of many SCENES, on any number of machines that see one output.
 
-    SCENES are products (folder, archive or one file with all bands), folders of them, text files with one on each
-    line, files saved from l8s2 search --json, STAC items, ids of Level-2 products, or - for a search on standard
-    input. Each scene is worked on by a process of its own, l8s2 harmonize, with the options below that are not of the
-    batch itself. The same command goes on where it stopped, on the same or on another machine. Exit code: 0 all done,
-    1 some failed, 75 some failed by what may pass.
+    SCENES are products (folder, archive or one file with all bands), folders of them or with a catalog.json that leads
+    to them, text files with one on each line, files saved from l8s2 search --json, STAC items, ids of Level-2 products,
+    or - for a search on standard input. Each scene is worked on by a process of its own, l8s2 harmonize, with the
+    options below that are not of the batch itself. The same command goes on where it stopped, on the same or on another
+    machine. Exit code: 0 all done, 1 some failed, 75 some failed by what may pass.
     """
     from l8s2.batch.ledger import Rules
     from l8s2.batch.run import Batch, run_batch, shard_of

@@ -17,7 +17,7 @@ from l8s2.deliveries.product_files import ProductFiles
 from l8s2.deliveries.product_name import ProductName, same_acquisition
 from l8s2.errors import InputError
 from l8s2.landsat.band import Band, DigitalNumbers, Scaling
-from l8s2.landsat.checks import check_overlap, disagreements, doubts_about_pan, off_lattice, same_grid
+from l8s2.landsat.checks import check_overlap, check_place, disagreements, doubts_about_pan, off_lattice, same_grid
 from l8s2.landsat.mtl import SR_SCALING, Metadata, parse_mtl
 from l8s2.landsat.native_pixels import BAND_NUMBERS, NativePixels
 from l8s2.landsat.stored_scale import check_pan, prove_scale
@@ -152,6 +152,8 @@ def open_scene(path: str | Path, pan: str | Path | None = None, declared: Declar
     for extra in (qa_pixel, qa_radsat):
         if extra is not None and extra.geobox != bands[0].geobox:
             raise InputError(f"{extra.name}: its grid differs from that of the SR bands; use files of one product")
+    if metadata is not None and not product.as_delivered:
+        check_place(product.product_id, metadata, bands[0])
     if metadata is not None and not product.is_window:
         warnings += disagreements(metadata.reflective_shape, metadata.corner_ul, bands[0])
 

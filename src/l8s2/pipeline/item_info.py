@@ -15,11 +15,17 @@ from l8s2.pipeline.align_pan import Metres
 from l8s2.pipeline.overpass import Source
 from l8s2.predictors.protocol import Predictor
 from l8s2.product.stac import ItemInfo
+from l8s2.radiometry import SigmaKind
 from l8s2.sensors import OLI
 
 
-def item_info(source: Source, predictor: Predictor, warnings: list[str], facts: dict[str, Any]) -> ItemInfo:
-    """Gather the metadata of a product; ``facts``: further properties."""
+def item_info(
+    source: Source, predictor: Predictor, warnings: list[str], facts: dict[str, Any], uncertainty: SigmaKind | None
+) -> ItemInfo:
+    """Gather the metadata of a product.
+
+    ``facts``: further properties; ``uncertainty``: what SIGMA holds.
+    """
     times = [_acquired(scene) for scene in source.scenes]
     without_pan, span = {}, {}
     if predictor.no_pan_model is not None:
@@ -34,6 +40,9 @@ def item_info(source: Source, predictor: Predictor, warnings: list[str], facts: 
         datetime=min(times) + (max(times) - min(times)) / 2,
         sun_elevation=_mean([m.sun_elevation for m in told if m.sun_elevation is not None]),
         sun_azimuth=_direction([m.sun_azimuth for m in told if m.sun_azimuth is not None]),
+        off_nadir=max((m.off_nadir for m in told if m.off_nadir is not None), default=None),
+        geometric_rmse=max((m.geometric_rmse for m in told if m.geometric_rmse is not None), default=None),
+        uncertainty=uncertainty,
         platform=OLI.platform(source.scenes[0].name.satellite),
         l2_collection="landsat-c2ard-sr" if source.scenes[0].name.region else "landsat-c2l2-sr",
         inputs=[(scene.product_id, scene.pan_id) for scene in source.scenes],

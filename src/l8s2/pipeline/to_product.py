@@ -29,7 +29,7 @@ from l8s2.pipeline.provenance import (
     software,
     used_options,
 )  # fmt: skip
-from l8s2.pipeline.verdict import assess
+from l8s2.pipeline.verdict import Count, assess
 from l8s2.pipeline.write_pixels import write_pixels
 from l8s2.predictors.engines import Device, Engine
 from l8s2.predictors.load import load_predictor
@@ -213,17 +213,22 @@ def make_product(
             PROCESSOR: processor(),
             "l8s2:verdict": verdict.level,
             "l8s2:verdict_reasons": list(verdict.reasons),
-            "l8s2:clear_percent": round(100 * count.clear_share, 2),
+            "l8s2:clear_percent": count.percent(count.clear),
             "l8s2:untrusted_percent": round(100 * count.untrusted_share, 2),
             **scene_facts(source, measures, moved),
+            **(_covers(count) if all(scene.qa_pixel for scene in source.scenes) else {}),
             **({} if count.with_sigma else {"l8s2:sigma": NO_SIGMA_FACT}),
             **({"l8s2:sigma": describe_sigma(sigma)} if sigma and count.with_sigma else {}),
             **({"l8s2:mc_dropout": options.mc_dropout} if options.mc_dropout else {}),
         }
-        info = item_info(source, predictor, lacking, facts)
+        info = item_info(source, predictor, lacking, facts, sigma if count.with_sigma else None)
         try:
             return writer.finish(info, partial(progress, what="finishing")) if progress else writer.finish(info)
         except ExistsError:
             if there := finished():
                 return there
             raise
+
+
+def _covers(count: Count) -> dict[str, float]:
+    return {"eo:cloud_cover": count.percent(count.cloud), "eo:snow_cover": count.percent(count.snow)}

@@ -213,13 +213,17 @@ class ProductWriter:
             InputError: The disk does not take it; a product that was to be replaced is then still there.
         """
         from l8s2.product.stac import build_item
+        from l8s2.product.uncertainty import tags_of
 
         with self._disk():
             total = sum(file.samples for file in self._files.values())
             done = 0
             progress(done, total)
-            for file in self._files.values():
-                file.finish(lambda share, first=done, file=file: progress(first + int(share * file.samples), total))  # type: ignore[misc]
+            for key, file in self._files.items():
+                file.finish(
+                    lambda share, first=done, file=file: progress(first + int(share * file.samples), total),  # type: ignore[misc]
+                    tags_of(key, info.uncertainty),
+                )
                 done += file.samples
             paths = {key: file.path for key, file in self._files.items()}
             paths["preview"] = self._path("preview.png")

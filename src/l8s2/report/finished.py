@@ -33,6 +33,8 @@ class Item:
         self.id = str(found.get("id"))
         self.properties: dict[str, Any] = found["properties"]
         self.assets: dict[str, Any] = found["assets"]
+        links = found.get("links")
+        self._links = links if isinstance(links, list) else []
         box = found.get("bbox")
         sides = [number(v) for v in box] if isinstance(box, list) else []
         known = [v for v in sides if v is not None]
@@ -66,10 +68,9 @@ class Item:
 
     @property
     def pan_id(self) -> str | None:
-        """USGS id of the product that pan came from, by the last word on the inputs."""
-        _, _, rest = (self.text("processing:lineage") or "").partition(" and the panchromatic band of ")
-        found = ProductName.find(rest)
-        return found.id if found else None
+        """USGS id of the Level-1 product that pan came from, by the links."""
+        names = [ProductName.find(str(link.get("href"))) for link in self._links if isinstance(link, dict)]
+        return next((name.id for name in names if name and name.level.startswith("L1")), None)
 
 
 def number(value: object) -> float | None:

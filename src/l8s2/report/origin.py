@@ -62,7 +62,7 @@ def sections(product: Finished) -> Iterator[str]:
     yield "shows that of a file.</p>"
     yield "<h3>To make it again</h3>"
     yield f"<pre>{text(command(product))}</pre>"
-    yield '<p class="quiet">An area that was asked for (`bbox`, `mgrs`, `like`) is not in the Item; give it too.</p>'
+    yield '<p class="quiet"><code>l8s2 reproduce</code> with the Item makes it again and compares the bytes.</p>'
     yield from _citation(product)
 
 
@@ -98,14 +98,19 @@ def _files(product: Finished) -> Iterator[list[str]]:
 def command(product: Finished) -> str:
     """Return the command line that makes the product again, as far as its Item tells; options in backticks."""
     item, times = product.item, number(product.item.properties.get("l8s2:mc_dropout"))
-    given = {
+    asked = item.facts("l8s2:options")
+    bbox = asked.get("bbox")
+    given: dict[str, str | None] = {
         "model": item.text("l8s2:model"),
         "pan": item.pan_id,
-        "crs": str(product.geobox.crs) if item.properties.get("l8s2:warped") else None,
+        **{name: str(asked[name]) for name in ("mgrs", "crs", "like") if name in asked},
+        "align_pan": "off" if asked.get("align_pan") == "off" else None,
         "sigma": "detail" if product.sigma_kind == "detail" else None,
         "mc_dropout": None if times is None else f"{times:.0f}",
     }
     options = [f"`{name}` {shlex.quote(value)}" for name, value in given.items() if value is not None]
+    if isinstance(bbox, list):
+        options.append(f"`bbox` {' '.join(shlex.quote(str(value)) for value in bbox)}")
     if "sigma" not in item.assets:
         options.append("`no_sigma`")
     return " ".join(["l8s2 harmonize", shlex.quote(item.id.removesuffix(SUFFIX)), "-o out", *options])

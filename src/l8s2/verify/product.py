@@ -35,7 +35,7 @@ def product_folders(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         raise InputError(f"{path}: not a folder; give a product, or the folder that holds products")
-    if path.absolute().name.endswith(SUFFIX) or any(_items(path)):
+    if path.absolute().name.endswith(SUFFIX) or (any(_items(path)) and not any(path.glob(f"*{SUFFIX}"))):
         return [path]
     found = []
     for here, below, _ in os.walk(path):
