@@ -20,6 +20,7 @@ from shapely.geometry import shape
 import l8s2.pipeline.to_product
 from l8s2 import grid
 from l8s2.catalogs.footprints import Footprint, bbox_of
+from l8s2.grid import mgrs_tile
 from l8s2.landsat import open_scene
 from l8s2.pipeline import harmonize_product
 from l8s2.target import Area, choose_target
@@ -163,7 +164,7 @@ def test_tiles_beside_the_antimeridian(place: str, longitude: float) -> None:
 )  # fmt: skip
 def test_tiles_of_norway_and_svalbard(latitude: float, longitude: float, zone: int) -> None:
     name = mgrs.MGRS().toMGRS(latitude, longitude, MGRSPrecision=0)
-    box = grid.mgrs_tile(name)
+    box = mgrs_tile(name)
     assert grid.epsg(box.crs) == 32600 + zone
     x, y = Transformer.from_crs("EPSG:4326", str(box.crs), always_xy=True).transform(longitude, latitude)
     column, row = ~box.affine * (x, y)

@@ -28,12 +28,13 @@ ONLINE = {
 }  # fmt: skip
 LAYERS = (
     {"errors", "_version", "progress", "arrays", "sensors", "networks"},
+    {"system"},
     {"masks", "optics", "grid", "radiometry", "raster", "files", "serialization", "hf"},
     {"registration", "metrics", "cog"},
     {"landsat", "product", "models", "patches", "simulate", "target"},
     {"predictors", "datasets", "catalogs", "xarray_scene"},
     {"acquire", "pipeline", "evaluation"},
-    {"pairs", "doctor", "training", "demo", "batch", "viewer", "exports", "xarray", "verify"},
+    {"pairs", "doctor", "training", "demo", "batch", "viewer", "exports", "xarray", "verify", "report"},
     {"cube"},
     {"studies"},
     {"cli"},
@@ -81,7 +82,8 @@ def test_help_is_light() -> None:
 
 @pytest.mark.parametrize("name", PURE)
 def test_pure_modules_need_only_numpy_and_grids(name: str) -> None:
-    for module in imports(SOURCE / f"{name}.py"):
+    files = sorted((SOURCE / name).glob("*.py")) or [SOURCE / f"{name}.py"]
+    for module in (module for path in files for module in imports(path)):
         top, _, rest = module.partition(".")
         if top == "l8s2":
             assert not rest or rest.partition(".")[0] in PURE, module

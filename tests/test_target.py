@@ -19,6 +19,7 @@ import l8s2.pipeline.to_product
 from l8s2 import grid
 from l8s2.arrays import enlarge
 from l8s2.errors import InputError
+from l8s2.grid import mgrs_tile
 from l8s2.pipeline.to_product import harmonize_product
 from l8s2.radiometry import NODATA
 from l8s2.simulate.sensor import Conditions, Observation
@@ -395,6 +396,7 @@ def test_tiles_of_the_loop_meet_without_a_gap(tmp_path: Path, monkeypatch: pytes
     folder = harmonize_product(
         product, tmp_path / "out", progress=lambda done, total, what: said.append((what, done, total))
     )
+    said = [each for each in said if each[1]]
     x, y = centres(ms)
     np.testing.assert_array_equal(read(folder)[0][2], enlarge(position_in_steps(x, y)))
     assert [what for what, _, _ in said] == ["harmonising"] * 4 * 5 + ["finishing"] * 3
@@ -505,7 +507,7 @@ def test_the_area_of_a_tile_holds_every_corner(tile: str) -> None:
     assert area is not None
     west, south, east, north = area
     assert (east - west) % 360 < 3
-    box = grid.mgrs_tile(tile)
+    box = mgrs_tile(tile)
     to_degrees = Transformer.from_crs(str(box.crs), "EPSG:4326", always_xy=True)
     for c, r in ((0, 0), (0, 10980), (10980, 0), (10980, 10980), (0, 5490), (5490, 0)):
         lon, lat = to_degrees.transform(*(box.affine * (c, r)))

@@ -107,8 +107,13 @@ class Raster:
 
     def sample(self, most: int = 512) -> NDArray[Any]:
         """Return the known values of the whole raster, thinned to at most ``most`` rows and columns; 1-D."""
+        values, known = self.thinned(most)
+        return values[known]
+
+    def thinned(self, most: int) -> tuple[NDArray[Any], Mask]:
+        """Return what ``read`` does of the whole raster, thinned evenly to at most ``most`` rows and columns."""
         values = self._read(out_shape=tuple(min(most, n) for n in self.geobox.shape))
-        return values[self._known(values)]
+        return values, self._known(values)
 
     def _read(self, **how: Any) -> NDArray[Any]:
         from rasterio.errors import RasterioError
@@ -180,9 +185,7 @@ class Raster:
                     bad += 1
         if not bad:
             return None
-        return (
-            f"{self.name}: {bad} of {total} blocks unreadable (the file ends at {size / 1e6:.1f} MB); download it again"
-        )
+        return f"{self.name}: {bad} of {total} blocks unreadable (the file has {size:,} bytes); download it again"
 
 
 FORMATS = ("GTiff", "JP2OpenJPEG")

@@ -13,12 +13,16 @@ from odc.geo.geom import Geometry, box, polygon, unary_union
 
 from l8s2 import grid
 from l8s2.errors import InputError
-from l8s2.grid import footprint
+from l8s2.grid import footprint, mgrs_tile
 from l8s2.raster import FORMATS, open_dataset
 from l8s2.sensors import OUTPUT_GSD
 
 NATIVE = "native"
 """As ``crs``: the projection of the scene."""
+
+
+class ElsewhereError(InputError):
+    """A scene that the area asked for does not touch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +76,7 @@ class Area:
         if self.crs not in (None, NATIVE):
             _parsed(self.crs)
         if self.mgrs is not None:
-            found = grid.mgrs_tile(self.mgrs)
+            found = mgrs_tile(self.mgrs)
         if self.like is not None:
             found = _grid_of(self.like)
         object.__setattr__(self, "grid", found)
@@ -82,7 +86,7 @@ class Area:
         """What holds ``bbox`` or the tile ``mgrs``; None: the whole scene is needed."""
         if self.mgrs is None:
             return self.bbox
-        longitude, latitude = grid.ring(grid.mgrs_tile(self.mgrs), 64)
+        longitude, latitude = grid.ring(mgrs_tile(self.mgrs), 64)
         west, east = ((float(x) + 180) % 360 - 180 for x in (longitude.min(), longitude.max()))
         return west, float(latitude.min()), east, float(latitude.max())
 
@@ -96,7 +100,7 @@ def choose_target(ms: GeoBox, area: Area = WHOLE) -> Target:
     whole = grid.output_geobox(ms)
     if area.grid is not None:
         why = f"`mgrs` {area.mgrs} in {area.grid.crs}" if area.mgrs else f"`like` {Path(area.like or '').name}"
-        return _onto(ms, whole, area.grid, why)
+        return target_on(ms, area.grid, why)
     native = whole if area.bbox is None else _part(whole, _geometry(area.bbox), "`bbox`")
     if area.crs not in (None, NATIVE):
         why = _named(area.crs)
@@ -105,6 +109,11 @@ def choose_target(ms: GeoBox, area: Area = WHOLE) -> Target:
         why = f"{zone}, whose lattice Sentinel-2 has here (`crs` native keeps the pixels as they are)"
         return _onto(ms, native, native.to_crs(zone, resolution=OUTPUT_GSD), why)
     return _on_lattice(ms, native)
+
+
+def target_on(ms: GeoBox, geobox: GeoBox, why: str) -> Target:
+    """Put a scene whose MS grid is ``ms`` onto ``geobox``, which ``why`` names; raises as ``choose_target`` does."""
+    return _onto(ms, grid.output_geobox(ms), geobox, why)
 
 
 def _check_bbox(bbox: BBox) -> None:
@@ -219,9 +228,9 @@ def _outline(whole: GeoBox, crs: CRS) -> Geometry:
     return shape.buffer(0.01 * max(shape.boundingbox.span_x, shape.boundingbox.span_y))
 
 
-def _outside(whole: GeoBox, why: str) -> InputError:
+def _outside(whole: GeoBox, why: str) -> ElsewhereError:
     w, s, e, n = footprint(whole)[1]
-    return InputError(
+    return ElsewhereError(
         f"{why}: does not touch the scene, which covers {w:.3f} {s:.3f} {e:.3f} {n:.3f} (west south east north)"
     )
 

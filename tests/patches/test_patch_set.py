@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from l8s2 import grid
 from l8s2.datasets.set_pairs import ShardPairs
 from l8s2.errors import InputError
+from l8s2.grid import mgrs_tile
 from l8s2.patches.patch import Patch, cells, check_lattice, outline, position
 from l8s2.patches.patch_set import DEEP_HARMONIZATION_COLUMNS, PatchSet
 from making.patches import START, STEP, box_at, build, coded, coordinates, made_facts, of_unit, s2_grids
@@ -208,6 +209,6 @@ def test_lattice_and_shapes_are_checked() -> None:
 
 
 def test_outlines_run_across_the_antimeridian() -> None:
-    around = outline(grid.mgrs_tile("01KAB"))
+    around = outline(mgrs_tile("01KAB"))
     assert around[:, 0].max() > 180 > around[:, 0].min() > 179
     assert made_facts().location == "33UVS"

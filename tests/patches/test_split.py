@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l8s2 import grid
 from l8s2.errors import InputError
+from l8s2.grid import mgrs_tile
 from l8s2.patches.patch import outline
 from l8s2.patches.split import EXCLUDED, SHARES, PatchExtent, Side, assign
 from l8s2.patches.split_strips import assign_strips, in_strips
@@ -23,7 +23,7 @@ PATH_ROWS = ("192025", "191025", "143054", "233090", "073072", "")
 def ground(tile: str) -> tuple[float, ...]:
     if not tile:
         return (10.0, 40.0, 12.0, 42.0)
-    around = outline(grid.mgrs_tile(tile), 8)
+    around = outline(mgrs_tile(tile), 8)
     return (*around.min(0).tolist(), *around.max(0).tolist())
 
 

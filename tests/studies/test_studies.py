@@ -209,6 +209,15 @@ def test_a_cube_of_one_sensor_is_refused(tmp_path: Path) -> None:
 # crops
 
 
+@pytest.fixture(autouse=True)
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small forest: the tests are about the split, and a tree more or less is not."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    small = RandomForestClassifier(n_estimators=15, min_samples_leaf=3, random_state=0, n_jobs=1)
+    monkeypatch.setattr("l8s2.studies.crops._forest", lambda seed: small)
+
+
 def fields_file(path: Path, crops: np.ndarray, step: int = 4) -> Path:
     """Squares of ``step`` pixels in the cube's grid, each with its crop."""
     features = []

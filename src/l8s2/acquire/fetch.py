@@ -19,10 +19,11 @@ from l8s2.catalogs.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2
 from l8s2.catalogs.footprints import common, rectangle
 from l8s2.catalogs.items import SceneItem, item_text
 from l8s2.errors import FetchError, InputError, OutsideError, TryAgainError, may_pass
-from l8s2.files import lock, make_folder, write_whole
+from l8s2.files import make_folder, write_whole
 from l8s2.landsat.layout import products_in
 from l8s2.landsat.mtl import parse_mtl
 from l8s2.progress import Progress
+from l8s2.system.locks import lock
 
 MARGIN = 2000.0
 """Metres around a window: the reach of networks and registration beyond it."""

@@ -8,7 +8,7 @@ import secrets
 import signal
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from l8s2.batch.machine import machine_id
 from l8s2.batch.open import open_output
 from l8s2.batch.output import Output, Product
 from l8s2.batch.scenes import BatchScene
-from l8s2.errors import TRY_AGAIN, InputError, L8S2Error, may_pass
+from l8s2.errors import TRY_AGAIN, ExistsError, InputError, L8S2Error, may_pass
+from l8s2.pipeline.finished import Facts, differences, made_otherwise
 
 BEATS = 4
 """Signs of life of an attempt within the time of its lease."""
@@ -40,6 +41,8 @@ class Job:
     options: tuple[str, ...]
     lease: float
     """Seconds without a sign of life after which others take the scene."""
+    asked: Facts = field(default_factory=dict)
+    """What a product that is there already must have been made with."""
 
 
 def make_attempt(job: Job, children: Children | None = None) -> dict[str, Any] | None:
@@ -59,6 +62,9 @@ def make_attempt(job: Job, children: Children | None = None) -> dict[str, Any] |
             about = _make(job, output, claim, children or Children())
             product = output.product(job.scene.id) if about["outcome"] != INTERRUPTED else None
         else:
+            if others := differences(product.item, job.asked):
+                there = f"{job.output}/{product.key}"
+                raise ExistsError(f"{there}: {made_otherwise(others)}; remove that product, or give another `output`")
             about = {"reason": THERE}
         if product is not None:
             about = {**about, **_product_facts(product), "outcome": SUCCESS}

@@ -12,7 +12,6 @@ import click
 
 from l8s2._version import __version__
 from l8s2.cli.batch import batch
-from l8s2.cli.cube import cube, extract
 from l8s2.cli.dataset import dataset
 from l8s2.cli.doctor import doctor
 from l8s2.cli.evaluate import demo, evaluate
@@ -21,10 +20,10 @@ from l8s2.cli.fetch import fetch
 from l8s2.cli.harmonize import harmonize, info
 from l8s2.cli.models import models
 from l8s2.cli.search import search
+from l8s2.cli.series import cube, extract, study
 from l8s2.cli.shell import Commands
-from l8s2.cli.study import study
 from l8s2.cli.train import finetune, train
-from l8s2.cli.verify import reproduce, verify
+from l8s2.cli.trust import report, reproduce, verify
 from l8s2.cli.view import view
 
 
@@ -44,6 +43,7 @@ for _verb in (
     cube,
     extract,
     study,
+    report,
     export,
     evaluate,
     demo,

@@ -143,7 +143,8 @@ class ProgressBar:
     def __init__(self, label: str, unit: str = "px") -> None:
         self.label, self.unit = label, unit
         self.bar: Any = None
-        self.started = self.spoken = time.monotonic()
+        self.spoken = time.monotonic()
+        self.started, self.before = self.spoken, -1
 
     def __enter__(self) -> Callable[..., None]:
         if sys.stderr.isatty():
@@ -161,15 +162,17 @@ class ProgressBar:
     def update(self, done: int, total: int, what: str | None = None) -> None:
         """Keep pipeline.Progress's contract."""
         now = time.monotonic()
-        if what is not None and what != self.label:
-            self.label, self.started = what, now
+        if self.before < 0 or (what is not None and what != self.label):
+            self.label, self.started, self.before = what or self.label, now, done  # what was done before has no rate
             if self.bar is not None:
-                self.bar.reset(self.task, description=what)
-        rate = done / 1e6 / max(now - self.started, 1e-6)
+                self.bar.reset(self.task, description=self.label, completed=done)
+        rate = (done - self.before) / 1e6 / max(now - self.started, 1e-6)
         speed = f"{rate:.1f} M{self.unit}/s" if rate >= 1 else f"{1000 * rate:.0f} k{self.unit}/s"
+        if done == self.before:
+            speed = ""
         if self.bar is not None:
             self.bar.update(self.task, completed=done, total=total, rate=speed)
-        elif now - self.spoken > 10:
+        elif now - self.spoken > 10 and speed:
             self.spoken = now
             left = (total - done) / 1e6 / max(rate, 1e-6)
             click.echo(f"{self.label}: {100 * done / total:.0f} %, {speed}, {left:.0f} s left", err=True)

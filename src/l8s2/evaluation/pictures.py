@@ -25,7 +25,8 @@ SIDE = 180
 """10 m pixels to a side of what is shown of an image."""
 _GAP = 4
 _GAMMA = 0.8
-_COLOURS = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], dtype=np.float64)
+HEAT_COLOURS = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], dtype=np.float64)
+"""Red, green, blue of ``heat`` from 0 to the brightest, in equal steps."""
 _GREY = 150
 _COMPOSITES = (RGB, NATIVE_20M)
 """Red, green, blue; nir08, swir16, swir22."""
@@ -151,9 +152,9 @@ def _picture_row(
         panels = {compared[0]: _colour(before, low, high), "output, 10 m": _colour(after, low, high)}
         if case.truth is not None:
             error = np.where(usable[bands], output.mean[bands] - case.truth[bands], np.nan)[:, rows, columns]
-            panels = {"truth, 10 m": _colour(reference, low, high), **panels, "|error|": _heat(_rms(error), scale)}
+            panels = {"truth, 10 m": _colour(reference, low, high), **panels, "|error|": heat(_rms(error), scale)}
         if output.sigma is not None:
-            panels["sigma"] = _heat(_rms(output.sigma[bands][:, rows, columns]), scale)
+            panels["sigma"] = heat(_rms(output.sigma[bands][:, rows, columns]), scale)
         gap = np.full((after.shape[1], _GAP, 3), 255, np.uint8)
         lines.append(np.concatenate([part for panel in panels.values() for part in (panel, gap)][:-1], axis=1))
     gap = np.full((_GAP, lines[0].shape[1], 3), 255, np.uint8)
@@ -180,21 +181,21 @@ def _colour(image: Float, low: Any, high: Any) -> Picture:
     return np.where(np.isfinite(image).all(axis=0), light, _GREY).transpose(1, 2, 0).astype(np.uint8)
 
 
-def _heat(values: Float, scale: float) -> Picture:
+def heat(values: Float, scale: float) -> Picture:
     """(h, w) as black (0) over red to yellow (``scale`` and more), grey where nothing counts."""
     at = np.clip(np.nan_to_num(values) / scale, 0, 1)
-    steps = np.linspace(0, 1, len(_COLOURS))
-    heat = np.stack([np.interp(at, steps, channel) for channel in _COLOURS.T], axis=-1)
+    steps = np.linspace(0, 1, len(HEAT_COLOURS))
+    heat = np.stack([np.interp(at, steps, channel) for channel in HEAT_COLOURS.T], axis=-1)
     return np.where(np.isfinite(values)[..., None], heat, _GREY).astype(np.uint8)
 
 
-def data_uri(picture: Picture) -> str:
-    """Return a JPEG as a data URI."""
+def data_uri(picture: Picture, *, lossless: bool = False) -> str:
+    """Return a JPEG, or with ``lossless`` a PNG, as a data URI."""
     from PIL import Image
 
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, format="JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    file, kind = io.BytesIO(), "png" if lossless else "jpeg"
+    Image.fromarray(picture).save(file, format=kind, quality=88, optimize=lossless)
+    return f"data:image/{kind};base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def calibration_svg(curves: Mapping[str, Mapping[str, Iterable[tuple[float, float]]]]) -> str:

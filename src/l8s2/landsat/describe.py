@@ -28,7 +28,7 @@ def describe_product(path: str | Path, pan: str | Path | None = None) -> dict[st
             "bands": {band.name: band.landsat for band in BANDS},
             "qa_pixel": scene.qa_pixel is not None,
             "qa_radsat": scene.qa_radsat is not None,
-            "mtl": metadata is not None,
+            "mtl": scene.has_mtl,
             "pan": scene.pan_id,
             "crs": grid.crs_name(box.crs),
             "shape_30m": list(scene.shape),

@@ -44,6 +44,8 @@ class Scene(NativePixels):
         """The id, parsed."""
         self.metadata = metadata
         """What the MTL says: Level-2's, else Level-1's, else None."""
+        self.has_mtl = "MTL" in product.parts
+        """Whether the Level-2 product itself has an MTL."""
         self.pan_id = level1.product_id if level1 else None
         """USGS id of the Level-1 product that pan comes from, or None."""
         self._files = [product, level1]

@@ -39,21 +39,28 @@ class Qnr(NamedTuple):
 
 
 def consistency(prediction: Array, ms: Array, mask: Mask) -> tuple[Score, ...]:
-    """Return the RMS difference of the input and the output as OLI would see it at 30 m, one score per band.
+    """Return the RMS difference of the input and the output as ``seen_by_oli``, one score per band."""
+    seen, compared = seen_by_oli(prediction, ms, mask)
+    return tuple(rmse(image, coarse, compared) for image, coarse in zip(seen, ms, strict=True))
+
+
+def seen_by_oli(prediction: Array, ms: Array, mask: Mask) -> tuple[Float, Mask]:
+    """Return the output as OLI would see it at 30 m, (6, h, w), and where it can be compared with ``ms``, (h, w).
 
     The Sentinel-2A band-pass and a Gaussian that turns MSI's point spread function into OLI's, both from
     ``sensors.BANDS``, are applied to the output, which is then sampled at the MS centres. MS pixels within REACH of an
-    unusable one or of the border do not count.
+    unusable one or of the border are not to be compared.
     """
     usable = _usable(prediction, ms, mask)
     fine = _as_oli(_fill_unusable(prediction, usable))
     away = ~dilate(~usable, REACH)
     away[:REACH] = away[-REACH:] = away[:, :REACH] = away[:, -REACH:] = False
     rows, columns = map(ms_centres_at_10m, mask.shape)
-    return tuple(
-        rmse(resample(image, rows, columns, extra_blur(band.oli_psf_sigma, band.msi_psf_sigma)), coarse, away)
-        for band, image, coarse in zip(BANDS, fine, ms, strict=True)
+    images = (
+        resample(image, rows, columns, extra_blur(band.oli_psf_sigma, band.msi_psf_sigma))
+        for band, image in zip(BANDS, fine, strict=True)
     )
+    return np.stack(list(images)), away
 
 
 def pan_correlation(prediction: Array, pan: Array, mask: Mask) -> Score:

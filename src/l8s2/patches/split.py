@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from l8s2 import grid
 from l8s2.errors import InputError
+from l8s2.grid import mgrs_tile
 from l8s2.patches.patch import outline
 
 EXCLUDED = "Excluded"
@@ -129,7 +129,7 @@ def _keys(location: str, path_row: str, cells: tuple[str, ...]) -> frozenset[str
 def _tile(name: str) -> frozenset[str]:
     """Return the key of a tile, and the cells it covers."""
     try:
-        around = outline(grid.mgrs_tile(name), to_a_side=8)
+        around = outline(mgrs_tile(name), to_a_side=8)
     except InputError:
         return frozenset([f"tile {name}"])
     return frozenset([f"tile {name}", *_cells(*around.min(0), *around.max(0))])

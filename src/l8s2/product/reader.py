@@ -34,10 +34,10 @@ def open_product(folder: Path) -> Product:
     item = _item(folder)
     rasters = {}
     for key in RASTERS:
-        if key not in item["assets"]:
+        asset = item["assets"].get(key)
+        if not isinstance(asset, dict):
             continue
-        href = str(item["assets"][key].get("href"))
-        path = folder / Path(href).name
+        path = folder / Path(str(asset.get("href"))).name
         if not path.is_file():
             raise InputError(f"{folder}: {path.name} is missing; make the product again")
         rasters[key] = path
@@ -46,6 +46,8 @@ def open_product(folder: Path) -> Product:
     path = rasters["surface_reflectance"]
     try:
         with open_dataset(path) as source:
+            if source.crs is None:
+                raise InputError(f"{path.name}: has no coordinate reference system; make the product again")
             geobox = GeoBox(source.shape, Affine(*source.transform[:6]), str(source.crs))
     except RasterioError:
         raise InputError(f"{path.name}: cannot be opened as a GeoTIFF; make the product again") from None

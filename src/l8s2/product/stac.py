@@ -26,8 +26,9 @@ _LEVEL1, _LEVEL2 = "https://doi.org/10.5066/P975CC9B", "https://doi.org/10.5066/
 """Landing pages of Landsat 8-9 Collection 2; they name algorithms, auxiliary data, calibration and access."""
 _USGS_ITEMS = "https://landsatlook.usgs.gov/stac-server/collections"
 _DESCRIPTION = (
-    "Surface reflectance of one Landsat-8/9 scene at 10 m, predicted by a model that imitates the spectral bands and "
-    "the sharpness of Sentinel-2A. It is not a Sentinel-2 product: Sentinel-2 did not observe this scene."
+    "Surface reflectance of one Landsat-8/9 scene, or of several of one overpass, at 10 m, predicted by a model that "
+    "imitates the spectral bands and the sharpness of Sentinel-2A. It is not a Sentinel-2 product: Sentinel-2 did not "
+    "observe this scene."
 )
 _ATTRIBUTION = (
     "Landsat data courtesy of the U.S. Geological Survey. The model was trained on modified Copernicus Sentinel data."
@@ -52,12 +53,11 @@ class ItemInfo:
     """What SIGMA holds; None where the model gives nothing."""
     platform: str
     """``landsat-8`` or ``landsat-9``."""
-    l2_id: str
-    """USGS product id of the Level-2 input."""
+    inputs: Sequence[tuple[str, str | None]]
+    """Of each scene the USGS product ids of the Level-2 product, and of the Level-1 product that pan came from; None
+    without pan."""
     l2_collection: str = "landsat-c2l2-sr"
     """Collection of the Level-2 input in the catalogue of USGS."""
-    l1_id: str | None
-    """USGS product id of the product the pan band came from; None without pan."""
     model: str
     model_sha256: str
     version: str
@@ -82,7 +82,7 @@ def build_item(
     import pystac
 
     geometry, bbox = footprint(geobox)
-    properties = _properties(geobox, info)
+    properties = _properties(item_id.removesuffix("_S2L"), geobox, info)
     schemas = (
         *_SCHEMAS,
         *(uri for prefix, uri in _WITH.items() if any(name.startswith(prefix) for name in properties)),
@@ -105,14 +105,14 @@ def build_item(
         title, roles = _ASSETS[key]
         asset = pystac.Asset(f"./{name}", title=title, media_type=media, roles=list(roles), extra_fields=fields)
         item.add_asset(key, asset)
-    item.add_link(
-        _source(f"{info.l2_collection}/items/{info.l2_id}_SR", "Landsat Collection 2 Level-2 surface reflectance")
-    )
+    for l2, l1 in info.inputs:
+        of_l2 = f"{info.l2_collection}/items/{l2}_SR"
+        item.add_link(_source(of_l2, "Landsat Collection 2 Level-2 surface reflectance"))
+        if l1 and l1 != l2:  # pan of ARD is of the same tile
+            item.add_link(_source(f"landsat-c2l1/items/{l1}", "Landsat Collection 2 Level-1 (panchromatic band)"))
     if info.l2_collection == "landsat-c2l2-sr":
         item.add_link(_described(_LEVEL2, "Landsat 8-9 Collection 2 Level-2: atmospheric correction, quality, access"))
         item.add_link(_described(_LEVEL1, "Landsat 8-9 Collection 2 Level-1: geometry, radiometry, calibration"))
-    if info.l1_id and info.l1_id != info.l2_id:  # pan of ARD is of the same tile
-        item.add_link(_source(f"landsat-c2l1/items/{info.l1_id}", "Landsat Collection 2 Level-1 (panchromatic band)"))
     result: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
     return result
 
@@ -152,10 +152,14 @@ def _described(href: str, title: str) -> Any:
 
 def _lineage(info: ItemInfo) -> str:
     """Return the steps as an ordered list, as the extension and CEOS-ARD ask."""
-    pan = f", and top-of-atmosphere reflectance of the panchromatic band of {info.l1_id}" if info.l1_id else ""
+    inputs = [
+        f"{l2} (USGS, LaSRC), "
+        + (f"and top-of-atmosphere reflectance of the panchromatic band of {l1}" if l1 else "without panchromatic band")
+        for l2, l1 in info.inputs
+    ]
     moved = ["The panchromatic band is moved onto the 30 m bands"] if "l8s2:pan_aligned_m" in info.extra else []
     steps = [
-        f"Surface reflectance at 30 m of {info.l2_id} (USGS, LaSRC){pan or ', without panchromatic band'}",
+        f"Surface reflectance at 30 m of {'; of '.join(inputs)}",
         *moved,
         "Reflectance in the bands of Sentinel-2A at 10 m"
         f"{', and its standard error,' if info.uncertainty else ''} by the model {info.model}",
@@ -167,11 +171,9 @@ def _lineage(info: ItemInfo) -> str:
     return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
 
 
-def _properties(geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
-    bounds = geobox.boundingbox
-    code = geobox.crs.epsg if geobox.crs is not None else None
+def _properties(name: str, geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
     properties: dict[str, Any] = {
-        "title": f"{info.l2_id} at 10 m",
+        "title": f"{name} at 10 m",
         "description": _DESCRIPTION,
         "platform": info.platform,
         "instruments": ["oli"],
@@ -180,11 +182,7 @@ def _properties(geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
         "providers": [
             {"name": "USGS", "roles": ["producer", "licensor"], "url": "https://www.usgs.gov/landsat-missions"}
         ],
-        "proj:code": f"EPSG:{code}" if code else None,
-        **({} if code else {"proj:wkt2": geobox.crs.to_wkt() if geobox.crs is not None else None}),
-        "proj:shape": [int(size) for size in geobox.shape],
-        "proj:transform": [float(v) for v in geobox.affine[:6]],
-        "proj:bbox": [bounds.left, bounds.bottom, bounds.right, bounds.top],
+        **grid_fields(geobox),
         "processing:level": "L2",
         "processing:software": {"l8s2": info.version},
         "processing:lineage": _lineage(info),
@@ -203,6 +201,19 @@ def _properties(geobox: GeoBox, info: ItemInfo) -> dict[str, Any]:
         "accuracy:geometric_rmse": info.geometric_rmse,
     }
     return properties | {name: value for name, value in told.items() if value is not None} | info.extra
+
+
+def grid_fields(geobox: GeoBox) -> dict[str, Any]:
+    """Return what the properties of an Item say of its grid."""
+    bounds = geobox.boundingbox
+    code = geobox.crs.epsg if geobox.crs is not None else None
+    return {
+        "proj:code": f"EPSG:{code}" if code else None,
+        **({} if code else {"proj:wkt2": geobox.crs.to_wkt() if geobox.crs is not None else None}),
+        "proj:shape": [int(size) for size in geobox.shape],
+        "proj:transform": [float(v) for v in geobox.affine[:6]],
+        "proj:bbox": [bounds.left, bounds.bottom, bounds.right, bounds.top],
+    }
 
 
 def _gsd(geobox: GeoBox) -> float:

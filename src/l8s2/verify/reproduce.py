@@ -94,22 +94,24 @@ def reproduce(
         raise InputError(f"{item_path.name}: does not say how to make the product again ({reason})")
     used = said[OPTIONS]
     product_id = str(item["id"]).removesuffix(SUFFIX)
-    product = _source(item_path, product_id, source)
-    if (there := level2_product(product).product_id) != product_id:
-        raise InputError(f"`input` {there}: the product was made of {product_id}; give that")
+    scenes = [str(scene["id"]) for scene in said.get("l8s2:scenes", [])] or [product_id]
+    products = [_source(item_path, name, source) for name in scenes]
+    for name, product in zip(scenes, products, strict=True):
+        if (there := level2_product(product).product_id) != name:
+            raise InputError(f"`input` {there}: the product was made of {name}; give that")
     if output is not None and (kept := product_folder(output, product_id)).exists():
         raise InputError(f"{kept}: exists already; give another folder as `output`")
     options = _model_options(used, model, trust_architecture)
     _check_model(options, said)
     with tempfile.TemporaryDirectory(prefix="l8s2-", ignore_cleanup_errors=True) as temporary:
         if pan is None and not any(fact["name"].endswith(f"_{OLI.pan_band}") for fact in said[INPUTS]):
-            product = _alone(product, Path(temporary) / "input")
+            products = [_alone(product, Path(temporary) / "input") for product in products]
         like = _like(said, Path(temporary) / "grid.tif") if "like" in used else None
         bbox = used.get("bbox")
         area = Area(bbox=tuple(bbox) if bbox else None, mgrs=used.get("mgrs"), crs=used.get("crs"), like=like)
         sigma: SigmaKind | None = used.get("sigma") if used.get("sigma") in get_args(SigmaKind) else None
         folder = make_product(
-            product, output or Path(temporary), area, options, sigma=sigma, pan=pan,
+            products, output or Path(temporary), area, options, sigma=sigma, pan=pan,
             align_pan=used.get("align_pan", "off"), progress=progress, warn=warn,
         )  # fmt: skip
         again = read_item(next(folder.glob("*.json")))
@@ -131,7 +133,7 @@ def _source(item_path: Path, product_id: str, source: Path | None) -> Path:
 
 def _alone(product: Path, folder: Path) -> Path:
     """Show the input in a folder of its own, where no pan band that was not there then lies beside it."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     link = folder / product.absolute().name
     try:
         link.symlink_to(product.absolute())

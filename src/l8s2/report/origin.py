@@ -1,0 +1,127 @@
+"""Where a product lies, what it was made of, how to make it again and how to cite it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from l8s2.product.writer import SUFFIX
+from l8s2.report.finished import Finished, number
+from l8s2.report.markup import table, text
+from l8s2.sensors import OUTPUT_GSD
+
+_USGS = "https://landsatlook.usgs.gov/stac-server/collections"
+_DOI = "https://doi.org/10.5066/P9OGBGM6"  # Landsat 8-9 OLI/TIRS Collection 2 Level-2
+
+
+def facts(product: Finished) -> Iterator[tuple[str, str]]:
+    """Yield what heads the page: names, and values as markup."""
+    item, scene = product.item, product.item.scene
+    yield "Observed", f"{text(item.text('datetime'))} by {text(item.text('platform'))}"
+    if scene is not None:
+        yield "WRS-2", f"path {scene.path}, row {scene.row}"
+    if item.bbox is not None:
+        west, south, east, north = item.bbox
+        longitude, latitude = (west + east + 360 * (west > east)) / 2, (south + north) / 2
+        longitude = (longitude + 180) % 360 - 180
+        address = f"https://www.openstreetmap.org/?mlat={latitude:.4f}&amp;mlon={longitude:.4f}"
+        yield "Centre", f'<a href="{address}">{_degrees(latitude, "NS")}, {_degrees(longitude, "EW")}</a>'
+        yield (
+            "Extent",
+            f"{_degrees(west, 'EW')} to {_degrees(east, 'EW')}, {_degrees(south, 'NS')} to {_degrees(north, 'NS')}",
+        )
+    yield "Lattice", text(_lattice(product))
+    sun = item.properties.get("view:sun_elevation")
+    yield "Sun", f"{sun:.1f} degrees high" if isinstance(sun, float) else "unknown"
+    yield "Made by", f"model {text(item.text('l8s2:model'))}, {text(item.text('processing:datetime'))}"
+
+
+def _degrees(value: float, names: str) -> str:
+    return f"{abs(value):.4f}&deg;&nbsp;{names[value < 0]}"
+
+
+def _lattice(product: Finished) -> str:
+    a, (height, width) = product.geobox.affine, product.shape
+    crs = product.geobox.crs
+    assert crs is not None
+    size = f"{width} x {height} pixels of {a.a:g} x {abs(a.e):g} {crs.units[0]} in {str(crs)[:60]}"
+    if product.item.properties.get("l8s2:warped"):
+        return f"{size}; warped once from the scene's own grid, pixels are interpolated"
+    on_lattice = (a.a, a.e) == (OUTPUT_GSD, -OUTPUT_GSD) and a.c % OUTPUT_GSD == a.f % OUTPUT_GSD == 0
+    where = f"{'on' if on_lattice else 'not on'} the 10 m lattice of Sentinel-2"
+    return f"{size}, upper left corner {a.c:.0f}, {a.f:.0f}; {where}"
+
+
+def sections(product: Finished) -> Iterator[str]:
+    """Yield provenance and citation as markup."""
+    yield "<h2>Provenance</h2>"
+    yield table(["What", "Value"], [[name, value] for name, value in _provenance(product)], words=True)
+    yield "<h3>Files</h3>"
+    yield table(["File", "Bytes", "SHA-256, as the Item says"], list(_files(product)), words=True)
+    yield '<p class="quiet">Sizes agree with the Item. Contents were not compared with SHA-256; <code>sha256sum</code> '
+    yield "shows that of a file.</p>"
+    yield "<h3>To make it again</h3>"
+    yield f"<pre>{text(command(product))}</pre>"
+    yield '<p class="quiet"><code>l8s2 reproduce</code> with the Item makes it again and compares the bytes.</p>'
+    yield from _citation(product)
+
+
+def _provenance(product: Finished) -> Iterator[tuple[str, str]]:
+    item = product.item
+    if item.scene is not None:
+        yield "Landsat Level 2", _link(f"{_USGS}/landsat-c2l2-sr/items/{item.scene.id}_SR", item.scene.id)
+        pan = item.pan_id
+        yield "Pan, Level 1", _link(f"{_USGS}/landsat-c2l1/items/{pan}", pan) if pan else "none"
+    for title, name in (("Model", "l8s2:model"), ("Model where pan is missing", "l8s2:model_without_pan")):
+        if item.text(name) is not None:
+            yield title, f"{text(item.text(name))}, SHA-256 <code>{text(item.text(f'{name}_sha256'))}</code>"
+    yield "l8s2", text(_version(product))
+    yield "Lineage", text(item.text("processing:lineage"))
+
+
+def _version(product: Finished) -> str:
+    return str(product.item.facts("processing:software").get("l8s2", "unknown"))
+
+
+def _link(address: str, name: str) -> str:
+    """Link to an address of ours, ``name`` being checked to be a USGS id."""
+    return f'<a href="{text(address)}">{text(name)}</a>'
+
+
+def _files(product: Finished) -> Iterator[list[str]]:
+    for key, path in product.paths.items():
+        said = product.item.asset(key).get("file:checksum")
+        checksum = said.removeprefix("1220") if isinstance(said, str) else None
+        yield [text(path.name), f"{path.stat().st_size:,}", f"<code>{text(checksum)}</code>"]
+
+
+def command(product: Finished) -> str:
+    """Return the command line that makes the product again, as far as its Item tells; options in backticks."""
+    item, times = product.item, number(product.item.properties.get("l8s2:mc_dropout"))
+    asked = item.facts("l8s2:options")
+    bbox = asked.get("bbox")
+    given: dict[str, str | None] = {
+        "model": item.text("l8s2:model"),
+        "pan": item.pan_id,
+        **{name: str(asked[name]) for name in ("mgrs", "crs", "like") if name in asked},
+        "align_pan": "off" if asked.get("align_pan") == "off" else None,
+        "sigma": "detail" if product.sigma_kind == "detail" else None,
+        "mc_dropout": None if times is None else f"{times:.0f}",
+    }
+    options = [f"`{name}` {shlex.quote(value)}" for name, value in given.items() if value is not None]
+    if isinstance(bbox, list):
+        options.append(f"`bbox` {' '.join(shlex.quote(str(value)) for value in bbox)}")
+    if "sigma" not in item.assets:
+        options.append("`no_sigma`")
+    return " ".join(["l8s2 harmonize", shlex.quote(item.id.removesuffix(SUFFIX)), "-o out", *options])
+
+
+def _citation(product: Finished) -> Iterator[str]:
+    year = (product.item.text("processing:datetime") or "")[:4]
+    yield "<h2>How to cite</h2><ul>"
+    yield (
+        f"<li>l8s2 contributors ({text(year)}): l8s2: Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out. "
+        f"Version {text(_version(product))}.</li>"
+    )
+    yield f'<li>Landsat 8-9 Collection 2 Level-2, U.S. Geological Survey, <a href="{_DOI}">{_DOI}</a>.</li>'
+    yield f"<li>{text(product.item.text('l8s2:attribution'))}</li></ul>"
