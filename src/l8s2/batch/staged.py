@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from l8s2.deliveries.product_name import LEVEL2, ProductName, same_acquisition
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import LEVEL2, ProductName, same_acquisition
 
 CATALOG = "catalog.json"
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")

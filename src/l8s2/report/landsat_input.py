@@ -12,14 +12,14 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
 from l8s2.arrays import Float, Mask, enlarge
+from l8s2.deliveries.find import ARCHIVES, IMAGES, level2_product, products_in
 from l8s2.errors import InputError
-from l8s2.landsat.layout import level2_product, products_in
 from l8s2.landsat.native_pixels import Pixels
 from l8s2.landsat.scene import Scene, open_scene
 from l8s2.report.finished import Finished
 from l8s2.sensors import N_BANDS
 
-_ENDINGS = ("", ".tar", ".tar.gz")
+_ENDINGS = ("", *ARCHIVES, *IMAGES)
 _STRIP = 512
 """MS rows read at a time."""
 
