@@ -46,6 +46,9 @@ OTHER = ID.replace("_20230520_", "_20230605_")
         (f"{ID}_SR_QA_AEROSOL.TIF", None, None),
         (f"{ID}_SR_B4_SR_B5_ratio.tif", None, None),
         (f"{ID}_thumb_small.jpeg", None, None),
+        ("LC09_CU_003010_20230520_20230605_02_TOA_B4.TIF", None, None),
+        ("LC09_CU_003010_20230520_20230605_02_TOA_B8.TIF", "B8", ""),
+        ("toa_red.tif", None, None),
         ("NB4X.tif", None, None),
         ("MTL.tif", None, None),
     ],
@@ -160,6 +163,14 @@ def test_two_sets_of_one_product_are_both_named_and_a_file_tells_which(tmp_path:
         assert found.added == added
         assert "MTL" in found.parts
         assert Path(found.parts["SR_B2"]).name == name.replace("B4", "B2")
+
+
+@pytest.mark.parametrize("name", ["B4.TIF", "TOA_B4.TIF", "red_toa.tif"])
+def test_a_band_at_the_top_of_the_atmosphere_is_never_taken(tmp_path: Path, name: str) -> None:
+    product = make(tmp_path, with_pan=False)
+    expected = of_folder(product)
+    (product / f"{ID}_{name}").write_bytes(b"no raster")
+    assert of_folder(product) == expected
 
 
 def test_two_files_for_one_part_are_both_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from l8s2.batch.staged import CATALOG, staged_products
+from l8s2.batch.staged import is_staged, staged_products
 from l8s2.deliveries.find import ARCHIVES, IMAGES
 from l8s2.deliveries.one_file import is_image
 from l8s2.deliveries.product_name import LEVEL2, ProductName
@@ -173,7 +173,7 @@ def _named(what: str, notes: list[str], *, lists: bool) -> list[BatchScene]:
 
 def _in_folder(folder: Path) -> list[BatchScene]:
     """Take a folder for a product, unless there is a catalogue in it, or Level-2 products, by their names."""
-    if (folder / CATALOG).is_file():
+    if is_staged(folder):
         return [
             BatchScene(id=staged.id, product=str(staged.product), pan=str(staged.pan) if staged.pan else None)
             for staged in staged_products(folder)

@@ -10,6 +10,7 @@ from l8s2.deliveries.product_name import FLAGS, ProductName
 from l8s2.sensors import BANDS, OLI
 
 _NUMBERS = "".join(band.landsat[1:] for band in BANDS)
+_SURFACE_BANDS = {band.landsat for band in BANDS}
 _OTHER_NAMES = {"nir": "nir08", "swir1": "swir16", "swir2": "swir22"}
 _WORDS = {band.name: f"SR_{band.landsat}" for band in BANDS} | {"pan": OLI.pan_band}
 _BY_WORD = _WORDS | {other: _WORDS[name] for other, name in _OTHER_NAMES.items()}
@@ -51,6 +52,7 @@ def read_file_name(name: str) -> FileName:
 def part_in(text: str) -> tuple[str | None, str]:
     """Return which part a text names, None for none or for two, and what else it says."""
     found: str | None = None
+    words = re.split(r"[\W_]+", text.lower())
     for pattern, part_of in _PARTS:
         whole = re.compile(rf"(?<![A-Za-z0-9])(?:{pattern.pattern})(?![A-Za-z0-9])", FLAGS)
         parts = {part_of(match) for match in whole.finditer(text)}
@@ -60,6 +62,8 @@ def part_in(text: str) -> tuple[str | None, str]:
         if parts and {_number(part) for part in parts} == {_number(found)}:
             text = whole.sub(" ", text)  # what is said twice is said once
             found = max(found or "", *parts, key=len)
+    if "toa" in words and (found or "").removeprefix("SR_") in _SURFACE_BANDS:
+        return None, ""  # bands at the top of the atmosphere, of which only pan is used
     return found, "_".join(re.findall(r"[^\W_]+", text.lower()))
 
 

@@ -113,7 +113,7 @@ def _product(
     of_usgs = bool(name.tier or name.region)
     level2 = name.level in LEVEL2 and of_usgs  # B4 of Earth Engine is at the top of the atmosphere
     single: dict[str, str] = {}
-    for part, files in parts.items():
+    for part, files in sorted(parts.items(), key=lambda each: each[0] not in SURFACE):  # SR_B4 goes before B4
         known = f"SR_{part}" if level2 and f"SR_{part}" in SURFACE else part
         if known in _BANDS - set(SURFACE) - {OLI.pan_band} or known in single:
             continue  # a band of Level 1 other than pan
