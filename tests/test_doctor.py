@@ -148,6 +148,7 @@ def test_what_interrupted_commands_left(tmp_path: Path) -> None:
 def test_what_killed_runs_left_in_an_output(tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert told(out)["output"][1] == f"{out}: No such file or directory; give a folder of products"
+    assert run(out).exit_code == 1
     with WholeFolder(out / "a_S2L") as whole:
         left = out / ".b_S2L.0123abcd"
         left.mkdir()

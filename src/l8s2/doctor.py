@@ -165,7 +165,8 @@ def _left(output: Path) -> Iterator[Finding]:
     try:
         found = list(left_in(output))
     except OSError as error:
-        yield Finding(status="problem", what="output", text=f"{output}: {error.strerror}; give a folder of products")
+        text = f"{output}: {error.strerror}; give a folder of products"
+        yield Finding(status="problem", what="output", text=text, core=True)
         return
     for left in found:
         size = f"{left.size / 1e6:.1f} MB, {left.owner or 'of an unknown process'}"

@@ -164,11 +164,20 @@ def test_one_scene_twice_and_no_common_grid_are_refused(pair: list[Path], tmp_pa
     for given, options, words in (
         ([pair[0], pair[0]], ["--mgrs", TILE], "given twice"),
         (pair, [], "needs --mgrs, --like or --bbox"),
-        (pair, ["--crs", "EPSG:3035"], "needs --mgrs, --like or --bbox"),
+        (pair, ["--crs", "EPSG:3035", "--bbox", "14", "51", "15", "52"], "give one of these instead of --crs"),
     ):
         result = run("harmonize", *given, "-o", tmp_path / "out", *options)
         assert result.exit_code == 1
         assert words in result.stderr
+
+
+def test_one_scene_is_too_few_to_make_it_again(pair: list[Path], like: Path, tmp_path: Path) -> None:
+    folder = harmonize_product(pair, tmp_path / "out", like=like)
+    result = run("reproduce", next(folder.glob("*.json")), "--input", pair[0])
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"l8s2: --input {ID}: the product was made of {SOUTH}; give the folder that holds all 2 scenes\n"
+    )
 
 
 @pytest.mark.posix

@@ -23,7 +23,7 @@ def doctor(
 
     With OUTPUT, a folder of products: show instead what killed runs have left there, and who is at work.
 
-    Exit code 1 only where harmonising a product on disk would not work.
+    Exit code 1 only where harmonising a product on disk would not work, or OUTPUT cannot be read.
     """
     from dataclasses import asdict
 

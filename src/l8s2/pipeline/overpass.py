@@ -110,7 +110,10 @@ def id_of_product(names: Sequence[ProductName], area: Area) -> str:
         if a.row == b.row:
             raise InputError(f"{a.id} and {b.id}: one scene, given twice; give one of them")
     if area.crs is not None or (area.grid is None and area.bbox is None):
-        raise InputError(f"{len(names)} scenes: one product of them needs `mgrs`, `like` or `bbox`; give one of these")
+        instead = "" if area.crs is None else " instead of `crs`"
+        raise InputError(
+            f"{len(names)} scenes: one product of them needs `mgrs`, `like` or `bbox`; give one of these{instead}"
+        )
     return f"{overpass_key(first)}_{_tile(area) or f'{rows[0].row:03d}-{rows[-1].row:03d}'}"
 
 

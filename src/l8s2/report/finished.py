@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,29 @@ AGAIN = "make the product again"
 _LARGEST_SIDE = 1 << 17
 _RASTERS = {"surface_reflectance": (N_BANDS, "int16"), "sigma": (N_BANDS, "int16"), "qa": (1, "uint16")}
 """Asset -> bands and type of its samples."""
+
+
+_MOST_SCENES = 30
+
+
+class SceneFacts(NamedTuple):
+    """What an Item says of a Landsat scene that the product was made from."""
+
+    name: ProductName | None
+    """By its id; None where the Item does not say it."""
+    pan_id: str | None
+    """USGS id of the product that pan came from."""
+    properties: dict[str, Any]
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """Return a property that is an object; empty where it is not."""
+        return facts_in(self.properties, name)
+
+
+def facts_in(properties: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a property that is an object; empty where it is not."""
+    value = properties.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 class Item:
@@ -53,8 +76,7 @@ class Item:
 
     def facts(self, name: str) -> dict[str, Any]:
         """Return a property that is an object; empty where it is not."""
-        value = self.properties.get(name)
-        return value if isinstance(value, dict) else {}
+        return facts_in(self.properties, name)
 
     def asset(self, key: str) -> dict[str, Any]:
         """Return an asset; empty where there is none."""
@@ -62,15 +84,26 @@ class Item:
         return value if isinstance(value, dict) else {}
 
     @property
-    def scene(self) -> ProductName | None:
-        """The Landsat product it was made from, by its id."""
-        return ProductName.parse(self.id.removesuffix(SUFFIX))
+    def scenes(self) -> list[SceneFacts]:
+        """The Landsat scenes it was made from, at least one."""
+        listed = self.properties.get("l8s2:scenes")
+        several = [facts for facts in listed if isinstance(facts, dict)] if isinstance(listed, list) else []
+        if several:
+            return [
+                SceneFacts(ProductName.parse(str(facts.get("id"))), _id_in(str(facts.get("pan_id"))), facts)
+                for facts in several[:_MOST_SCENES]
+            ]
+        return [SceneFacts(ProductName.parse(self.id.removesuffix(SUFFIX)), self._linked_pan(), self.properties)]
 
-    @property
-    def pan_id(self) -> str | None:
+    def _linked_pan(self) -> str | None:
         """USGS id of the Level-1 product that pan came from, by the links."""
         names = [ProductName.find(str(link.get("href"))) for link in self._links if isinstance(link, dict)]
         return next((name.id for name in names if name and name.level.startswith("L1")), None)
+
+
+def _id_in(text: str) -> str | None:
+    found = ProductName.find(text)
+    return found.id if found else None
 
 
 def number(value: object) -> float | None:

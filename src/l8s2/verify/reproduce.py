@@ -100,7 +100,8 @@ def reproduce(
     products = [_source(item_path, name, source) for name in scenes]
     for name, product in zip(scenes, products, strict=True):
         if (there := level2_product(product, declared).product_id) != name:
-            raise InputError(f"`input` {there}: the product was made of {name}; give that")
+            give = "give that" if len(scenes) == 1 else f"give the folder that holds all {len(scenes)} scenes"
+            raise InputError(f"`input` {there}: the product was made of {name}; {give}")
     if output is not None and (kept := product_folder(output, product_id)).exists():
         raise InputError(f"{kept}: exists already; give another folder as `output`")
     options = _model_options(used, model, trust_architecture)
