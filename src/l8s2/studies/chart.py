@@ -65,18 +65,20 @@ def _panel(panel: Panel, series: Sequence[str], left: int, top: int) -> tuple[li
         return left + _WIDTH * (value - ticks[0]) / (ticks[-1] - ticks[0])
 
     first = top + _TITLE
-    bottom = first + len(panel.groups) * (len(series) * _ROW + _GAP)
+    own = [index for index, name in enumerate(series) if any(name in group for group in panel.groups.values())]
+    bottom = first + len(panel.groups) * (len(own) * _ROW + _GAP)
     parts = [_text(_MARGIN, top + 22, panel.title, 'font-weight="bold"')]
     for tick in ticks:
         parts.append(f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{first}" y2="{bottom}" stroke="#ddd"/>')
         parts.append(_text(x(tick), bottom + 16, f"{tick:.6g}", 'text-anchor="middle"'))
     y = first + _GAP
     for name, group in panel.groups.items():
-        middle = y + _ROW * (len(series) - 1) / 2 + 4
+        middle = y + _ROW * (len(own) - 1) / 2 + 4
         parts.append(_text(left - 10, middle, name, 'text-anchor="end"'))
-        for index, one in enumerate(series):
-            if one in group and math.isfinite(group[one].value):
-                parts += _estimate(group[one], x, y, index)
+        for index in own:
+            estimate = group.get(series[index])
+            if estimate is not None and math.isfinite(estimate.value):
+                parts += _estimate(estimate, x, y, index)
             y += _ROW
         y += _GAP
     return parts, bottom + _TICKS

@@ -36,7 +36,7 @@ class _Counts(NamedTuple):
     """(period + 2,): pixels by the most days from one clear day to the next."""
 
 
-def study_cloudfree(path: Path, *, progress: Progress | None = None) -> Study:
+def study_cloudfree(path: Path, *, progress: Progress = lambda done, total, what: None) -> Study:
     """Count clear days per pixel and month in a cube: of Sentinel-2, of Landsat, of both together.
 
     A day counts once for a pixel, by the sun, however often it was seen that day. Clear is neither fill nor cloud, its
@@ -56,15 +56,12 @@ def study_cloudfree(path: Path, *, progress: Progress | None = None) -> Study:
     days = np.asarray(cube.columns["solar_day"], np.int64)
     period = int(days.max() - days.min()) + 1
     names = list(dict.fromkeys(map(_month, range(int(days.min()), int(days.max()) + 1))))
-    counts = {
-        key: _Counts(np.zeros((len(names), _MONTH), np.int64), np.zeros(period + 2, np.int64)) for key in SETS
-    }
+    counts = {key: _Counts(np.zeros((len(names), _MONTH), np.int64), np.zeros(period + 2, np.int64)) for key in SETS}
     done, total = 0, cube.box.shape[0] * cube.box.shape[1]
     for rows, columns in windows(cube.box.shape, CHUNK):
         _count(cube, (rows, columns), days, [names.index(_month(day)) for day in days], sensors, counts)
         done += (rows.stop - rows.start) * (columns.stop - columns.start)
-        if progress:
-            progress(done, total, "counting")
+        progress(done, total, "counting")
     if not counts["together"].gaps.any():
         raise InputError(f"{path}: no observation covers a pixel of it; append some with l8s2 cube")
     return _study(counts, names, sensors, period)

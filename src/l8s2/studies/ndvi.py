@@ -37,14 +37,14 @@ def study_ndvi(
     *,
     models: Sequence[str] = ("compact",),
     side: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = lambda done, total, what: None,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Study:
     """Compare NDVI of Landsat at 10 m with that of Sentinel-2, on real pairs.
 
     *raw* is bicubic interpolation of Landsat, *band-pass* the same after the adjustment of its bands to Sentinel-2's.
-    All are compared on the same clear pixels of all pairs together, after the shift between the images was taken out. The 95 % intervals
-    come of drawing blocks of 200 m again.
+    All are compared on the same clear pixels of all pairs together, after the shift between the images was taken out.
+    The 95 % intervals come of drawing blocks of 200 m again.
 
     Args:
         pairs: as ``l8s2 evaluate`` takes real pairs.
@@ -66,8 +66,7 @@ def study_ndvi(
             totals.append(sums[sums[:, 0] > 0])
             sites.add(case.site)
             dates.add(case.date)
-        if progress:
-            progress(min(done, imagery.pixels), imagery.pixels, "comparing")
+        progress(min(done, imagery.pixels), imagery.pixels, "comparing")
     methods = [RAW, BAND_PASS, *predictors]
     if not totals:
         raise InputError("no clear pixel with a defined NDVI in any pair; give other pairs")
@@ -80,8 +79,11 @@ def study_ndvi(
         if f"{name} {method}" in found
     ]
     panels = [
-        Panel(f"NDVI: {name} against Sentinel-2", {"": {method: found[f"{name} {method}"] for method in methods}})
-        for name in STATISTICS
+        Panel(
+            f"NDVI against Sentinel-2's: {name}",
+            {"": {method: found[f"{name} {method}"] for method in methods if f"{name} {method}" in found}},
+        )
+        for name in (*STATISTICS, RATIO)
     ]
     pixels = int(stacked[:, 0].sum())
     facts = {
@@ -145,7 +147,10 @@ def _paragraph(found: Mapping[str, Estimate], model: str, facts: Mapping[str, in
     ours, raw = (_correlation(found[f"correlation {method}"].value) for method in (model, RAW))
     ratio = found[f"{RATIO} {model}"]
     known = np.isfinite(ratio.low)
-    interval = f" (95 % interval {ratio.low:.3f} to {ratio.high:.3f})" if known else " (no interval)"
+    times = (
+        f"{ratio.value:.3f} times that of raw" if np.isfinite(ratio.value) else "not to be divided by raw's, which is 0"
+    )
+    times += f" (95 % interval {ratio.low:.3f} to {ratio.high:.3f})" if known else " (no interval)"
     verdict = "no difference from raw that these pairs can tell"
     if known and ratio.high < 1:
         verdict = "closer to Sentinel-2 than raw Landsat on these pairs"
@@ -153,11 +158,10 @@ def _paragraph(found: Mapping[str, Estimate], model: str, facts: Mapping[str, in
         verdict = "farther from Sentinel-2 than raw Landsat on these pairs"
     return (
         f"NDVI of {model} correlates with Sentinel-2's by {ours}, that of raw Landsat by {raw}; its RMSE is "
-        f"{ratio.value:.3f} times that of raw{interval}: {verdict}. {facts['pixels']} clear pixels in {facts['blocks']} "
-        f"blocks of 200 m, {facts['pairs']} pairs, {facts['sites']} sites. The two images are of different hours or "
-        "days, so what changed in truth counts as error of every method alike. Intervals are of these places and dates: "
-        "they say nothing of other ones, and blocks that see one season or one crop are less independent than they "
-        "count."
+        f"{times}: {verdict}. {facts['pixels']} clear pixels in {facts['blocks']} blocks of 200 m, {facts['pairs']} "
+        f"pairs, {facts['sites']} sites. The two images are of different hours or days, so what changed in truth counts "
+        "as error of every method alike. Intervals are of these places and dates: they say nothing of other ones, and "
+        "blocks that see one season or one crop are less independent than they count."
     )
 
 
