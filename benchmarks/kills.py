@@ -22,7 +22,8 @@ from pathlib import Path
 import click
 from whole_scene import enlarge
 
-from l8s2.landsat.layout import level2_product, pan_partner
+from l8s2.deliveries.find import level2_product
+from l8s2.deliveries.pan import pan_partner
 
 
 def sums(output: Path) -> dict[str, str]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from l8s2.batch.scenes import read_scenes
 from l8s2.batch.staged import staged_products
 from l8s2.errors import InputError
 from making.staged import A_PAN, A, B, link, stage_in, write_json
+
+KEYS = ["rel", "href", "links", "assets", "type"]
 
 
 def pairs(folder: Path) -> list[tuple[str, str, str | None]]:
@@ -42,6 +47,25 @@ def test_catalogues_below_catalogues_archives_and_addresses_of_files(tmp_path: P
 def test_without_a_catalogue_nothing_has_changed(tmp_path: Path) -> None:
     (tmp_path / A).mkdir()
     assert [scene.product for scene in read_scenes([str(tmp_path)]).scenes] == [str(tmp_path / A)]
+
+
+def test_scenes_in_the_output_of_a_batch_are_still_found(tmp_path: Path) -> None:
+    (tmp_path / A).mkdir()
+    for name in ("batch.json", "catalog.json"):
+        write_json(tmp_path / name, {"links": []})
+    assert [scene.product for scene in read_scenes([str(tmp_path)]).scenes] == [str(tmp_path / A)]
+
+
+ODD = st.none() | st.integers() | st.sampled_from(["item", "child", "a.json", "//[", "file://[x", "\0", "..", "."])
+
+
+@given(st.recursive(ODD, lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(KEYS), inner), max_leaves=9))
+def test_no_content_of_a_catalogue_is_a_traceback(content: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for links in (content, [content], [{"rel": "item", "href": content}]):
+            write_json(Path(folder) / "catalog.json", {"type": "Feature", "links": links, "assets": content})
+            with pytest.raises(InputError):
+                staged_products(Path(folder))
 
 
 @pytest.mark.parametrize(

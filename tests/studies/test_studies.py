@@ -284,7 +284,7 @@ def test_crops_refuse_what_cannot_be_split(farm: tuple[Path, Path], tmp_path: Pa
     rare[0, :3] = "rye"
     for path, label, expected in (
         (one, "crop", "1 crops"), (fields_file(tmp_path / "rare.geojson", rare), "crop", "3 fields of rye"),
-        (one, "kind", "no property 'kind'"),
+        (one, "kind", "has no 'kind'"),
     ):  # fmt: skip
         done = run("crops", farm[0], "--fields", path, "--label", label, "-o", tmp_path / "x")
         assert done.exit_code == 1

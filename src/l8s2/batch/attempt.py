@@ -22,6 +22,7 @@ from l8s2.batch.output import Output, Product
 from l8s2.batch.scenes import BatchScene
 from l8s2.errors import TRY_AGAIN, ExistsError, InputError, L8S2Error, may_pass
 from l8s2.pipeline.finished import Facts, differences, made_otherwise
+from l8s2.product.writer import SUFFIX
 
 BEATS = 4
 """Signs of life of an attempt within the time of its lease."""
@@ -60,7 +61,8 @@ def make_attempt(job: Job, children: Children | None = None) -> dict[str, Any] |
     try:
         if (product := output.product(job.scene.id)) is None:
             about = _make(job, output, claim, children or Children())
-            product = output.product(job.scene.id) if about["outcome"] != INTERRUPTED else None
+            made = about.pop("made", job.scene.id)
+            product = output.product(made) if about["outcome"] != INTERRUPTED else None
         else:
             if others := differences(product.item, job.asked):
                 there = f"{job.output}/{product.key}"
@@ -115,7 +117,10 @@ class _Claim:
 
 
 def _make(job: Job, output: Output, claim: _Claim, children: Children) -> dict[str, Any]:
-    """Run the process of a scene and publish what it made; returns what is to be recorded."""
+    """Run the process of a scene and publish what it made; returns what is to be recorded, and ``made``, its id.
+
+    That may be another than that of the scene, which may be told by the name of an archive alone.
+    """
     with tempfile.TemporaryDirectory(prefix="l8s2-batch-") as scratch, output.workspace() as folder:
         command = (*job.program, *job.scene.arguments(Path(scratch)), "-o", str(folder), *job.options, _JSON)
         ended = children.run(command, Path(scratch), claim.beat, job.lease / BEATS)
@@ -128,7 +133,7 @@ def _make(job: Job, output: Output, claim: _Claim, children: Children) -> dict[s
         except (ValueError, KeyError, TypeError):
             raise InputError("ended well, but did not say where the product is") from None
         output.publish(made, job.attempt, claim.beat)
-        return {**about, "outcome": SUCCESS, "reason": ""}
+        return {**about, "outcome": SUCCESS, "reason": "", "made": made.name.removesuffix(SUFFIX)}
 
 
 _WARNING, _JSON = "warning: ", f"--{'json'}"

@@ -23,8 +23,8 @@ from l8s2.batch.output import Output
 from l8s2.batch.results import Results
 from l8s2.batch.scenes import BatchScene
 from l8s2.batch.settings import check_agreed, settle
+from l8s2.deliveries.product_name import FLAGS, PATTERN
 from l8s2.errors import InputError, may_pass
-from l8s2.landsat.product_name import FLAGS, PATTERN
 from l8s2.pipeline.finished import Facts
 
 HARMONIZE = (sys.executable, "-m", "l8s2.cli", "harmonize")

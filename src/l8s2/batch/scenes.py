@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from l8s2.batch.staged import CATALOG, staged_products
+from l8s2.batch.staged import is_staged, staged_products
+from l8s2.deliveries.find import ARCHIVES, IMAGES
+from l8s2.deliveries.one_file import is_image
+from l8s2.deliveries.product_name import LEVEL2, ProductName
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import LEVEL2, ProductName
 from l8s2.pipeline.overpass import id_of_product, overpass_key
 from l8s2.target import Area
 
-_ARCHIVES = (".tar", ".tar.gz", ".tgz")
 _LEVEL2 = ("L2SP", "L2SR")
 _OTHER_OF_ARD = re.compile(r"_(TOA|BT|ST|QA)\b", re.IGNORECASE)
 """What else there is of a tile of ARD, in archives of its own."""
@@ -148,7 +149,7 @@ def _named(what: str, notes: list[str], *, lists: bool) -> list[BatchScene]:
         return [BatchScene(id=_id(what.rstrip("/").rpartition("/")[2]), stac=what)]
     if path.is_dir():
         return _in_folder(path)
-    if path.is_file() and path.name.lower().endswith(_ARCHIVES):
+    if path.is_file() and path.name.lower().endswith((*ARCHIVES, *IMAGES)):
         return [BatchScene(id=_id(path.name), product=what)]
     if path.is_file() and lists:
         try:
@@ -159,6 +160,8 @@ def _named(what: str, notes: list[str], *, lists: bool) -> list[BatchScene]:
             return _from_json(text, what, notes)
         lines = (line.strip() for line in text.splitlines())
         return [s for line in lines if line and not line.startswith("#") for s in _named(line, notes, lists=False)]
+    if not path.exists() and path.name != what and path.parent.exists() and ProductName.find(path.name):
+        return [BatchScene(id=_id(path.name), product=what)]  # one of the products in a folder or archive
     if not path.exists() and (name := ProductName.parse(what.upper().removesuffix("_SR"))) and name.level in _LEVEL2:
         return [BatchScene(id=name.id, stac=what)]
     if lists:
@@ -170,7 +173,7 @@ def _named(what: str, notes: list[str], *, lists: bool) -> list[BatchScene]:
 
 def _in_folder(folder: Path) -> list[BatchScene]:
     """Take a folder for a product, unless there is a catalogue in it, or Level-2 products, by their names."""
-    if (folder / CATALOG).is_file():
+    if is_staged(folder):
         return [
             BatchScene(id=staged.id, product=str(staged.product), pan=str(staged.pan) if staged.pan else None)
             for staged in staged_products(folder)
@@ -181,12 +184,17 @@ def _in_folder(folder: Path) -> list[BatchScene]:
         if (name := ProductName.find(path.name))
         and name.level in LEVEL2
         and not (name.region and _OTHER_OF_ARD.search(path.name))
-        and (path.is_dir() or path.name.lower().endswith(_ARCHIVES))
+        and (path.is_dir() or path.name.lower().endswith(ARCHIVES))
     ]
     if inside:
         return inside
-    names = {n.id for path in folder.iterdir() if (n := ProductName.find(path.name)) and n.level in LEVEL2}
-    return [BatchScene(id=names.pop() if len(names) == 1 else _id(folder.name), product=str(folder))]
+    names = sorted({n.id for path in folder.iterdir() if (n := ProductName.find(path.name)) and n.level in LEVEL2})
+    if len(names) > 1:
+        return [BatchScene(id=name, product=str(folder / name)) for name in names]
+    images = [path for path in sorted(folder.iterdir()) if is_image(path.name)]
+    if not names and len(images) > 1:  # files with all bands each
+        return [BatchScene(id=_id(path.name), product=str(path)) for path in images]
+    return [BatchScene(id=names[0] if names else _id(folder.name), product=str(folder))]
 
 
 def _from_json(text: str, source: str, notes: list[str]) -> list[BatchScene]:
@@ -210,5 +218,6 @@ def _from_json(text: str, source: str, notes: list[str]) -> list[BatchScene]:
 
 def _id(text: str) -> str:
     """Return the product id in a text, or what of the text is fit for the name of a file."""
-    name = ProductName.find(text)
-    return name.id if name else _UNSAFE.sub("-", text).strip("-.") or "scene"
+    name = ProductName.find(text) or ProductName.find_scene(text)
+    stem = text.rpartition(".")[0] if text.lower().endswith(IMAGES) else text
+    return name.id if name else _UNSAFE.sub("-", stem).strip("-.") or "scene"

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from l8s2.deliveries.product_name import LEVEL2, ProductName, same_acquisition
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import LEVEL2, ProductName, same_acquisition
 
 CATALOG = "catalog.json"
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
-_FOLLOWED = {"child", "item"}
+_FOLLOWED = ("child", "item")
 _LARGEST = 16 << 20
 """Bytes of a catalogue or an Item; one with ten thousand links has about two million."""
 
@@ -33,6 +33,11 @@ class Staged:
     """Folder of its files, or archive."""
     pan: Path | None
     """The same of the Level-1 product of its acquisition."""
+
+
+def is_staged(folder: Path) -> bool:
+    """Tell whether a folder is a staged-in catalogue, and not what a batch has written."""
+    return (folder / CATALOG).is_file() and not (folder / "batch.json").exists()
 
 
 def staged_products(folder: Path) -> list[Staged]:
@@ -97,7 +102,10 @@ def _local(of: dict[str, Any], base: Path, root: Path) -> Path | None:
     Raises InputError where it lies outside of ``root``.
     """
     href = str(of.get("href"))
-    parts = urlsplit(href)
+    try:
+        parts = urlsplit(href)
+    except ValueError:  # an address that is none
+        return None
     if parts.scheme not in ("", "file"):
         return None
     path = Path(unquote(parts.path)) if parts.scheme else Path(href)

@@ -63,11 +63,11 @@ def batch(
 ) -> None:
     """Make 10 m products of many SCENES, on any number of machines that see one output.
 
-    SCENES are products (folder, .tar or .tar.gz), folders of them or with a catalog.json that leads to them, text files
-    with one on each line, files saved from l8s2 search --json, STAC items, ids of Level-2 products, or - for a search
-    on standard input. Each scene is worked on by a process of its own, l8s2 harmonize, with the options below that are
-    not of the batch itself. The same command goes on where it stopped, on the same or on another machine. Exit code: 0
-    all done, 1 some failed, 75 some failed by what may pass.
+    SCENES are products (folder, archive or one file with all bands), folders of them or with a catalog.json that leads
+    to them, text files with one on each line, files saved from l8s2 search --json, STAC items, ids of Level-2 products,
+    or - for a search on standard input. Each scene is worked on by a process of its own, l8s2 harmonize, with the
+    options below that are not of the batch itself. The same command goes on where it stopped, on the same or on another
+    machine. Exit code: 0 all done, 1 some failed, 75 some failed by what may pass.
     """
     from l8s2.batch.ledger import Rules
     from l8s2.batch.run import Batch, run_batch, shard_of
@@ -111,6 +111,7 @@ batch.params.extend(PASSED)
 
 def _checked(options: dict[str, Any]) -> dict[str, str]:
     """Refuse what would make every scene fail; return what the products are to be made with. Raises InputError."""
+    from l8s2.deliveries.declared import Declared
     from l8s2.pipeline.finished import asked_for
     from l8s2.predictors.load import load_predictor
     from l8s2.predictors.options import ModelOptions
@@ -121,7 +122,8 @@ def _checked(options: dict[str, Any]) -> dict[str, str]:
     names = ("model", "engine", "device", "threads", "mc_dropout", "trust_architecture")
     model = ModelOptions(**{name: options[name] for name in names})
     sigma = None if options["no_sigma"] else options["sigma"]
-    return asked_for(load_predictor(model), model, area, sigma, options["align_pan"])
+    declared = Declared.parse(**{name: options[name] for name in ("bands", "scale", "acquired", "platform")})
+    return asked_for(load_predictor(model), model, area, sigma, options["align_pan"], declared=declared)
 
 
 def _on_this_machine(job: Batch, workers: int | None) -> Batch:

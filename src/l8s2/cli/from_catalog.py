@@ -12,7 +12,7 @@ from l8s2.cli.shell import ProgressBar, warn
 
 if TYPE_CHECKING:
     from l8s2.acquire.fetch_request import FetchRequest
-    from l8s2.landsat.product_name import ProductName
+    from l8s2.deliveries.product_name import ProductName
     from l8s2.pipeline.align_pan import AlignPan
     from l8s2.predictors.options import ModelOptions
     from l8s2.radiometry import SigmaKind
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def names_of(wanted: Sequence[FetchRequest]) -> list[ProductName]:
     """Return the names of the scenes of items."""
-    from l8s2.landsat.product_name import ProductName
+    from l8s2.deliveries.product_name import ProductName
 
     found = [ProductName.find(request.landsat[0].product) for request in wanted]
     return [name for name in found if name]
@@ -37,7 +37,7 @@ def finished(
     pan: Path | None,
 ) -> Path | None:
     """Return the finished product of items, None where there is none. Raises InputError for one of other options."""
-    from l8s2.landsat.layout import pan_products
+    from l8s2.deliveries.pan import pan_products
     from l8s2.pipeline.finished import asked_for, finished_product
     from l8s2.pipeline.overpass import id_of_product
     from l8s2.predictors.load import load_predictor
@@ -67,9 +67,9 @@ def fetched(
     Of several those are left out that have nothing in the area.
     """
     from l8s2.acquire.cache import cached_product
+    from l8s2.deliveries.pan import pan_products
     from l8s2.errors import OutsideError
     from l8s2.files import WholeFolder
-    from l8s2.landsat.layout import pan_products
     from l8s2.pipeline.overpass import id_of_product
     from l8s2.predictors.load import load_predictor
     from l8s2.product.writer import product_folder

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from l8s2.cli.shell import JSON, PAN, PRODUCT, TRUST, ProgressBar, as_options, show, warn
+from l8s2.cli.shell import JSON, PAN, PRODUCT, TRUST, ProgressBar, as_options, declared_options, show, warn
 
 if TYPE_CHECKING:
+    from l8s2.deliveries.declared import Declared
     from l8s2.pipeline.align_pan import AlignPan
     from l8s2.predictors.engines import Device, Engine
     from l8s2.predictors.options import ModelOptions
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     "-o", "--output", type=click.Path(path_type=Path), help="Folder that gets <L2SP id>_S2L. Required unless --dry-run."
 )
 @PAN
+@declared_options
 @click.option(
     "--align-pan",
     type=click.Choice(["auto", "off"]),
@@ -98,6 +100,10 @@ def harmonize(
     stac: tuple[str, ...],
     output: Path | None,
     pan: Path | None,
+    bands: str | None,
+    scale: str | None,
+    acquired: str | None,
+    platform: str | None,
     align_pan: AlignPan,
     model: str,
     mc_dropout: int | None,
@@ -117,7 +123,7 @@ def harmonize(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Make a 10 m product from a Landsat Level-2 PRODUCT (folder, .tar or .tar.gz).
+    """Make a 10 m product from a Landsat Level-2 PRODUCT (folder, .tar, .tar.gz, .zip, or one file with all bands).
 
     Or from an item of a catalogue (--stac), of which --bbox and --mgrs fetch only the part that is needed. What is
     fetched stays in the cache of l8s2 until the product is written.
@@ -133,9 +139,11 @@ def harmonize(
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy loads: every thread has work of its own
+    from l8s2.deliveries.declared import Declared
     from l8s2.predictors.options import ModelOptions
     from l8s2.target import Area
 
+    declared = Declared.parse(bands=bands, scale=scale, acquired=acquired, platform=platform)
     area = Area(bbox=bbox or None, mgrs=mgrs, crs=crs, like=like)
     options = ModelOptions(
         model=model,
@@ -147,7 +155,16 @@ def harmonize(
         trust_architecture=trust_architecture,
     )
     if dry_run or output is None:
-        _show_plan(products, area, options, sigma=not no_sigma, pan=pan, align_pan=align_pan, as_json=as_json)
+        _show_plan(
+            products,
+            area,
+            options,
+            sigma=not no_sigma,
+            pan=pan,
+            align_pan=align_pan,
+            declared=declared,
+            as_json=as_json,
+        )
         return
     from l8s2.pipeline.to_product import make_product
 
@@ -176,6 +193,7 @@ def harmonize(
                 resume=resume,
                 pan=pan,
                 align_pan=align_pan,
+                declared=declared,
                 names=names,
                 progress=progress,
                 warn=warn,
@@ -208,6 +226,7 @@ def _show_plan(
     sigma: bool,
     pan: Path | None,
     align_pan: AlignPan,
+    declared: Declared,
     as_json: bool,
 ) -> None:
     """Print what harmonising would need."""
@@ -215,7 +234,7 @@ def _show_plan(
 
     from l8s2.pipeline.estimate import plan_product
 
-    plan = plan_product(products, area, options, sigma=sigma, pan=pan, align_pan=align_pan)
+    plan = plan_product(products, area, options, sigma=sigma, pan=pan, align_pan=align_pan, declared=declared)
     if as_json:
         click.echo(json.dumps(asdict(plan), indent=2))
         return
@@ -230,15 +249,17 @@ def _show_plan(
 @click.command()
 @PRODUCT
 @PAN
+@declared_options
 @JSON
-def info(product: Path, pan: Path | None, as_json: bool) -> None:
+def info(product: Path, pan: Path | None, as_json: bool, **declared: str | None) -> None:
     """Show what PRODUCT holds, what is missing, its lattice, and what is measured on it.
 
     Measured are the shift of pan against the 30 m bands, the sharpness of the visible bands, and the noise of each.
     """
+    from l8s2.deliveries.declared import Declared
     from l8s2.landsat.describe import describe_product
 
-    facts = describe_product(product, pan)
+    facts = describe_product(product, pan, Declared.parse(**declared))
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,9 +122,11 @@ def ndvi(pairs: tuple[Path, ...], models: tuple[str, ...], side: str | None, out
     """
     from l8s2.studies.ndvi import study_ndvi
 
-    with ProgressBar("comparing") as progress:
-        found = study_ndvi(pairs, models=models, side=side, progress=progress, warn=warn)
-    _give(found, output, **how)
+    def make() -> Study:
+        with ProgressBar("comparing") as progress:
+            return study_ndvi(pairs, models=models, side=side, progress=progress, warn=warn)
+
+    _give(make, output, **how)
 
 
 @study.command()
@@ -135,9 +138,11 @@ def cloudfree(cube: Path, output: Path, **how: Any) -> None:
     """Count the clear days per pixel and month in a CUBE: Sentinel-2, Landsat, both together."""
     from l8s2.studies.cloudfree import study_cloudfree
 
-    with ProgressBar("counting") as progress:
-        found = study_cloudfree(cube, progress=progress)
-    _give(found, output, **how)
+    def make() -> Study:
+        with ProgressBar("counting") as progress:
+            return study_cloudfree(cube, progress=progress)
+
+    _give(make, output, **how)
 
 
 @study.command()
@@ -152,9 +157,11 @@ def crops(cube: Path, fields: Path, label: str, id_property: str | None, output:
     """Map crops from a CUBE with and without harmonised Landsat, on fields that the classifier never saw."""
     from l8s2.studies.crops import study_crops
 
-    with ProgressBar("reading", unit="observations") as progress:
-        found = study_crops(cube, fields, label, id_property=id_property, progress=progress)
-    _give(found, output, **how)
+    def make() -> Study:
+        with ProgressBar("reading", unit="observations") as progress:
+            return study_crops(cube, fields, label, id_property=id_property, progress=progress)
+
+    _give(make, output, **how)
 
 
 @study.command()
@@ -172,13 +179,16 @@ def generalisation(
     """Split SCORES (scores.csv of evaluate) by what is known of the places: continent, biome, season."""
     from l8s2.studies.generalisation import study_generalisation
 
-    _give(study_generalisation(scores, places, by, metric=metric, bands=bands), output, **how)
+    _give(lambda: study_generalisation(scores, places, by, metric=metric, bands=bands), output, **how)
 
 
-def _give(found: Study, output: Path, overwrite: bool, as_json: bool) -> None:
-    from l8s2.studies.result import markdown, write_study
+def _give(make: Callable[[], Study], output: Path, overwrite: bool, as_json: bool) -> None:
+    """Check the output folder before the work is done, then write the study into it."""
+    from l8s2.studies.result import markdown, study_folder, write_study
 
-    folder = write_study(found, output, overwrite=overwrite)
+    whole = study_folder(output, overwrite=overwrite)
+    found = make()
+    folder = write_study(found, whole)
     if as_json:
         click.echo(json.dumps({"output": str(folder), **found.as_json()}, indent=2, allow_nan=False))
         return

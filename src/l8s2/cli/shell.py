@@ -24,8 +24,31 @@ TRUST = click.option(
 PAN = click.option(
     "--pan",
     type=click.Path(path_type=Path),
-    help="Level-1 product (or its B8.TIF) with the pan band. Default: looked for beside PRODUCT.",
+    help="Level-1 product, or a GeoTIFF of its band, with pan. Default: looked for beside PRODUCT.",
 )
+_DECLARED = (
+    click.option(
+        "--bands", metavar="blue=1,green=2,...", help="Which band of a file of several is which, where no name tells."
+    ),
+    click.option(
+        "--scale",
+        type=click.Choice(["collection2", "reflectance", "1e-4"]),
+        help="How reflectance is stored. Default: that of Collection 2, of files of others as their pixels prove.",
+    ),
+    click.option("--acquired", metavar="DATE", help="Date of a file that does not tell it, for example 2023-05-20."),
+    click.option(
+        "--platform", type=click.Choice(["landsat-8", "landsat-9"]), help="Satellite of a file that does not tell it."
+    ),
+)
+
+
+def declared_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for what input does not tell of itself (``l8s2.deliveries.declared``)."""
+    for option in reversed(_DECLARED):
+        command = option(command)
+    return command
+
+
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 
 

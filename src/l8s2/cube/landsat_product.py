@@ -18,8 +18,8 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
 from l8s2.cube.observation import About, Layers, Opened, check_lattice, overlap, with_fill
+from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import ProductName
 from l8s2.product.writer import FILL_BIT, SUFFIX
 from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE, NODATA, decoded, detail_sigma
 from l8s2.raster import open_dataset

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
 from l8s2.landsat.band import Scaling
-from l8s2.landsat.product_name import ProductName
 from l8s2.sensors import OLI
 
 SR_SCALING = Scaling(OLI.sr_scale, OLI.sr_offset)

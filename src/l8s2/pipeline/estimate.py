@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from l8s2.arrays import windows
+from l8s2.deliveries.declared import NOTHING, Declared
 from l8s2.grid import BLOCK
 from l8s2.landsat.scene import open_scene
 from l8s2.pipeline.align_pan import AlignPan
@@ -66,6 +67,7 @@ def plan_product(
     sigma: bool = True,
     pan: str | Path | None = None,
     align_pan: AlignPan = "auto",
+    declared: Declared = NOTHING,
 ) -> Plan:
     """Make the same checks as harmonize_product, and an estimate, without writing anything.
 
@@ -76,6 +78,7 @@ def plan_product(
         sigma: whether there is to be a SIGMA file.
         pan: as in harmonize_product.
         align_pan: as in harmonize_product.
+        declared: as in harmonize_product.
 
     Raises InputError as harmonize_product does.
     """
@@ -83,7 +86,7 @@ def plan_product(
     from l8s2.product.writer import estimate_bytes
 
     with ExitStack() as stack:
-        source = choose_source([stack.enter_context(open_scene(each, pan)) for each in as_paths(path)], area)
+        source = choose_source([stack.enter_context(open_scene(each, pan, declared)) for each in as_paths(path)], area)
         predictor = load_predictor(options)
         source, _ = aligned(source, predictor, align_pan)
         pan_ids = [scene.pan_id for scene in source.scenes if scene.pan_id]

@@ -10,6 +10,8 @@ from typing import Any
 
 from odc.geo.geobox import GeoBox
 
+from l8s2.deliveries.declared import NOTHING, Declared
+from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import ExistsError, L8S2Error
 from l8s2.files import WholeFolder
 from l8s2.pipeline.align_pan import AlignPan
@@ -33,6 +35,7 @@ def asked_for(
     sigma: SigmaKind | None,
     align_pan: AlignPan,
     grid: GeoBox | None = None,
+    declared: Declared = NOTHING,
 ) -> dict[str, str]:
     """Return what decides the samples of a product; ``grid``: its own, where the scene is known."""
     without_pan = predictor.no_pan_model
@@ -43,6 +46,7 @@ def asked_for(
         "`engine`": options.engine,
         "`align_pan`": align_pan,
         "`mc_dropout`": str(options.mc_dropout or _NONE),
+        "what is declared": _declared(declared.texts()),
         "`sigma`": sigma or _LEFT_OUT,
         **(
             {"grid": _grid(grid_fields(grid))}
@@ -63,6 +67,7 @@ def made_with(item: Mapping[str, Any]) -> dict[str, str]:
         "`engine`": used.get("engine"),
         "`align_pan`": used.get("align_pan"),
         "`mc_dropout`": str(told.get("l8s2:mc_dropout", _NONE)),
+        "what is declared": _declared(used) if used else None,
         "`sigma`": kind if "sigma" in item.get("assets", {}) else _LEFT_OUT,
         "grid": _grid(told) if "proj:shape" in told else None,
         "area": _area(used) if used else None,
@@ -73,8 +78,11 @@ def made_with(item: Mapping[str, Any]) -> dict[str, str]:
 
 
 def inputs_of(ids: Sequence[tuple[str, str | None]]) -> dict[str, str]:
-    """Return what ``made_with`` tells of scenes: ids of their Level-2 product, and of the Level-1 product of pan."""
-    return {"scenes": _listed([l2 for l2, _ in ids]), "`pan`": _listed([l1 for _, l1 in ids if l1])}
+    """Return what ``made_with`` tells of scenes: ids of USGS of their Level-2 product, and of pan."""
+    return {
+        "scenes": _listed([l2 for l2, _ in ids if ProductName.parse(l2)]),
+        "`pan`": _listed([l1 for _, l1 in ids if l1 and ProductName.parse(l1)]),
+    }
 
 
 def _linked(item: Mapping[str, Any], collection: str) -> list[str]:
@@ -136,6 +144,11 @@ def _area(used: Mapping[str, Any]) -> str:
     if "bbox" in given:
         given["bbox"] = " ".join(str(float(value)) for value in given["bbox"])
     return ", ".join(f"{name} {value}" for name, value in given.items()) or "whole scene"
+
+
+def _declared(used: Mapping[str, Any]) -> str:
+    given = {name: used[name] for name in ("bands", "scale", "acquired", "platform") if name in used}
+    return ", ".join(f"{name} {value}" for name, value in given.items()) or _NONE
 
 
 def _model(name: object, sha256: object) -> str:

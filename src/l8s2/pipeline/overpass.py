@@ -10,8 +10,8 @@ from pathlib import Path
 from odc.geo.geobox import GeoBox, geobox_union_conservative
 
 from l8s2 import grid
+from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import ProductName
 from l8s2.landsat.scene import Scene
 from l8s2.pipeline.align_pan import AlignPan, Metres, with_aligned_pan
 from l8s2.predictors.protocol import Predictor

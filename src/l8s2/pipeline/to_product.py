@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from l8s2._version import __version__
+from l8s2.deliveries.declared import NOTHING, Declared
+from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import ExistsError, InputError
 from l8s2.landsat.measure_scene import measure_scene
-from l8s2.landsat.product_name import ProductName
 from l8s2.landsat.scene import open_scene
 from l8s2.pipeline.align_pan import AlignPan
 from l8s2.pipeline.estimate import GDAL_CACHE, memory_warnings
@@ -62,14 +63,16 @@ def harmonize_product(
     resume: bool = False,
     pan: str | Path | None = None,
     align_pan: AlignPan = "auto",
+    declared: Declared = NOTHING,
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Path:
     """Harmonise the product at ``path`` into ``output/<L2SP id>_S2L`` and return that folder.
 
     Args:
-        path: folder, ``.tar`` or ``.tar.gz`` of the L2SP product, files by their USGS names. Several of one overpass
-            (satellite, path and day) become one product on the grid of ``mgrs``, ``like`` or ``bbox``: docs/product.md.
+        path: folder, ``.tar``, ``.tar.gz`` or ``.zip`` of the L2SP product, one GeoTIFF with all bands, or what else
+            docs/inputs.md lists. Several of one overpass (satellite, path and day) become one product on the grid of
+            ``mgrs``, ``like`` or ``bbox``: docs/product.md.
         output: folder that gets the product; made where it does not exist.
         model: see ``load_model``.
         bbox: west, south, east, north in WGS 84 degrees; None takes the whole scene.
@@ -87,9 +90,10 @@ def harmonize_product(
         overwrite: replace a product of the same name once the new one is whole.
         resume: go on where a killed run of the same product, model and area was; a finished product of the same
             options is returned as it is, one of others refused.
-        pan: Level-1 product of the same acquisition, or its ``_B8.TIF``; None looks beside ``path``.
+        pan: Level-1 product of the same acquisition, or any GeoTIFF of its pan band; None looks beside ``path``.
         align_pan: ``auto``: pan that lies elsewhere by a shift on which the windows of the scene agree is moved, once,
             band-limited; ``off``: never.
+        declared: what the files of the input do not tell, see ``open_scene``.
         progress: told how far it is.
         warn: told every warning.
 
@@ -113,6 +117,7 @@ def harmonize_product(
         resume=resume,
         pan=pan,
         align_pan=align_pan,
+        declared=declared,
         progress=progress,
         warn=warn,
     )
@@ -129,6 +134,7 @@ def make_product(
     resume: bool = False,
     pan: str | Path | None = None,
     align_pan: AlignPan = "auto",
+    declared: Declared = NOTHING,
     names: Sequence[ProductName] | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
@@ -138,12 +144,14 @@ def make_product(
 
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE))
-        source = choose_source([stack.enter_context(open_scene(each, pan)) for each in as_paths(path)], area, names)
+        source = choose_source(
+            [stack.enter_context(open_scene(each, pan, declared)) for each in as_paths(path)], area, names
+        )
         for message in source.warnings:
             if warn:
                 warn(message)
         predictor = load_predictor(options)
-        asked = asked_for(predictor, options, area, sigma, align_pan, source.geobox) | inputs_of(
+        asked = asked_for(predictor, options, area, sigma, align_pan, source.geobox, declared) | inputs_of(
             [(scene.product_id, scene.pan_id) for scene in source.scenes]
         )
 
@@ -164,7 +172,7 @@ def make_product(
         journal = json.dumps([__version__, predictor.sha256,
                               predictor.no_pan_model and predictor.no_pan_model.sha256, options.engine, options.device,
                               options.mc_dropout, predictor.tile, sigma and describe_sigma(sigma),
-                              *([scene.product_id, scene.pan_id, str(scene.geobox), scene.input_files()]
+                              *([scene.product_id, scene.pan_id, str(scene.geobox), scene.input_files(), scene.scale]
                                 for scene in source.scenes), moved])  # fmt: skip
         inputs = stack.enter_context(InputFacts([part for scene in source.scenes for part in scene.parts()]))
         writer = stack.enter_context(
@@ -199,7 +207,7 @@ def make_product(
             if warn:
                 warn(f"verdict {verdict.level}: {reason}")
         facts = {
-            OPTIONS: used_options(area, options, sigma, align_pan),
+            OPTIONS: used_options(area, options, sigma, align_pan) | declared.texts(),
             INPUTS: inputs.wait(),
             SOFTWARE: software(),
             PROCESSOR: processor(),

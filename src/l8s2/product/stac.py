@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from odc.geo.geobox import GeoBox
 
+from l8s2.deliveries.product_name import ProductName
 from l8s2.grid import footprint
 from l8s2.product.uncertainty import ARTEFACT_FREE, uncertainty_of
 from l8s2.radiometry import SigmaKind
@@ -107,8 +108,9 @@ def build_item(
         item.add_asset(key, asset)
     for l2, l1 in info.inputs:
         of_l2 = f"{info.l2_collection}/items/{l2}_SR"
-        item.add_link(_source(of_l2, "Landsat Collection 2 Level-2 surface reflectance"))
-        if l1 and l1 != l2:  # pan of ARD is of the same tile
+        if ProductName.parse(l2):  # files of others have no Item at USGS
+            item.add_link(_source(of_l2, "Landsat Collection 2 Level-2 surface reflectance"))
+        if l1 and l1 != l2 and ProductName.parse(l1):  # pan of ARD is of the same tile
             item.add_link(_source(f"landsat-c2l1/items/{l1}", "Landsat Collection 2 Level-1 (panchromatic band)"))
     if info.l2_collection == "landsat-c2l2-sr":
         item.add_link(_described(_LEVEL2, "Landsat 8-9 Collection 2 Level-2: atmospheric correction, quality, access"))

@@ -18,8 +18,8 @@ ARTEFACT_FREE: dict[str, Any] = {"bit": "do_not_trust", "mask": flag("do_not_tru
 def uncertainty_of(kind: SigmaKind | None) -> dict[str, Any]:
     """Return what the Item says of SIGMA, of the kind that it holds; of None, that it holds nothing.
 
-    A standard uncertainty is the standard deviation that characterises the dispersion of values that could reasonably
-    be attributed to the measurand (GUM 2.3.1); ``components`` are the parts that docs/product.md tells apart.
+    A standard uncertainty is one expressed as a standard deviation (GUM 2.3.1); ``components`` are the parts that
+    docs/product.md tells apart.
     """
     return {
         "measurand": "surface reflectance",

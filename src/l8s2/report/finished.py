@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import ProductName
 from l8s2.product.reader import open_product
 from l8s2.product.writer import SUFFIX
 from l8s2.radiometry import NODATA

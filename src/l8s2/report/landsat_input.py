@@ -13,15 +13,15 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
 from l8s2.arrays import Float, Mask, enlarge
+from l8s2.deliveries.find import ARCHIVES, IMAGES, level2_product, products_in
 from l8s2.errors import InputError
 from l8s2.landsat.band import MovedBand
-from l8s2.landsat.layout import level2_product, products_in
 from l8s2.landsat.native_pixels import Pixels
 from l8s2.landsat.scene import Scene, open_scene
 from l8s2.report.finished import Finished, SceneFacts, number
 from l8s2.sensors import N_BANDS, PAN_GSD
 
-_ENDINGS = ("", ".tar", ".tar.gz")
+_ENDINGS = ("", *ARCHIVES, *IMAGES)
 _FARTHEST = 500.0
 """Metres that pan can be moved by; more in an Item is nonsense."""
 _STRIP = 512

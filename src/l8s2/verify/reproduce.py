@@ -12,8 +12,9 @@ import numpy as np
 from affine import Affine
 
 from l8s2.arrays import windows
+from l8s2.deliveries.declared import Declared
+from l8s2.deliveries.find import ARCHIVES, IMAGES, level2_product
 from l8s2.errors import InputError
-from l8s2.landsat.layout import level2_product
 from l8s2.pipeline.provenance import INPUTS, OPTIONS, PROCESSOR, SOFTWARE
 from l8s2.pipeline.to_product import make_product
 from l8s2.predictors.load import load_predictor
@@ -95,9 +96,10 @@ def reproduce(
     used = said[OPTIONS]
     product_id = str(item["id"]).removesuffix(SUFFIX)
     scenes = [str(scene["id"]) for scene in said.get("l8s2:scenes", [])] or [product_id]
+    declared = Declared.parse(**{key: used[key] for key in ("bands", "scale", "acquired", "platform") if key in used})
     products = [_source(item_path, name, source) for name in scenes]
     for name, product in zip(scenes, products, strict=True):
-        if (there := level2_product(product).product_id) != name:
+        if (there := level2_product(product, declared).product_id) != name:
             give = "give that" if len(scenes) == 1 else f"give the folder that holds all {len(scenes)} scenes"
             raise InputError(f"`input` {there}: the product was made of {name}; {give}")
     if output is not None and (kept := product_folder(output, product_id)).exists():
@@ -113,7 +115,7 @@ def reproduce(
         sigma: SigmaKind | None = used.get("sigma") if used.get("sigma") in get_args(SigmaKind) else None
         folder = make_product(
             products, output or Path(temporary), area, options, sigma=sigma, pan=pan,
-            align_pan=used.get("align_pan", "off"), progress=progress, warn=warn,
+            align_pan=used.get("align_pan", "off"), declared=declared, progress=progress, warn=warn,
         )  # fmt: skip
         again = read_item(next(folder.glob("*.json")))
         return _compared(item_path.parent, item, folder, again, str(folder) if output else None)
@@ -125,7 +127,7 @@ def _source(item_path: Path, product_id: str, source: Path | None) -> Path:
         return source
     beside = item_path.absolute().parent.parent
     places = [beside, beside.parent] if source is None else [source]
-    names = [product_id, *(f"{product_id}{ending}" for ending in (".tar", ".tar.gz", ".tgz"))]
+    names = [product_id, *(f"{product_id}{ending}" for ending in (*ARCHIVES, *IMAGES))]
     found = next((path for place in places for name in names if (path := place / name).exists()), source)
     if found is None:
         raise InputError(f"{product_id}: not beside the product; give the folder that holds it as `input`")
