@@ -33,7 +33,7 @@ def test_the_rate_is_that_of_this_run_and_stage(clock: list[float], capsys: pyte
 
 
 def test_slow_things_are_not_called_0_k(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    with ProgressBar("classifying", " steps") as progress:
+    with ProgressBar("classifying", "steps") as progress:
         progress(0, 10, "classifying")
         clock[0] += 20
         progress(5, 10, "classifying")

@@ -88,7 +88,7 @@ def extract(
     fields = points or polygons
     if fields is None or (points and polygons):
         raise click.UsageError("Give --points FILE or --polygons FILE.")
-    with ProgressBar("extracting", unit=" means") as progress:
+    with ProgressBar("extracting", unit="rows") as progress:
         rows = extract_fields(
             cube, fields, "points" if points else "polygons", output, indices=tuple(dict.fromkeys(indices)),
             id_property=id_property, overwrite=overwrite, progress=progress, warn=warn,
@@ -158,7 +158,7 @@ def crops(cube: Path, fields: Path, label: str, id_property: str | None, output:
     from l8s2.studies.crops import study_crops
 
     def make() -> Study:
-        with ProgressBar("reading", unit=" steps") as progress:
+        with ProgressBar("reading", unit="steps") as progress:
             return study_crops(cube, fields, label, id_property=id_property, progress=progress)
 
     _give(make, output, **how)
