@@ -30,3 +30,11 @@ def test_the_rate_is_that_of_this_run_and_stage(clock: list[float], capsys: pyte
         "harmonising: 88 %, 1.0 Mpx/s, 12 s left",
         "finishing: 78 %, 10.0 Mpx/s, 20 s left",
     ]
+
+
+def test_slow_things_are_not_called_0_k(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressBar("classifying", "steps") as progress:
+        progress(0, 10, "classifying")
+        clock[0] += 20
+        progress(5, 10, "classifying")
+    assert capsys.readouterr().err.splitlines() == ["classifying: 50 %, 0.25 steps/s, 20 s left"]

@@ -158,7 +158,7 @@ def crops(cube: Path, fields: Path, label: str, id_property: str | None, output:
     from l8s2.studies.crops import study_crops
 
     def make() -> Study:
-        with ProgressBar("reading", unit="observations") as progress:
+        with ProgressBar("reading", unit="steps") as progress:
             return study_crops(cube, fields, label, id_property=id_property, progress=progress)
 
     _give(make, output, **how)

@@ -160,6 +160,13 @@ def as_options(message: str) -> str:
 _PARAMETER = re.compile(r"(?<!`)`([a-z][a-z0-9]*(?:_[a-z0-9]+)*)`(?!`)")
 
 
+def _speed(rate: float, unit: str) -> str:
+    """Return things a second in words."""
+    if rate >= 1e6:
+        return f"{rate / 1e6:.1f} M{unit}/s"
+    return f"{rate / 1e3:.0f} k{unit}/s" if rate >= 1e3 else f"{rate:.2g} {unit}/s"
+
+
 class ProgressBar:
     """A bar with rate and time left on a terminal; elsewhere a plain line now and then, never before two seconds."""
 
@@ -189,15 +196,13 @@ class ProgressBar:
             self.label, self.started, self.before = what or self.label, now, done  # what was done before has no rate
             if self.bar is not None:
                 self.bar.reset(self.task, description=self.label, completed=done)
-        rate = (done - self.before) / 1e6 / max(now - self.started, 1e-6)
-        speed = f"{rate:.1f} M{self.unit}/s" if rate >= 1 else f"{1000 * rate:.0f} k{self.unit}/s"
-        if done == self.before:
-            speed = ""
+        rate = (done - self.before) / max(now - self.started, 1e-6)
+        speed = "" if done == self.before else _speed(rate, self.unit)
         if self.bar is not None:
             self.bar.update(self.task, completed=done, total=total, rate=speed)
         elif now - self.spoken > 10 and speed:
             self.spoken = now
-            left = (total - done) / 1e6 / max(rate, 1e-6)
+            left = (total - done) / rate
             click.echo(f"{self.label}: {100 * done / total:.0f} %, {speed}, {left:.0f} s left", err=True)
 
     def __exit__(self, *_: object) -> None:

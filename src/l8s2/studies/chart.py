@@ -59,16 +59,16 @@ def _panel(panel: Panel, series: Sequence[str], left: int, top: int) -> tuple[li
     ends = [v for group in panel.groups.values() for e in group.values() for v in e if math.isfinite(v)]
     low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
     pad = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
-    ticks = _ticks(low - pad, high + pad)
+    start, stop = low - pad, high + pad
 
     def x(value: float) -> float:
-        return left + _WIDTH * (value - ticks[0]) / (ticks[-1] - ticks[0])
+        return left + _WIDTH * (value - start) / (stop - start)
 
     first = top + _TITLE
     own = [index for index, name in enumerate(series) if any(name in group for group in panel.groups.values())]
     bottom = first + len(panel.groups) * (len(own) * _ROW + _GAP)
     parts = [_text(_MARGIN, top + 22, panel.title, 'font-weight="bold"')]
-    for tick in ticks:
+    for tick in _ticks(max(start, 0) if low >= 0 else start, stop):
         parts.append(f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{first}" y2="{bottom}" stroke="#ddd"/>')
         parts.append(_text(x(tick), bottom + 16, f"{tick:.6g}", 'text-anchor="middle"'))
     y = first + _GAP
@@ -114,9 +114,8 @@ def _short(name: str) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return about five round numbers that span low to high."""
+    """Return about five round numbers from low to high."""
     raw = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(s * power for s in (1, 2, 5, 10) if s * power >= raw)
-    first = math.floor(low / step)
-    return [round((first + i) * step, 12) for i in range(math.ceil(high / step) - first + 1)]
+    return [round(number * step, 12) for number in range(math.ceil(low / step), math.floor(high / step) + 1)]

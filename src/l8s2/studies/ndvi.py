@@ -158,10 +158,10 @@ def _paragraph(found: Mapping[str, Estimate], model: str, facts: Mapping[str, in
         verdict = "farther from Sentinel-2 than raw Landsat on these pairs"
     return (
         f"NDVI of {model} correlates with Sentinel-2's by {ours}, that of raw Landsat by {raw}; its RMSE is "
-        f"{times}: {verdict}. {facts['pixels']} clear pixels in {facts['blocks']} blocks of 200 m, {facts['pairs']} "
-        f"pairs, {facts['sites']} sites. The two images are of different hours or days, so what changed in truth counts "
-        "as error of every method alike. Intervals are of these places and dates: they say nothing of other ones, and "
-        "blocks that see one season or one crop are less independent than they count."
+        f"{times}: {verdict}. {facts['pixels']} clear pixels in {facts['blocks']} blocks of 200 m, "
+        f"{facts['pairs']} pairs, {facts['sites']} sites. The two images are of different hours or days, so what "
+        "changed in truth counts as error of every method alike. Intervals are of these places and dates: they say "
+        "nothing of other ones, and blocks that see one season or one crop are less independent than they count."
     )
 
 
