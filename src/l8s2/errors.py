@@ -7,6 +7,7 @@ option of that name.
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Sequence
 
 TRY_AGAIN = 75
@@ -20,6 +21,16 @@ class L8S2Error(Exception):
 
     may_pass = False
     """Whether the same may succeed later, with nothing corrected: ``may_pass`` also asks what an error comes from."""
+
+    def __str__(self) -> str:
+        """Return one line that a person can read, whatever a damaged file made it quote."""
+        line = _CONTROL.sub(" ", super().__str__())
+        return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 300]} ... {line[-300:]}"
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_LONGEST = 1200
+"""Characters of a message."""
 
 
 class InputError(L8S2Error):

@@ -24,6 +24,8 @@ logging.getLogger("rasterio").addHandler(logging.NullHandler())
 
 _LARGEST = 1 << 17
 """Most pixels to a side; pan has 17 000."""
+_MOST = 1 << 30
+"""Most pixels; pan has 300 million."""
 _INSIDE = re.compile(r"/vsisubfile/(?P<offset>\d+)_(?P<size>\d+),(?P<file>.*)", re.DOTALL)
 
 
@@ -250,9 +252,9 @@ def open_raster(path: str, name: str, driver: str = "GTiff", band: int | None = 
         raise InputError(f"{name}: lies in a folder whose name is not valid UTF-8; rename the folder") from None
     except (RasterioError, CRSError):
         raise InputError(f"{name}: {_not_a_raster(path)}") from None
-    if crs is None or transform.is_identity:
+    if crs is None or transform.is_identity or not np.isfinite(transform).all():
         raise InputError(f"{name}: has no position on the ground; use the file as USGS delivers it")
-    if max(dataset.shape) > _LARGEST:
+    if max(dataset.shape) > _LARGEST or dataset.height * dataset.width > _MOST:
         raise InputError(f"{name}: {dataset.height} x {dataset.width} pixels; no Landsat scene is that large")
     number = band or 1
     dtype = np.dtype(dataset.dtypes[number - 1])

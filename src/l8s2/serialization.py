@@ -37,7 +37,7 @@ def load(path: Path, kind: Any, schema: str, what: str, remedy: str) -> Any:
         return _built(kind, content)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ArithmeticError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: damaged {what} ({error}); {remedy}") from None
 
 

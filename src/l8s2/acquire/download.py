@@ -225,10 +225,9 @@ def _get(url: str, part: Path, tag: Path, name: str, watch: FetchProgress) -> No
     """Append to a part what is missing; begin again where the server has another file by now."""
     import requests
 
-    have = (
-        max(part.stat().st_size - 1, 0) if part.exists() and tag.exists() else 0
-    )  # a byte is left even of a whole one
-    known = tag.read_text("ascii") if have else ""
+    before = part.stat().st_size if part.exists() else 0
+    have = max(before - 1, 0) if tag.exists() else 0  # a byte is left even of a whole one
+    known = tag.read_text("ascii", "replace") if have else ""
     with answer_of(url, name, {"Range": f"bytes={have}-", "If-Range": known} if have else {}) as answer:
         etag, encoded = answer.headers.get("ETag", ""), "Content-Encoding" in answer.headers
         if answer.status_code != 200:  # not every server knows If-Range
@@ -256,10 +255,10 @@ def _get(url: str, part: Path, tag: Path, name: str, watch: FetchProgress) -> No
                     watch.advance(len(chunk))
         except requests.RequestException as error:
             watch.advance(-done, -(total or have))
-            raise Transient(http_policy.explain(error), made_progress=done > have) from None
+            raise Transient(http_policy.explain(error), made_progress=done > before) from None
     if total is not None and done < total:
         watch.advance(-done, -total)
-        raise Transient("the connection was dropped", made_progress=done > have)
+        raise Transient("the connection was dropped", made_progress=done > before)
 
 
 def _damage(part: Path, name: str, checksum: str | None, check: Callable[[Path], None] | None) -> str | None:

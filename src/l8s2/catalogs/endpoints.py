@@ -128,7 +128,7 @@ def _is_address(text: str) -> bool:
 def _read(text: str, source: str) -> dict[str, Catalog]:
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{source}: not valid TOML ({error}); docs/search.md shows the form") from None
     return {name: _catalog(name, table, source) for name, table in tables.items()}
 

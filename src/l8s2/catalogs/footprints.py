@@ -88,7 +88,7 @@ def on_plane(geometry: Mapping[str, Any]) -> PlaneGeometry:
             parts = [_shifted(part, 360) if part.bounds[2] <= 0 else part for part in parts]
         plane: PlaneGeometry = shapely.make_valid(shapely.union_all(shapely.transform(parts, _equal_area)))
         return plane
-    except (LookupError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
         raise InputError(f"{str(geometry)[:60]}: not a GeoJSON polygon ({error})") from None
 
 

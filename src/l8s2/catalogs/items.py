@@ -103,6 +103,8 @@ class SceneItem:
 
     def __post_init__(self) -> None:
         """Check that the product can be the name of a folder, which it becomes. Raises InputError."""
+        if not isinstance(self.id, str):
+            raise InputError(f"id {str(self.id)[:80]}: is no text")
         if not _PRODUCT.fullmatch(self.product):
             raise InputError(f"product {self.product[:80]!r}: an id consists of letters, digits and . _ -")
 

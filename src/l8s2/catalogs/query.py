@@ -80,7 +80,15 @@ def read_area(path: Path) -> dict[str, Any]:
         west, south, east, north = whole.bounds
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; give a GeoJSON file") from None
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, shapely.errors.ShapelyError):
+    except (
+        ArithmeticError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        shapely.errors.ShapelyError,
+    ):
         raise InputError(f"{path}: no GeoJSON geometry in it; give a Feature or a geometry") from None
     if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
         raise InputError(

@@ -114,10 +114,10 @@ def _rows(cube: Cube, group: list[Field], indices: Sequence[str]) -> list[Row]:
 
 
 def _read(cube: Cube, at: tuple[int, slice, slice]) -> tuple[Float, Float, NDArray[np.uint16]]:
-    image = np.stack([decoded(cube.group[name][at]) for name in BAND_NAMES])
+    image = np.stack([decoded(cube.read(name, at)) for name in BAND_NAMES])
     if cube.columns["sensor"][at[0]] != "oli":
-        return image, np.broadcast_to(_NONE, image.shape), cube.group["qa"][at]
-    return image, np.stack([decoded(cube.group[SIGMA.format(name)][at]) for name in BAND_NAMES]), cube.group["qa"][at]
+        return image, np.broadcast_to(_NONE, image.shape), cube.read("qa", at)
+    return image, np.stack([decoded(cube.read(SIGMA.format(name), at)) for name in BAND_NAMES]), cube.read("qa", at)
 
 
 def _common(cube: Cube, time: int) -> dict[str, Any]:

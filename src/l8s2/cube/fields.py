@@ -73,11 +73,11 @@ def _features(path: Path) -> list[dict[str, Any]]:
         crs = str((content.get("crs") or {}).get("properties", {}).get("name", "CRS84"))
         if not features or not all(feature["type"] == "Feature" for feature in features):
             raise ValueError("no features")
-        if not all(isinstance(feature.get("properties") or {}, dict) for feature in features):
-            raise ValueError("properties are no object")
+        if not all(isinstance(f.get(key) or {}, dict) for f in features for key in ("geometry", "properties")):
+            raise ValueError("a geometry or properties that are no object")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; give a GeoJSON file") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: no GeoJSON of features ({error}); convert it with ogr2ogr -f GeoJSON") from None
     if not crs.endswith(("CRS84", "4326")):
         raise InputError(f"{path}: is in {crs}; GeoJSON is in WGS 84: ogr2ogr -t_srs EPSG:4326 converts it")

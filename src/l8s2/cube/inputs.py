@@ -64,7 +64,7 @@ def _sources(path: Path) -> Iterator[Source]:
 def _of_file(path: Path) -> Source:
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise InputError(f"{path}: not a STAC Item; give a product, its .json, or a folder of products") from None
     if is_product(content):
         return landsat_product(path, content)

@@ -127,7 +127,7 @@ def product_items(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(folder.glob("*.json")) if folder.name.endswith(SUFFIX) else ():
         try:
             item = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         if is_product(item):
             yield path, item

@@ -68,16 +68,36 @@ class Cube:
             self._arrays: dict[str, Any] = root["consolidated_metadata"]["metadata"]
             shape, transform = self.attributes["spatial:shape"], self.attributes["spatial:transform"]
             self.box = GeoBox((shape[0], shape[1]), Affine(*transform), self.attributes["proj:code"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError):
             raise InputError(f"{path}: not a cube of l8s2; give a folder that l8s2 cube wrote") from None
         if known != layout.SCHEMA:
             raise InputError(
                 f"{path}: of schema {known}, this l8s2 reads {layout.SCHEMA}; make it anew, or update l8s2"
             )
-        self.group = zarr.open_group(path, mode="r")
+        with _readable(path):
+            self.group = zarr.open_group(path, mode="r")
         """Zarr group, as it was when the cube was opened."""
-        self.columns: dict[str, NDArray[Any]] = {name: self.group[name][...] for name in layout.COLUMNS}
+        self.columns: dict[str, NDArray[Any]] = {name: self.read(name, ...) for name in layout.COLUMNS}
         """Values of each observation: (n,) or (n, 6)."""
+        self._check()
+
+    def _check(self) -> None:
+        """Raise InputError unless every array is of one length and of its type."""
+        shapes = {name: (len(self), N_BANDS) if c.by_band else (len(self),) for name, c in layout.COLUMNS.items()}
+        known = {name: self.columns[name] for name in shapes}
+        with _readable(self.path):
+            if any(known[name].shape != shape for name, shape in shapes.items()):
+                raise ValueError("columns of several lengths")
+            if any(c.dtype not in ("string", str(known[name].dtype)) for name, c in layout.COLUMNS.items()):
+                raise ValueError("columns of other types")
+            if any(self.group[name].shape != (len(self), *self.box.shape) for name in layout.LAYERS):
+                raise ValueError("layers of another size")
+            _ = self.times
+
+    def read(self, name: str, at: Any) -> Any:
+        """Return part of an array as it is stored. Raises InputError where it cannot be read."""
+        with _readable(self.path):
+            return self.group[name][at]
 
     def __len__(self) -> int:
         return len(self.columns["time"])
@@ -120,6 +140,15 @@ class Cube:
         _write(scratch, self.box, self.attributes, columns, lambda group: fill(group, len(self)))
         _merge(scratch, self.path)
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say in one line what Zarr, its codecs or NumPy make of damaged files."""
+    try:
+        yield
+    except Exception as error:
+        raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); make the cube anew") from error
 
 
 def create(path: Path, box: GeoBox, settings: dict[str, Any]) -> None:

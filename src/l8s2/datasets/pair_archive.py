@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,9 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
                 raise InputError(f"{path.name}: no {', '.join(absent)} in it; {_FORM}")
             arrays = {name: archive[name] for name in (*_BANDS, *_OPTIONAL) if name in archive}
             meta = json.loads(str(archive["meta"]))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("not all are arrays")
+    except (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())[:80]
         raise InputError(f"{path.name}: cannot be read ({reason}); make it again") from None
     if not isinstance(meta, dict):

@@ -11,6 +11,9 @@ from l8s2.deliveries.members import LARGEST_MEMBER, Member, Members, Unpacker, W
 from l8s2.errors import InputError
 from l8s2.raster import inside
 
+_GROWTH, _HARMLESS = 100, 256 << 20
+"""What a compressed archive may unpack to: so many times its bytes, or so many bytes."""
+
 
 def read_tar(path: Path, wanted: Wanted) -> Members:
     """List an archive to its end. Raises InputError for a damaged one, and for one that is not safe."""
@@ -21,6 +24,11 @@ def read_tar(path: Path, wanted: Wanted) -> Members:
         with archive:
             for member in archive:
                 name = checked_name(path.name, member.name)
+                if compressed and member.offset_data + member.size > max(_HARMLESS, _GROWTH * path.stat().st_size):
+                    raise InputError(
+                        f"{path.name}: unpacks to more than {_GROWTH} times its size; it is not a USGS product, do not"
+                        " use it"
+                    )
                 if member.isdir() or not name.name:
                     continue
                 if not member.isfile() or member.issparse() or member.size > LARGEST_MEMBER:
@@ -34,7 +42,7 @@ def read_tar(path: Path, wanted: Wanted) -> Members:
                     place = unpacker.take(content, name)
                 files.append(Member(name.name, str(name.parent), place))
             _check_end(archive)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, OverflowError, MemoryError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"{path}: {error.strerror}; check the file and its permissions") from error
         raise InputError(f"{path.name}: damaged archive ({error}); download it again") from None
@@ -57,5 +65,7 @@ def _check_end(archive: tarfile.TarFile) -> None:
     archive.fileobj.seek(archive.offset)
     if any(archive.fileobj.read(tarfile.BLOCKSIZE)):
         raise tarfile.ReadError("it breaks off or is garbled in the middle")
-    while archive.fileobj.read(1 << 20):  # the checksum of a compressed one is at its very end
-        pass
+    for _ in range(_HARMLESS >> 20):  # the checksum of a compressed one is at its very end
+        if not archive.fileobj.read(1 << 20):
+            return
+    raise tarfile.ReadError("far more behind its end than belongs there")

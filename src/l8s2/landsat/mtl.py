@@ -113,6 +113,8 @@ def _groups(text: str, name: str) -> _Groups:
                 stack.pop()
         elif stack:
             groups[stack[-1]][key] = value.strip('"')
+    if stack:
+        raise InputError(f"{name}: breaks off in the group {stack[-1][:60]}; download it again")
     return groups
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CONFIG, WEIGHTS, FOREIGN_WEIGHTS, CARD = "config.json", "model.safetensors", "pytorch_model.bin", "README.md"
 OWN_TYPE = "l8s2"
+_LARGEST_NUMBER = 1024
+"""That a configuration may hold, whatever its weights are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,10 @@ class StoredModel:
         from l8s2 import networks
 
         tensors = read_tensors(self.path)
+        largest = max((_LARGEST_NUMBER, len(tensors), *(n for tensor in tensors.values() for n in tensor.shape)))
+        for name, value in self.config.items():
+            if isinstance(value, int) and value > largest:
+                raise InputError(f"{self.name}: {name} is {value}; its weights are of no such network")
         try:
             with torch.device("meta" if self.architecture in networks.ARCHITECTURES else "cpu"):
                 network = networks.build(self.architecture, self.config)

@@ -25,7 +25,18 @@ import numpy as np
 from l8s2.errors import InputError
 from l8s2.files import whole_file
 from l8s2.patches.patch import Patch
-from l8s2.patches.shard import COLUMNS, Reader, Table, patch_of, read_pair, read_table, table_type, write_shard
+from l8s2.patches.shard import (
+    BROKEN,
+    COLUMNS,
+    Reader,
+    Table,
+    damaged,
+    patch_of,
+    read_pair,
+    read_table,
+    table_type,
+    write_shard,
+)
 from l8s2.patches.split import PatchExtent, Side, assign
 from l8s2.patches.split_strips import assign_strips, in_strips
 from l8s2.system.locks import lock
@@ -130,18 +141,26 @@ class PatchSet:
     def read(self, index: int) -> Patch:
         """Patch ``index`` in the order of the ids. Raises InputError where its file is damaged."""
         row = self.facts[index]
-        return patch_of(self._reader.read(self._shard(row["pair"]), int(row["row"])), row)
+        path = self._shard(row["pair"])
+        arrays = self._reader.read(path, int(row["row"]))
+        try:
+            return patch_of(arrays, row)
+        except BROKEN as error:
+            raise damaged(path, error) from None
 
     def sides(self) -> dict[str, Side]:
         """Patch id -> side, of all patches that were split so far. Raises InputError where the file is none of ours."""
         path = self.folder / "split.csv"
         if not path.exists():
             return {}
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != _SPLIT:
-                raise InputError(f"{path}: its columns are not {', '.join(_SPLIT)}; bring the file of l8s2 back")
-            return {row["patch_id"]: Side(row["pair_type"], row["reason"]) for row in reader}
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                reader = csv.DictReader(file, restval="")
+                if tuple(reader.fieldnames or ()) != _SPLIT:
+                    raise InputError(f"{path}: its columns are not {', '.join(_SPLIT)}; bring the file of l8s2 back")
+                return {row["patch_id"]: Side(row["pair_type"], row["reason"]) for row in reader}
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{path}: cannot be read ({error}); bring the file of l8s2 back") from None
 
     def split(self, shares: Mapping[str, float], *, strips: bool = False, anew: bool = False) -> dict[str, Side]:
         """Put every patch on a side, those that have one staying there, and write both CSV files.

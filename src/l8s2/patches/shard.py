@@ -147,18 +147,22 @@ def read_pair(path: Path) -> tuple[dict[str, Any], int]:
     """Read the facts of the pair and the number of its patches. Raises InputError."""
     with _opened(path) as file:
         try:
-            return json.loads(file.attrs.get("pair", "{}")), len(file["facts"])
-        except (OSError, KeyError, ValueError) as error:
-            raise InputError(f"{path}: {_DAMAGED} ({error})") from None
+            return dict(json.loads(file.attrs.get("pair", "{}"))), len(file["facts"])
+        except BROKEN as error:
+            raise damaged(path, error) from None
 
 
 def read_table(path: Path) -> Table:
     """Every row of a file, in its order. Columns that it does not have are NaN or ''. Raises InputError."""
     with _opened(path) as file:
         try:
-            stored = file["facts"][()]
-        except (OSError, KeyError) as error:
-            raise InputError(f"{path}: {_DAMAGED} ({error})") from None
+            return _table(file["facts"][()])
+        except BROKEN as error:
+            raise damaged(path, error) from None
+
+
+def _table(stored: NDArray[Any]) -> Table:
+    """Return the rows of a file with every column."""
     table = np.empty(len(stored), table_type())
     for name, kind in _COLUMNS:
         if name not in (stored.dtype.names or ()):
@@ -170,7 +174,13 @@ def read_table(path: Path) -> Table:
     return table
 
 
-_DAMAGED = "damaged; delete it and resume the build, which makes it again"
+BROKEN = (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError)
+"""What h5py, and who takes what it read for a patch, may raise where a file is damaged."""
+
+
+def damaged(path: Path, error: BaseException) -> InputError:
+    """Word what is wrong with a file."""
+    return InputError(f"{path}: damaged; delete it and resume the build, which makes it again ({error})")
 
 
 def _opened(path: Path) -> Any:
@@ -178,15 +188,24 @@ def _opened(path: Path) -> Any:
     h5py = hdf5()
     try:
         file = h5py.File(path, "r", locking=False)
-    except OSError as error:
-        raise InputError(f"{path}: {_DAMAGED} ({error})") from None
-    schema = int(file.attrs.get("schema", 0))
+        schema = int(file.attrs.get("schema", 0))
+        if not all(_is_within(file, name) for name in file):
+            raise ValueError("it leads to another file")
+    except BROKEN as error:
+        raise damaged(path, error) from None
     if not 1 <= schema <= SCHEMA:
         file.close()
         raise InputError(
             f"{path}: schema {schema}, this l8s2 reads 1 to {SCHEMA}; update l8s2, or give a set of its own"
         )
     return file
+
+
+def _is_within(file: Any, name: str) -> bool:
+    """Whether an array lies in the file itself; links, external and virtual pixels would lead anywhere."""
+    h5py = hdf5()
+    array = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+    return isinstance(array, h5py.Dataset) and not array.external and not array.is_virtual
 
 
 def patch_of(arrays: dict[str, Any], row: np.void) -> Patch:
@@ -216,8 +235,8 @@ class Reader:
             datasets = self._datasets(path)
             try:
                 return {name: dataset[number] for name, dataset in datasets.items()}
-            except (OSError, KeyError, ValueError, IndexError) as error:
-                raise InputError(f"{path}: {_DAMAGED} ({error})") from None
+            except BROKEN as error:
+                raise damaged(path, error) from None
 
     def _datasets(self, path: Path) -> dict[str, Any]:
         if path not in self._files:

@@ -23,6 +23,7 @@ Device = Literal["auto", "cpu", "cuda"]
 """Where PyTorch runs; ``auto``: on a GPU where there is one."""
 LAYERS = 3
 """Memory of networks that do not tell theirs, measured: so many times that of their largest layer."""
+_FARTHEST = 1024  # MS pixels of a receptive field
 _IN_PARTS = 3000
 """Bytes for each MS pixel of a window of a network that runs in three parts, measured."""
 _INFO = (
@@ -94,7 +95,7 @@ class OpenVinoNetwork:
             bf16: None uses it where the processor has it.
             streams: how many windows are predicted at a time.
         """
-        core, content = openvino_core(), file.content
+        core, content, self._path = openvino_core(), file.content, file.path
         try:
             model = core.read_model(model=content, weights=b"")
         except Exception:
@@ -108,16 +109,22 @@ class OpenVinoNetwork:
             raise InputError(f"model {file.path}: no l8s2 metadata; give an ONNX network that l8s2 has exported")
         info = with_defaults(info)
         names = set[str]().union(*(output.names for output in model.outputs))
-        self.no_pan_model: str | None = json.loads(info["no_pan_model"])
-        self.receptive_field, self.stride = int(info["receptive_field"]), int(info.get("stride", 1))
+        try:
+            self.no_pan_model: str | None = json.loads(info["no_pan_model"])
+            self.receptive_field, self.stride = int(info["receptive_field"]), int(info.get("stride", 1))
+            self.domain = Domain.from_json(info["domain"]) if "domain" in info else None
+            told = info.get("memory_per_pixel")
+            self._bytes = int(told) if told else 0
+            if not (0 < self.receptive_field < _FARTHEST and 0 < self.stride < _FARTHEST and self._bytes >= 0):
+                raise ValueError
+        except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError):
+            raise InputError(f"model {file.path}: its l8s2 metadata are damaged; export or download it again") from None
         self.uses_pan = len(model.inputs) == 2
         self.pan_sun_corrected = info.get("pan_sun_corrected") != "false"
-        self.domain = Domain.from_json(info["domain"]) if "domain" in info else None
         self.streams = streams
         self._content, self._weights = content, 2 * len(content)
         self._seams = {"features", "raw"} <= names
-        told = str(_IN_PARTS) if self._seams else info.get("memory_per_pixel")
-        self._bytes = int(told) if told else LAYERS * self._largest(model.clone())
+        self._bytes = _IN_PARTS if self._seams else self._bytes or LAYERS * self._largest(model.clone())
         self._options: dict[str, Any] = {"NUM_STREAMS": streams}
         if threads:
             self._options["INFERENCE_NUM_THREADS"] = threads
@@ -140,7 +147,11 @@ class OpenVinoNetwork:
         rough = (BACK_REACH if self._seams else self.receptive_field) if inner else 0
         with self._lock:
             if inner not in self._requests:
-                self._requests[inner] = self._compiled(inner)
+                try:
+                    self._requests[inner] = self._compiled(inner)
+                except (RuntimeError, LookupError, ValueError) as error:
+                    why = " ".join(str(error).split())[-80:]
+                    raise InputError(f"model {self._path}: OpenVINO cannot run it ({why}); export it again") from None
                 # OpenVINO's first inference must have ended before another thread begins one: they wait for each other
                 self._run(self._requests[inner], *_nothing(self.uses_pan, self.receptive_field, self.stride), rough)
         return self._run(self._requests[inner], ms, pan, rough)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ def load_archive(path: Path) -> Archive:
             if missing:
                 raise InputError(f"{path.name}: no {missing} in it; docs/training.md tells the form of an archive")
             meta, arrays = json.loads(str(archive["meta"])), [archive[name] for name in names]
+        if not all(isinstance(array, np.ndarray) for array in arrays):
+            raise ValueError("not all are arrays")
         if not isinstance(meta, dict):
             raise InputError(
                 f"{path.name}: its meta is not a JSON object; docs/training.md tells the form of an archive"
@@ -82,8 +85,10 @@ def load_archive(path: Path) -> Archive:
         return Archive(images=_images(path.stem, arrays, meta), meta=meta, count=shapes[0][0])
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path.name}: cannot be read ({str(error).splitlines()[0]:.80}); make it again") from None
+    except (
+        OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
+        raise InputError(f"{path.name}: cannot be read ({error!s:.80}); make it again") from None
 
 
 def _images(name: str, arrays: list[np.ndarray], meta: dict[str, Any]) -> list[Image]:

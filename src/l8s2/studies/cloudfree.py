@@ -104,7 +104,7 @@ def _by_day(
         masks: dict[str, Mask] = {}
         covered = np.zeros(tuple(s.stop - s.start for s in window), bool)
         for index in np.flatnonzero(days == day):
-            bits = cube.group["qa"][(int(index), *window)]
+            bits = cube.read("qa", (int(index), *window))
             covered |= (bits & flag("fill")) == 0
             seen = clear(bits)
             name = sensors[int(index)]

@@ -179,9 +179,9 @@ def _features(cube: Cube, pixels: _Pixels, progress: Callable[[], None]) -> dict
     at = pixels.rows - top, pixels.columns - left
     for time in range(len(days)):
         members = [key for key, sensors in SETS.items() if str(cube.columns["sensor"][time]) in sensors]
-        seen = clear(cube.group["qa"][(time, *window)][at])
+        seen = clear(cube.read("qa", (time, *window))[at])
         for band, name in enumerate(BAND_NAMES) if members and seen.any() else ():
-            values = decoded(cube.group[name][(time, *window)][at])
+            values = decoded(cube.read(name, (time, *window))[at])
             known = seen & np.isfinite(values)
             for key in members:
                 sums[key][0][period[time], band, known] += values[known]

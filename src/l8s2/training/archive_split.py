@@ -71,7 +71,7 @@ def read_split(path: Path) -> ArchiveSplit:
         where = ".".join(map(str, first["loc"]))
         message = f"{where}: {first['msg'].removeprefix('Value error, ')}"
         raise InputError(f"{path}: {message}; correct it, see configs/embedded-split.yaml") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not YAML ({' '.join(str(error).split())}); correct it") from None
 
 

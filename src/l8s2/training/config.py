@@ -224,7 +224,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> tuple[RunConfig, l
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; give a YAML file, such as those in configs/") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not YAML ({' '.join(str(error).split())}); correct it") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds a {type(content).__name__}; a configuration is a mapping of keys")
