@@ -280,11 +280,15 @@ def test_what_cannot_be_told_is_not_claimed(farm: tuple[Path, Path], tmp_path: P
 def test_crops_refuse_what_cannot_be_split(farm: tuple[Path, Path], tmp_path: Path) -> None:
     n = SHAPE[0] // 4
     one = fields_file(tmp_path / "one.geojson", np.full((n, n), "rice"))
+    far = tmp_path / "far.geojson"
+    square = {"type": "Polygon", "coordinates": [[[9, 9], [9.1, 9], [9.1, 9.1], [9, 9.1], [9, 9]]]}
+    far.write_text(json.dumps({"type": "Feature", "geometry": square, "properties": {"crop": "rice"}}))
     rare = np.full((n, n), "rice")
     rare[0, :3] = "rye"
     for path, label, expected in (
         (one, "crop", "1 crops"), (fields_file(tmp_path / "rare.geojson", rare), "crop", "3 fields of rye"),
         (one, "kind", "has no 'kind'"),
+        (far, "crop", "no field in it has a pixel of the cube"),
     ):  # fmt: skip
         done = run("crops", farm[0], "--fields", path, "--label", label, "-o", tmp_path / "x")
         assert done.exit_code == 1
