@@ -67,8 +67,8 @@ def as_said(scale: Scale, rasters: Sequence[Raster], scaling: Scaling, name: str
     made = [scaling.mult * median + scaling.add if is_dn else median for median in _medians(rasters)]
     if made and (min(made) < _REFLECTANCE[0] or max(made) > _REFLECTANCE[1]):
         raise InputError(
-            f"{name}: by `scale` {scale} the medians of its bands are reflectance of {min(made):.4g} to"
-            f" {max(made):.4g}; leave `scale` out, or scale the pixels"
+            f"{name}: by scale {scale} the medians of its bands are reflectance of {min(made):.4g} to"
+            f" {max(made):.4g}; leave scale out, or scale the pixels"
         )
     return Encoding(is_dn, f"{name}: {scale}, as scale says")
 
