@@ -140,7 +140,7 @@ def test_a_pixel_of_two_fields_is_in_neither() -> None:
     ("line", "bands", "expected"),
     [
         ("compact,A,A-0,all", "all", "too few columns"),
-        ("compact,A,A-0,all,psnr_gain,1,9", "10 m", "there are psnr_gain of all"),
+        ("compact,A,A-0,all,psnr_gain,1,9", "10 m", "bands` 10 m: not in the scores; there are all"),
         ("compact,A,A-0,all,psnr_gain,,0", "all", "every value is empty"),
     ],
 )

@@ -61,11 +61,14 @@ def study_crops(
         seed: of folds, pixels and the classifier.
         progress: told how many observations are read and folds answered.
 
-    Raises InputError for what cannot be used: fewer than two crops, or crops of fewer fields than there are folds.
+    Raises InputError for what cannot be used: no field in the cube, fewer than two crops, or crops of
+    fewer fields than there are folds.
     """
     forest = _forest(seed)
     cube = Cube(path)
     found = _whole(read_fields(fields, "polygons", cube.box, id_property))
+    if not found:
+        raise InputError(f"{fields}: no field in it has a pixel of the cube {path} to itself; give fields of its area")
     crops = _crops(found, label, fields)
     names = sorted(set(crops))
     classes = np.array([names.index(crop) for crop in crops], np.intp)

@@ -116,7 +116,7 @@ def _site_means(
     """Return (model, site) -> mean over images, and the sites that are in no list."""
     values: dict[tuple[str, str], list[float]] = defaultdict(list)
     lost: set[str] = set()
-    there: set[str] = set()
+    there: dict[str, set[str]] = defaultdict(set)
     for path in scores:
         rows = _read(path)
         if not rows or not set(rows[0]) >= _COLUMNS:
@@ -124,7 +124,7 @@ def _site_means(
         for row in rows:
             if None in row.values():
                 raise InputError(f"{path}: a line has too few columns; give the scores.csv as evaluate wrote it")
-            there.add(f"{row['metric']} of {row['bands']}")
+            there[row["bands"]].add(row["metric"])
             if row["metric"] != metric or row["bands"] != bands:
                 continue
             if row["site"] not in known:
@@ -139,9 +139,11 @@ def _site_means(
     if not values:
         if lost:
             raise InputError(f"none of the sites is in the list of places (such as {sorted(lost)[0]}); name them alike")
-        if f"{metric} of {bands}" in there:
-            raise InputError(f"`metric` {metric} of {bands}: every value is empty; give scores of other imagery")
-        raise InputError(
-            f"`metric` {metric} of `bands` {bands}: not in the scores; there are {', '.join(sorted(there)) or 'none'}"
-        )
+        if bands not in there:
+            raise InputError(f"`bands` {bands}: not in the scores; there are {', '.join(sorted(there)) or 'none'}")
+        if metric not in there[bands]:
+            raise InputError(
+                f"`metric` {metric} of {_named(bands)}: not in the scores; there are {', '.join(sorted(there[bands]))}"
+            )
+        raise InputError(f"`metric` {metric} of {_named(bands)}: every value is empty; give scores of other imagery")
     return {key: float(np.mean(found)) for key, found in values.items()}, lost
