@@ -286,5 +286,5 @@ def test_what_programs_write_around_features_is_read(tmp_path: Path) -> None:
     (tmp_path / "f.geojson").write_text(content, encoding="utf-8-sig")
     assert [field.id for field in read_fields(tmp_path / "f.geojson", "polygons", BOX)] == ["1", "7"]
     saved(tmp_path / "f.geojson", polygon("a", SLANTED) | {"properties": [1]})
-    with pytest.raises(InputError, match="properties are no object"):
+    with pytest.raises(InputError, match="properties that are no object"):
         read_fields(tmp_path / "f.geojson", "polygons", BOX)
