@@ -27,6 +27,7 @@ def load(path: Path, kind: Any, schema: str, what: str, remedy: str) -> Any:
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
         found = content.pop("schema")
+        _check_depth(content)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; {remedy}") from None
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
@@ -39,6 +40,21 @@ def load(path: Path, kind: Any, schema: str, what: str, remedy: str) -> Any:
         raise InputError(f"{path}: {error}") from None
     except (ArithmeticError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: damaged {what} ({error}); {remedy}") from None
+
+
+def _check_depth(content: Any) -> None:
+    """Raise ValueError for lists and objects so deep that they could not be written again."""
+    inner = [content]
+    for _ in range(_DEEPEST):
+        groups = [value.values() if isinstance(value, dict) else value for value in inner]
+        inner = [value for group in groups for value in group if isinstance(value, (list, dict))]
+        if not inner:
+            return
+    raise ValueError("too deep")
+
+
+_DEEPEST = 50
+"""Lists in lists; a footprint has four."""
 
 
 def _finite(text: str) -> float:

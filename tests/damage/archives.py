@@ -37,16 +37,32 @@ def _numbered(header: bytes, at: int, length: int, field: bytes) -> bytes:
 
 
 FIELDS: dict[str, tuple[int, int, bytes]] = {
-    "size of 8 GiB": (124, 12, b"77777777777"), "size 0": (124, 12, b"00000000000"), "size of a word": (124, 12, b"elephant"),
-    "size below 0": (124, 12, b"\xff" * 12), "size of 2^88": (124, 12, b"\x80" + b"\xff" * 11),
-    "name upwards": (0, 100, b"../../../tmp/evil_SR_B4.TIF"), "name from the root": (0, 100, b"/etc/passwd"),
-    "no name": (0, 100, b""), "a name of no UTF-8": (0, 100, b"\xff\xfe"), "a name of any letters": (0, 100, "ä\U0001f6f0".encode()),
-    "a hard link": (156, 1, b"1"), "a symbolic link": (156, 1, b"2"), "a device": (156, 1, b"3"), "a folder": (156, 1, b"5"),
-    "a pipe": (156, 1, b"6"), "a long name": (156, 1, b"L"), "pax": (156, 1, b"x"), "pax for all": (156, 1, b"g"),
-    "sparse": (156, 1, b"S"), "an unknown kind": (156, 1, b"Z"), "time of a word": (136, 12, b"yesterday"),
-    "mode of a word": (100, 8, b"mode"), "an owner below 0": (108, 8, b"\xff" * 8), "other magic": (257, 8, b"zzzzzzzz"),
+    "size of 8 GiB": (124, 12, b"77777777777"),
+    "size 0": (124, 12, b"00000000000"),
+    "size of a word": (124, 12, b"elephant"),
+    "size below 0": (124, 12, b"\xff" * 12),
+    "size of 2^88": (124, 12, b"\x80" + b"\xff" * 11),
+    "name upwards": (0, 100, b"../../../tmp/evil_SR_B4.TIF"),
+    "name from the root": (0, 100, b"/etc/passwd"),
+    "no name": (0, 100, b""),
+    "a name of no UTF-8": (0, 100, b"\xff\xfe"),
+    "a name of any letters": (0, 100, "ä\U0001f6f0".encode()),
+    "a hard link": (156, 1, b"1"),
+    "a symbolic link": (156, 1, b"2"),
+    "a device": (156, 1, b"3"),
+    "a folder": (156, 1, b"5"),
+    "a pipe": (156, 1, b"6"),
+    "a long name": (156, 1, b"L"),
+    "pax": (156, 1, b"x"),
+    "pax for all": (156, 1, b"g"),
+    "sparse": (156, 1, b"S"),
+    "an unknown kind": (156, 1, b"Z"),
+    "time of a word": (136, 12, b"yesterday"),
+    "mode of a word": (100, 8, b"mode"),
+    "an owner below 0": (108, 8, b"\xff" * 8),
+    "other magic": (257, 8, b"zzzzzzzz"),
     "the name of another band": (0, 100, f"{ID}_SR_B5.TIF".encode()),
-}  # fmt: skip
+}
 
 
 def _members(content: bytes) -> list[tarfile.TarInfo]:
@@ -69,17 +85,25 @@ def _entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", size: int =
 
 
 EVIL = {
-    "goes up": _entry("../evil"), "begins at the root": _entry("/tmp/evil"), "goes up in the middle": _entry("a/../../evil"),
+    "goes up": _entry("../evil"),
+    "begins at the root": _entry("/tmp/evil"),
+    "goes up in the middle": _entry("a/../../evil"),
     "a link to /etc/passwd": _entry(f"{ID}_SR_B9.TIF", tarfile.SYMTYPE, "/etc/passwd"),
     "a link upwards named as a band": _entry(f"x/{BAND}", tarfile.SYMTYPE, "../../../etc/passwd"),
     "a hard link to a band": _entry(f"y/{BAND}", tarfile.LNKTYPE, BAND),
     "a hard link to itself": _entry(f"{ID}_SR_B6.TIFF", tarfile.LNKTYPE, f"{ID}_SR_B6.TIFF"),
-    "a pipe named as a band": _entry(f"z/{BAND}", tarfile.FIFOTYPE), "a device named as a band": _entry(BAND, tarfile.CHRTYPE),
-    "a folder named as a band": _entry(BAND, tarfile.DIRTYPE), "the band once more, empty": _entry(BAND),
-    "any letters": _entry("\U0001f6f0\n\r\t.TIF"), "a name of 5000 letters": _entry("x" * 5000),
-    "a path of 2000 folders": _entry("/".join("x" * 2000)), "backslashes": _entry("..\\..\\evil"), "a drive": _entry("C:/evil"),
-    "NUL in pax": _entry("a\0b"), "a name of one point": _entry("."),
-}  # fmt: skip
+    "a pipe named as a band": _entry(f"z/{BAND}", tarfile.FIFOTYPE),
+    "a device named as a band": _entry(BAND, tarfile.CHRTYPE),
+    "a folder named as a band": _entry(BAND, tarfile.DIRTYPE),
+    "the band once more, empty": _entry(BAND),
+    "any letters": _entry("\U0001f6f0\n\r\t.TIF"),
+    "a name of 5000 letters": _entry("x" * 5000),
+    "a path of 2000 folders": _entry("/".join("x" * 2000)),
+    "backslashes": _entry("..\\..\\evil"),
+    "a drive": _entry("C:/evil"),
+    "NUL in pax": _entry("a\0b"),
+    "a name of one point": _entry("."),
+}
 
 
 def _many(opened: tarfile.TarFile) -> None:
@@ -158,11 +182,17 @@ def gz_cases(sound: Path, rng: random.Random) -> Iterator[Case]:
     yield from of_tar(name, plain, lambda tar: gzip.compress(tar, 1))
     yield from accidents(name, content, 60, rng)
     for what, new in {
-        "the sum wrong": content[:-8] + b"\0\0\0\0" + content[-4:], "the length wrong": content[:-4] + b"\0\0\0\0",
-        "noise behind": content + b"noise", "twice": content * 2, "in two parts": gzip.compress(plain[:5000]) + gzip.compress(plain[5000:]),
-        "compressed twice": gzip.compress(content), "another method": content[:2] + b"\7" + content[3:],
-        "flags set": content[:3] + b"\xff" + content[4:], "zlib without gzip": zlib.compress(plain), "not compressed": plain,
-    }.items():  # fmt: skip
+        "the sum wrong": content[:-8] + b"\0\0\0\0" + content[-4:],
+        "the length wrong": content[:-4] + b"\0\0\0\0",
+        "noise behind": content + b"noise",
+        "twice": content * 2,
+        "in two parts": gzip.compress(plain[:5000]) + gzip.compress(plain[5000:]),
+        "compressed twice": gzip.compress(content),
+        "another method": content[:2] + b"\7" + content[3:],
+        "flags set": content[:3] + b"\xff" + content[4:],
+        "zlib without gzip": zlib.compress(plain),
+        "not compressed": plain,
+    }.items():
         yield Case(f"{name}: {what}", writes(name, new))
     yield Case(f"{name}: a bomb of 3 GiB named as a band", _bomb(name, BAND, 3 << 30))
     yield Case(f"{name}: a bomb of 5 GiB named as a band", _bomb(name, BAND, 5 << 30))

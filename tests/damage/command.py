@@ -51,7 +51,9 @@ def through_commands(kinds: Sequence[str], seed: int, most: int) -> Iterator[Out
             what = "violation"
             if done.returncode == 0:
                 what = "read"
-            elif (kind.name == "item-verify" and done.returncode == 1 and "Traceback" not in done.stderr) or (done.returncode == 1 and len(said) == 1 and not loud and after == before):
+            elif (kind.name == "item-verify" and done.returncode == 1 and "Traceback" not in done.stderr) or (
+                done.returncode == 1 and len(said) == 1 and not loud and after == before
+            ):
                 what = "refused"
             new = sorted(map(str, set(after) - set(before)))
             yield Outcome(kind.name, case.name, what, f"{done.returncode}: {done.stderr.strip()[-300:]} {new}", seconds)

@@ -13,16 +13,32 @@ from damage.case import Case
 
 HTML = b"<!DOCTYPE html>\n<html><body>503 Service Unavailable</body></html>"
 WHOLE: dict[str, bytes] = {
-    "empty": b"", "a blank": b" \n", "a web page": HTML, "zeros": bytes(4096), "noise": bytes(range(256)) * 9,
-    "UTF-16": '{"type": "Feature"}'.encode("utf-16"), "no UTF-8": b"\xff\xfe\xfa{}", "a list": b"[]", "null": b"null",
-    "a number": b"1e999", "a string": b'"x"', "an empty object": b"{}", "a deep list": b"[" * 100_000,
-    "a deep object": b'{"a":' * 100_000, "a deep list that ends": b"[" * 100_000 + b"]" * 100_000,
-    "a million digits": b"1" * 1_000_000, "NUL": b"\0", "an int of 5000 digits in a list": b"[" + b"9" * 5000 + b"]",
-    "YAML of a list 5000 deep": b"- " * 5000, "YAML flow 5000 deep": b"[" * 5000 + b"]" * 5000,
+    "empty": b"",
+    "a blank": b" \n",
+    "a web page": HTML,
+    "zeros": bytes(4096),
+    "noise": bytes(range(256)) * 9,
+    "UTF-16": '{"type": "Feature"}'.encode("utf-16"),
+    "no UTF-8": b"\xff\xfe\xfa{}",
+    "a list": b"[]",
+    "null": b"null",
+    "a number": b"1e999",
+    "a string": b'"x"',
+    "an empty object": b"{}",
+    "a deep list": b"[" * 100_000,
+    "a deep object": b'{"a":' * 100_000,
+    "a deep list that ends": b"[" * 100_000 + b"]" * 100_000,
+    "a million digits": b"1" * 1_000_000,
+    "NUL": b"\0",
+    "an int of 5000 digits in a list": b"[" + b"9" * 5000 + b"]",
+    "YAML of a list 5000 deep": b"- " * 5000,
+    "YAML flow 5000 deep": b"[" * 5000 + b"]" * 5000,
     "YAML aliases that grow": b"a: &a [x,x,x,x,x,x,x,x,x]\n"
-    + b"".join(f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n".encode() for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
+    + b"".join(
+        f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n".encode() for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    ),
     "a YAML tag": b"!!python/object/apply:os.system [true]",
-}  # fmt: skip
+}
 """What may lie there instead of a file."""
 
 
@@ -165,6 +181,27 @@ def of_lines(name: str, content: bytes, rng: random.Random, count: int = 20) -> 
 
 
 VALUES = (
-    b"", b"x", b"nan", b"inf", b"-inf", b"1e999", b"-1", b"0", b"1e308", b"1e-320", b"9" * 400, b"2023-02-30",
-    b"0000-00-00", b"9999-12-31", b"\xc3\xa4", b"\xff", b"\0", b'"', b"../..", b"10**9", b"0x10", b"1_0", b"\xe2\x91\xa0",
-)  # fmt: skip
+    b"",
+    b"x",
+    b"nan",
+    b"inf",
+    b"-inf",
+    b"1e999",
+    b"-1",
+    b"0",
+    b"1e308",
+    b"1e-320",
+    b"9" * 400,
+    b"2023-02-30",
+    b"0000-00-00",
+    b"9999-12-31",
+    b"\xc3\xa4",
+    b"\xff",
+    b"\0",
+    b'"',
+    b"../..",
+    b"10**9",
+    b"0x10",
+    b"1_0",
+    b"\xe2\x91\xa0",
+)

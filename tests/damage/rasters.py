@@ -64,14 +64,21 @@ def edits(name: str, content: bytes, tags: list[Tag]) -> Iterator[Case]:
     for order, tag in enumerate(tags):
         size = _SIZES.get(tag.kind, 1)
         values: dict[str, Any] = {
-            "value 0": (tag.value_at, bytes(size)), "value 1": (tag.value_at, b"\1" + bytes(size - 1)),
-            "value of ones": (tag.value_at, b"\xff" * size), "value half of ones": (tag.value_at, b"\xff" * max(size - 1, 1)),
-            "value 3": (tag.value_at, b"\3" + bytes(size - 1)), "value 50000": (tag.value_at, b"\x50\xc3\0\0\0\0\0\0"[:size]),
-            "count 0": (tag.at + 4, bytes(4)), "count huge": (tag.at + 4, b"\xff\xff\xff\x7f"),
-            "count and one": (tag.at + 4, struct.pack("<I", tag.count + 1)), "type 0": (tag.at + 2, b"\0\0"),
-            "type 12": (tag.at + 2, b"\x0c\0"), "type 2": (tag.at + 2, b"\2\0"), "place beyond": (tag.at + 8, b"\xf0\xff\xff\xff"),
+            "value 0": (tag.value_at, bytes(size)),
+            "value 1": (tag.value_at, b"\1" + bytes(size - 1)),
+            "value of ones": (tag.value_at, b"\xff" * size),
+            "value half of ones": (tag.value_at, b"\xff" * max(size - 1, 1)),
+            "value 3": (tag.value_at, b"\3" + bytes(size - 1)),
+            "value 50000": (tag.value_at, b"\x50\xc3\0\0\0\0\0\0"[:size]),
+            "count 0": (tag.at + 4, bytes(4)),
+            "count huge": (tag.at + 4, b"\xff\xff\xff\x7f"),
+            "count and one": (tag.at + 4, struct.pack("<I", tag.count + 1)),
+            "type 0": (tag.at + 2, b"\0\0"),
+            "type 12": (tag.at + 2, b"\x0c\0"),
+            "type 2": (tag.at + 2, b"\2\0"),
+            "place beyond": (tag.at + 8, b"\xf0\xff\xff\xff"),
             "number of another": (tag.at, struct.pack("<H", tag.number ^ 1)),
-        }  # fmt: skip
+        }
         for what, (at, new) in values.items():
             changed = content[:at] + new + content[at + len(new) :]
             if changed != content and len(changed) == len(content):
@@ -147,12 +154,17 @@ def others(name: str) -> Iterator[Case]:
     ):
         yield Case(f"{name}: {crs}", _rewritten(name, crs=crs))
     grids = {
-        "turned": Affine(0, 30, 5e5, 30, 0, 5e6), "upside down": Affine(30, 0, 449985, 0, 30, 5660025),
-        "no pixel size": Affine(1e-300, 0, 449985, 0, -1e-300, 5660025), "far away": Affine(30, 0, 1e300, 0, -30, 1e300),
-        "sheared": Affine(30, 5, 449985, 5, -30, 5660025), "of 1 m": Affine(1, 0, 449985, 0, -1, 5660025),
-        "of 1e9 m": Affine(1e9, 0, 449985, 0, -1e9, 5660025), "NaN": Affine(np.nan, 0, 449985, 0, -30, 5660025),
-        "beyond the pole": Affine(30, 0, 449985, 0, -30, 2e7), "mirrored": Affine(-30, 0, 449985, 0, -30, 5660025),
-    }  # fmt: skip
+        "turned": Affine(0, 30, 5e5, 30, 0, 5e6),
+        "upside down": Affine(30, 0, 449985, 0, 30, 5660025),
+        "no pixel size": Affine(1e-300, 0, 449985, 0, -1e-300, 5660025),
+        "far away": Affine(30, 0, 1e300, 0, -30, 1e300),
+        "sheared": Affine(30, 5, 449985, 5, -30, 5660025),
+        "of 1 m": Affine(1, 0, 449985, 0, -1, 5660025),
+        "of 1e9 m": Affine(1e9, 0, 449985, 0, -1e9, 5660025),
+        "NaN": Affine(np.nan, 0, 449985, 0, -30, 5660025),
+        "beyond the pole": Affine(30, 0, 449985, 0, -30, 2e7),
+        "mirrored": Affine(-30, 0, 449985, 0, -30, 5660025),
+    }
     for what, transform in grids.items():
         yield Case(f"{name}: {what}", _rewritten(name, transform=transform))
     yield Case(f"{name}: two bands", _rewritten(name, lambda x: np.concatenate([x, x])))

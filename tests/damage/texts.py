@@ -73,9 +73,14 @@ def _mtl(form: str) -> Kind:
 
 
 def _json_kind(
-    name: str, file: str, make: Callable[[Path], object], read: Callable[[Path], object], each: int = 3, most: int = 400,
+    name: str,
+    file: str,
+    make: Callable[[Path], object],
+    read: Callable[[Path], object],
+    each: int = 3,
+    most: int = 400,
     command: Callable[[Path], list[str]] | None = None,
-) -> Kind:  # fmt: skip
+) -> Kind:
     def cases(sound: Path, rng: random.Random) -> Iterator[Case]:
         yield from some(of_json(file, sound, each, rng), most, rng)
 
@@ -214,35 +219,71 @@ def _split(folder: Path) -> None:
 KINDS = [
     *map(_mtl, ("txt", "json", "xml")),
     _json_kind(
-        "stac-items", "items.json", _items, _read_items, 2, 700,
+        "stac-items",
+        "items.json",
+        _items,
+        _read_items,
+        2,
+        700,
         lambda folder: ["fetch", str(folder / "items.json"), "-o", str(folder / "out")],
     ),
     _json_kind(
-        "recipe", "recipe.json", _recipe, lambda path: recipe_text(load_recipe(path)), 2, 500,
+        "recipe",
+        "recipe.json",
+        _recipe,
+        lambda path: recipe_text(load_recipe(path)),
+        2,
+        500,
         lambda folder: ["dataset", "build", str(folder / "recipe.json"), "-o", str(folder / "out")],
     ),
     _json_kind("scene-json", "scene.json", _scene, lambda path: item_text(read_item(path)), 2, 250),
     _json_kind("geojson-fields", "fields.geojson", _fields, _read_fields, 6, 300),
     _json_kind(
-        "geojson-area", "fields.geojson", _fields, lambda path: read_area(path), 5, 250,
+        "geojson-area",
+        "fields.geojson",
+        _fields,
+        lambda path: read_area(path),
+        5,
+        250,
         lambda folder: ["search", "--intersects", str(folder / "fields.geojson"), "--datetime", "2023-05"],
     ),
     Kind(
-        name="yaml-configuration", make=lambda folder: (folder / "run.yaml").write_bytes((CONFIGS / "compact.yaml").read_bytes()),
-        cases=_yaml_cases("run.yaml"), read=lambda folder: digest(_plain(read_config(folder / "run.yaml")[0])),
+        name="yaml-configuration",
+        make=lambda folder: (folder / "run.yaml").write_bytes((CONFIGS / "compact.yaml").read_bytes()),
+        cases=_yaml_cases("run.yaml"),
+        read=lambda folder: digest(_plain(read_config(folder / "run.yaml")[0])),
         command=lambda folder: ["train", "--config", str(folder / "run.yaml"), "-o", str(folder / "out")],
     ),
     Kind(
-        name="yaml-split", make=_split, cases=_yaml_cases("split.yaml"),
+        name="yaml-split",
+        make=_split,
+        cases=_yaml_cases("split.yaml"),
         read=lambda folder: digest(_plain(read_split(folder / "split.yaml"))),
     ),
     Kind(
-        name="toml-catalogues", make=_make_catalogs, cases=_toml_cases,
+        name="toml-catalogues",
+        make=_make_catalogs,
+        cases=_toml_cases,
         read=lambda folder: digest(known_catalogs(folder / "catalogs.toml")),
-        command=lambda folder: ["search", "--catalog-file", str(folder / "catalogs.toml"), "--catalog", "nothing",
-                                "--bbox", "1", "1", "2", "2", "--datetime", "2023-05"],
+        command=lambda folder: [
+            "search",
+            "--catalog-file",
+            str(folder / "catalogs.toml"),
+            "--catalog",
+            "nothing",
+            "--bbox",
+            "1",
+            "1",
+            "2",
+            "2",
+            "--datetime",
+            "2023-05",
+        ],
     ),
     Kind(
-        name="scores-csv", make=_make_scores, cases=_table_cases("scores.csv", "places.csv"), read=_read_scores,
+        name="scores-csv",
+        make=_make_scores,
+        cases=_table_cases("scores.csv", "places.csv"),
+        read=_read_scores,
     ),
-]  # fmt: skip
+]

@@ -34,6 +34,9 @@ def main() -> None:
             made = whole.publish()
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:  # a full disk
+        print(f"l8s2: {error}", file=sys.stderr)
+        sys.exit(75)
     with (scene / "log").open("a") as file:
         file.write("end\n")
     print(json.dumps({"product": str(made)}))

@@ -227,7 +227,7 @@ def _get(url: str, part: Path, tag: Path, name: str, watch: FetchProgress) -> No
 
     before = part.stat().st_size if part.exists() else 0
     have = max(before - 1, 0) if tag.exists() else 0  # a byte is left even of a whole one
-    known = tag.read_text("ascii", "replace") if have else ""
+    known = tag.read_text("ascii", "ignore") if have else ""
     with answer_of(url, name, {"Range": f"bytes={have}-", "If-Range": known} if have else {}) as answer:
         etag, encoded = answer.headers.get("ETag", ""), "Content-Encoding" in answer.headers
         if answer.status_code != 200:  # not every server knows If-Range

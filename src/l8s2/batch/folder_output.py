@@ -40,6 +40,9 @@ class FolderStore:
                 return True
             except FileExistsError:
                 return False
+            except OSError:  # a full disk: what is half-written would count as whole
+                path.unlink(missing_ok=True)
+                raise
         finally:
             draft.unlink(missing_ok=True)
 

@@ -58,7 +58,7 @@ class Results:
         if rows:
             self._store.put(ROWS, json_bytes({"scenes": rows}))
             self._store.put(TABLE, _table(rows))
-        if good := [row for row in rows if row["outcome"] == SUCCESS]:
+        if good := [row for row in rows if row["outcome"] == SUCCESS and row.get("datetime")]:
             self._store.put(COLLECTION, json_bytes(collection_of(good, self._address)))
             self._store.put(CATALOG, json_bytes(catalog_of(good, self._address)))
         self._written = wanted
