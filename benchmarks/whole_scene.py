@@ -29,7 +29,9 @@ import click
 import numpy as np
 import rasterio
 
-from l8s2.landsat.layout import ProductFiles, level2_product, pan_partner
+from l8s2.deliveries.find import level2_product
+from l8s2.deliveries.pan import pan_partner
+from l8s2.deliveries.product_files import ProductFiles
 
 Measured = dict[str, Any]
 

@@ -22,13 +22,14 @@ from l8s2.datasets.simulated_pairs import RandomlySimulatedPairs
 from l8s2.evaluation.calibration import Ratios, error_ratios, factors, validation_scores
 from l8s2.evaluation.image_scores import mean_by_site
 from l8s2.files import whole_file
+from l8s2.models.card_head import Scores, card_head
 from l8s2.models.domain import Domain, local_mean
 from l8s2.models.onnx_export import export_onnx
 from l8s2.networks import Compact, HarmonizationNetwork, build
-from l8s2.predictors.engines import TorchNetwork
 from l8s2.predictors.load import load_model
 from l8s2.predictors.network_predictor import NetworkPredictor
 from l8s2.predictors.protocol import Predictor
+from l8s2.predictors.torch_network import TorchNetwork
 from l8s2.sensors import BAND_NAMES
 from l8s2.simulate.archives import Image
 from l8s2.training.archive_split import read_split, split_folder
@@ -135,7 +136,8 @@ def main(
     predictor = load_model(output)
     tables = {kind: validate(predictor, validation, ratios, kind) for kind in KINDS}
     with whole_file(output.with_suffix(".md")) as draft:
-        draft.write_text(model_card(network, card, tables), encoding="utf-8")
+        text = card_head(output.stem, simulated_scores(tables)) + model_card(network, card, tables)
+        draft.write_text(text, encoding="utf-8")  # what real pairs say is put in by hand
     click.echo(json.dumps(tables["clean"]["mean"]))
 
 
@@ -164,6 +166,20 @@ def _recipe(config: dict[str, Any]) -> dict[str, Any]:
         "batch": data["batch"],
         "size": data["simulated"]["size"],
     }
+
+
+def simulated_scores(tables: dict[str, dict[str, dict[str, list[float]]]]) -> list[Scores]:
+    """Return the means over the validation sites, for the head of the card."""
+    found = []
+    for kind, table in tables.items():
+        gain, coverage = table["mean"]["gain"], table["mean"]["coverage"]
+        values = {}
+        for bands, part in (("10 m bands", slice(3)), ("20 m bands", slice(3, None))):
+            values[f"PSNR over bicubic, {bands}, dB"] = round(float(np.mean(gain[part])), 2)
+            values[f"Coverage of the 90 % interval of the detail, {bands}"] = round(float(np.mean(coverage[part])), 3)
+        on = f"{', '.join(site for site in table if site != 'mean')}; {kind}, {KINDS[kind]}"
+        found.append(Scores(kind="simulated", on=on, values=values))
+    return found
 
 
 def model_card(

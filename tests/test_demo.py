@@ -28,6 +28,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], lis
     )  # a second time, over the first
 
 
+def test_a_folder_of_other_files_is_left_alone(tmp_path):
+    (tmp_path / "notes").touch()
+    with pytest.raises(InputError, match="holds other files; give a new folder"):
+        demo.run_demo(tmp_path, report=lambda _: None, size_ms=(60, 66))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+
 def test_it_beats_bicubic_in_every_band(small):
     result, _, _ = small
     assert [row["band"] for row in result["bands"]] == list(BAND_NAMES)

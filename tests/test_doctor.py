@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from collections.abc import Iterator
 from importlib import metadata
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from l8s2 import doctor
 from l8s2.cli import main
+from l8s2.files import WholeFolder
 
 SECRET = "do-not-show-me"
 
@@ -140,6 +142,30 @@ def test_what_interrupted_commands_left(tmp_path: Path) -> None:
     scenes.mkdir(parents=True)
     (scenes / "x").write_text("x")
     assert f"of interrupted commands in {scenes}" in told("--offline")["cache"][1]
+
+
+@pytest.mark.posix
+def test_what_killed_runs_left_in_an_output(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert told(out)["output"][1] == f"{out}: No such file or directory; give a folder of products"
+    assert run(out).exit_code == 1
+    with WholeFolder(out / "a_S2L") as whole:
+        left = out / ".b_S2L.0123abcd"
+        left.mkdir()
+        (left / "owner").write_text("process 1 of elsewhere")
+        found = told(out)
+        assert found["at work"] == ("ok", f"{whole.scratch}: 0.0 MB, {(whole.scratch / 'owner').read_text()}")
+        status, text = found["left by a killed run"]
+        assert status == "problem"
+        assert text.startswith(f"{left}: 0.0 MB, process 1 of elsewhere, which was killed; `resume` goes on")
+        assert "--overwrite removes it" in run(out).stdout
+        with WholeFolder(out / "b_S2L", overwrite=True) as other:
+            other.publish()
+        assert not left.exists()
+        assert whole.workspace.is_dir()
+    shutil.rmtree(out / "b_S2L")
+    out.mkdir(exist_ok=True)
+    assert told(out) == {"output": ("ok", f"{out}: no unfinished run has left anything")}
 
 
 def test_no_room_and_no_place_for_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from l8s2.errors import InputError
-from l8s2.files import cache_dir, flush_or_raise, fsync, lock, whole_file
+from l8s2.files import cache_dir, flush_or_raise, fsync, whole_file
+from l8s2.system.locks import lock
 
 
 def test_a_file_appears_whole_or_stays_as_it_was(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_without_locks_the_block_gets_what_it_asked_for(
 
 
 def test_where_the_system_has_no_locks_one_process_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("l8s2.files.fcntl", None)
+    monkeypatch.setattr("l8s2.system.locks.fcntl", None)
     for asked, got in ((True, True), (False, False), (None, True)):
         with lock(tmp_path, without_locks=asked) as mine:
             assert mine is got

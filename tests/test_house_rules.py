@@ -28,8 +28,9 @@ ONLINE = {
 }  # fmt: skip
 LAYERS = (
     {"errors", "_version", "progress", "arrays", "sensors", "networks"},
+    {"system"},
     {"masks", "optics", "grid", "radiometry", "raster", "files", "serialization", "hf"},
-    {"registration", "metrics", "cog"},
+    {"registration", "metrics", "cog", "deliveries"},
     {"landsat", "product", "models", "patches", "simulate", "target"},
     {"predictors", "datasets", "catalogs", "xarray_scene"},
     {"acquire", "pipeline", "evaluation"},

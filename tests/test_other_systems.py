@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import l8s2
-from l8s2.landsat.layout import products_in
+from l8s2.deliveries.find import products_in
 
 FILES = sorted(Path(l8s2.__file__).parent.rglob("*.py"))
 POSIX_MODULES = {"curses", "fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}

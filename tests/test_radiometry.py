@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
 from l8s2.landsat.band import Scaling
 from l8s2.landsat.mtl import Metadata, parse_mtl
-from l8s2.landsat.product_name import ProductName
 from l8s2.radiometry import DN_MAX, PLAUSIBLE, is_dn, to_reflectance, toa_reflectance
 from l8s2.sensors import OLI
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from l8s2._version import __version__
 
 if TYPE_CHECKING:
+    from l8s2.deliveries.declared import Declared
     from l8s2.errors import InputError, L8S2Error
     from l8s2.landsat.scene import Scene, open_scene
     from l8s2.pipeline.in_memory import harmonize
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from l8s2.radiometry import total_sigma
 
 __all__ = [
+    "Declared",
     "InputError",
     "L8S2Error",
     "Scene",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Declared": "deliveries.declared",
     "InputError": "errors",
     "L8S2Error": "errors",
     "Scene": "landsat.scene",

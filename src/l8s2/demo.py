@@ -237,8 +237,10 @@ def _rgb(image: Image, column: int, row: int) -> tuple[int, int, int]:
 
 
 def _make(folder: Path) -> None:
-    from l8s2.errors import InputError
+    from l8s2.errors import ExistsError, InputError
 
+    if folder.is_dir() and any(folder.iterdir()) and not any(folder.rglob(f"{PRODUCT_ID}*")):
+        raise ExistsError(f"{folder}: holds other files; give a new folder for the demo with `output`")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

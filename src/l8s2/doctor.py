@@ -14,14 +14,15 @@ from typing import Literal
 
 from l8s2._version import __version__
 from l8s2.errors import InputError
-from l8s2.files import cache_dir
+from l8s2.files import cache_dir, left_in
+from l8s2.system.machine import cores
 
 TIMEOUT = 5.0
 """Seconds that a catalogue has for its answer."""
 ROOM = 5e9
 """Bytes free in the cache that are enough: a whole scene with pan takes 1 to 2 GB."""
-MEMORY = 4e9
-"""Bytes that a whole scene takes at most, about."""
+MEMORY = 2e9
+"""Bytes that a whole scene takes at most, about (docs/performance.md)."""
 EXTRAS = {
     "torch": ("torch", "onnx", "onnxscript", "safetensors", "huggingface_hub"),
     "train": ("accelerate", "pydantic", "pyyaml", "h5py"),
@@ -44,8 +45,16 @@ class Finding:
     """Whether nothing works without it."""
 
 
-def examine(*, offline: bool = False, catalog_file: Path | None = None) -> Iterator[Finding]:
-    """Check everything, one after the other; ``offline`` asks no server. Problems are findings, not exceptions."""
+def examine(
+    output: Path | None = None, *, offline: bool = False, catalog_file: Path | None = None
+) -> Iterator[Finding]:
+    """Check everything, one after the other; problems are findings, not exceptions.
+
+    ``output``: a folder of products in which to look for what killed runs left; ``offline`` asks no server.
+    """
+    if output is not None:
+        yield from _left(output)
+        return
     yield from _packages()
     yield from _gdal()
     yield from _machine()
@@ -105,8 +114,7 @@ def _gdal() -> Iterator[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield Finding(status="ok", what="processor", text=f"{threads} threads")
+    yield Finding(status="ok", what="processor", text=f"{cores()} threads")
     memory = _memory()
     if memory is not None:
         enough = memory >= MEMORY
@@ -150,6 +158,25 @@ def _cache() -> Finding:
         f"; {left / 1e9:.1f} GB of interrupted commands in {folder / 'scenes'}, to be deleted at will" if left else ""
     )
     return Finding(status="ok", what="cache", text=f"{folder}, {free / 1e9:.0f} GB free{text}")
+
+
+def _left(output: Path) -> Iterator[Finding]:
+    """Tell what unfinished runs have in a folder of products."""
+    try:
+        found = list(left_in(output))
+    except OSError as error:
+        text = f"{output}: {error.strerror}; give a folder of products"
+        yield Finding(status="problem", what="output", text=text, core=True)
+        return
+    for left in found:
+        size = f"{left.size / 1e6:.1f} MB, {left.owner or 'of an unknown process'}"
+        if left.in_use:
+            yield Finding(status="ok", what="at work", text=f"{left.path}: {size}")
+        else:
+            text = f"{left.path}: {size}, which was killed; `resume` goes on from it, `overwrite` removes it"
+            yield Finding(status="problem", what="left by a killed run", text=text)
+    if not found:
+        yield Finding(status="ok", what="output", text=f"{output}: no unfinished run has left anything")
 
 
 def _access() -> Iterator[Finding]:

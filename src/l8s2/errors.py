@@ -43,6 +43,10 @@ class TryAgainError(InputError):
     may_pass = True
 
 
+class ExistsError(InputError):
+    """What is to be made exists already."""
+
+
 class OutsideError(InputError):
     """Nothing of a scene lies in the area asked for."""
 

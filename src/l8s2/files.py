@@ -1,4 +1,4 @@
-"""Files and folders that appear under their names only when they are whole; locks; full disks; the cache folder."""
+"""Files and folders that appear under their names only when they are whole; full disks; the cache folder."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import contextlib
 import glob
 import os
 import platform
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from l8s2.errors import InputError
-
-try:
-    import fcntl
-except ImportError:  # Windows: what a killed writer left behind is not removed there
-    fcntl = None  # type: ignore[assignment]
+from l8s2.errors import ExistsError, InputError, TryAgainError
+from l8s2.system.locks import lock
+from l8s2.system.machine import has_ended
 
 _ROOM = 4 << 20
 """Bytes, more than GDAL writes in one go: a 512 x 512 tile of six int16 bands is 3 MiB."""
@@ -27,18 +26,23 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "l8s2"
 
 
-Salvage = Callable[[Path], object]
+Adopt = Callable[[Path], bool]
+OWNER = "owner"
+"""File in a hidden folder that says which process works in it."""
+_WHOLE = "whole"
+_HIDDEN = re.compile(r"\.(.+)\.(?:old-)?[0-9a-f]{8}")
 
 
 class WholeFolder:
     """A context manager: write into ``workspace``, then ``publish``; leaving it before removes everything.
 
-    ``workspace`` is a hidden folder beside the final one, locked while it grows. The next writer removes what a killed
-    writer left behind, and brings a folder back whose replacement was killed between two renames.
+    ``workspace`` lies in a hidden folder beside the final one, ``scratch``, which is locked while it is there. So a
+    second writer of the same folder is refused at once, and the next one removes what a killed writer left behind, or
+    goes on in it, and brings a folder back whose replacement was killed between two renames.
     """
 
     def __init__(
-        self, folder: Path, *, overwrite: bool = False, mark: str | None = None, salvage: Salvage = lambda _: None
+        self, folder: Path, *, overwrite: bool = False, mark: str | None = None, adopt: Adopt = lambda _: False
     ) -> None:
         """Check that the folder can be written, without writing anything.
 
@@ -46,16 +50,22 @@ class WholeFolder:
             folder: the final folder.
             overwrite: replace an existing folder, once the new one is whole.
             mark: a file that a folder must hold to be replaced, so that no other folder is ever removed.
-            salvage: given each folder that a killed writer left behind, before it is removed.
+            adopt: given the ``scratch`` that a killed writer left behind; tells whether this writer goes on in it.
 
         Raises:
-            InputError: The folder exists already, or it cannot be written.
+            ExistsError: The folder exists already.
+            InputError: It cannot be written.
         """
         self.folder = folder.absolute()
-        self.workspace = self.folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-        self._overwrite, self._mark, self._salvage = overwrite, mark, salvage
+        self.scratch = self.folder.with_name(f".{self.folder.name}.{secrets.token_hex(4)}")
+        self._overwrite, self._mark, self._adopt = overwrite, mark, adopt
         self._lock = contextlib.ExitStack()
         self._check()
+
+    @property
+    def workspace(self) -> Path:
+        """The folder that gets the final name."""
+        return self.scratch / _WHOLE
 
     def _check(self) -> None:
         folder = self.folder
@@ -63,7 +73,7 @@ class WholeFolder:
             if not folder.is_dir() or folder.is_symlink():
                 raise InputError(f"{folder}: is not a folder; move it away, or give another output folder")
             if not self._overwrite:
-                raise InputError(f"{folder}: exists already; give `overwrite` to replace it, or another output folder")
+                raise ExistsError(f"{folder}: exists already; give `overwrite` to replace it, or another output folder")
             if self._mark and any(folder.iterdir()) and not (folder / self._mark).is_file():
                 raise InputError(f"{folder}: holds no {self._mark}, so it is not replaced; give another output folder")
         existing = next(path for path in folder.parents if path.exists())
@@ -73,33 +83,59 @@ class WholeFolder:
             raise InputError(f"{existing}: not writable; change its permissions or give another output folder")
 
     def __enter__(self) -> WholeFolder:
+        """Begin. Raises TryAgainError where another process works on the same folder."""
         self._made = [path for path in self.folder.parents if not path.exists()]
         try:
-            self.workspace.mkdir(parents=True)
-            self._lock.enter_context(lock(self.workspace, without_locks=False))
-            self._tidy()
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            with lock(self.folder.parent, wait=True):  # of those that begin at once, one after the other
+                self._begin()
+            (self.scratch / OWNER).write_text(f"process {os.getpid()} of {platform.node()}", encoding="utf-8")
+            shutil.rmtree(self.workspace, ignore_errors=True)
+            self.workspace.mkdir()
         except BaseException:
             self._clean()
             raise
         return self
 
-    def _tidy(self) -> None:
-        """Bring back a folder whose replacement was killed half-way, and remove what other killed writers left."""
+    def _begin(self) -> None:
+        """Lock a hidden folder: a new one, or one that a killed writer left; remove what others left."""
+        own = self.scratch
+        own.mkdir()
+        if not self._lock.enter_context(lock(own, without_locks=False)):
+            return  # no locks here: nobody can tell what killed writers left
         beside, name = self.folder.parent, glob.escape(self.folder.name)
         for path in beside.glob(f".{name}.old-*"):
             if self.folder.exists():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.rename(self.folder)
-                self._check()
-        for path in beside.glob(f".{name}.[0-9a-f]*"):
-            with contextlib.suppress(OSError), lock(path, without_locks=False) as abandoned:
-                if abandoned:
-                    self._salvage(path)
-                    shutil.rmtree(path, ignore_errors=True)
+        self._check()
+        for path in sorted(beside.glob(f".{name}.[0-9a-f]*")):
+            if path != own:
+                self._take_over(path)
+        if self.scratch != own:
+            own.rmdir()
+
+    def _take_over(self, path: Path) -> None:
+        """Go on in what a killed writer left, or remove it. Raises TryAgainError where the writer is at work."""
+        with contextlib.ExitStack() as held, contextlib.suppress(FileNotFoundError):
+            if not held.enter_context(lock(path)):
+                owner = owner_of(path) or "another process"
+                raise TryAgainError(
+                    f"{self.folder}: {owner} is making it; wait until it has ended, or give another output folder"
+                )
+            if self._adopt(path):
+                self.scratch, self._adopt = path, lambda _: False
+                self._lock.close()
+                self._lock = held.pop_all()
+            else:
+                shutil.rmtree(path, ignore_errors=True)
 
     def publish(self) -> Path:
-        """Give the folder its name and return it; what is in it must have reached the disk (``fsync``)."""
+        """Give the folder its name and return it; what is in it must have reached the disk (``fsync``).
+
+        Raises ExistsError where another process has made the folder meanwhile.
+        """
         fsync(self.workspace)
         old = self.folder.with_name(f".{self.folder.name}.old-{secrets.token_hex(4)}")
         replaced = self._overwrite and self.folder.exists()
@@ -107,9 +143,12 @@ class WholeFolder:
             self.folder.rename(old)
         try:
             self.workspace.rename(self.folder)
-        except BaseException:
+        except BaseException as error:
             if replaced:
                 old.rename(self.folder)
+            elif isinstance(error, OSError) and self.folder.exists():
+                made = "another process has made it meanwhile"
+                raise ExistsError(f"{self.folder}: {made}; look at that, or give another output folder") from None
             raise
         fsync(self.folder.parent)
         if replaced:
@@ -121,11 +160,44 @@ class WholeFolder:
 
     def _clean(self) -> None:
         """Remove what is not whole, and the folders made for it where they are empty."""
-        shutil.rmtree(self.workspace, ignore_errors=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
         self._lock.close()
         with contextlib.suppress(OSError):
             for path in self._made:
                 path.rmdir()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """A hidden folder of a ``WholeFolder``, or one that was being replaced."""
+
+    path: Path
+    of: Path
+    """The folder that was to be made."""
+    size: int
+    """Bytes."""
+    owner: str | None
+    """Which process worked in it."""
+    in_use: bool
+    """Whether that process is at work, or nobody can tell."""
+
+
+def left_in(folder: Path) -> Iterator[Left]:
+    """Find what unfinished writers have in a folder. Raises OSError where it cannot be read."""
+    for path in sorted(folder.iterdir()):
+        match = _HIDDEN.fullmatch(path.name)
+        if match and path.is_dir():
+            with contextlib.suppress(FileNotFoundError), lock(path, without_locks=False) as free:
+                size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+                yield Left(path=path, of=folder / match[1], size=size, owner=owner_of(path), in_use=not free)
+
+
+def owner_of(scratch: Path) -> str | None:
+    """Tell which process works, or worked, in the hidden folder of a ``WholeFolder``; None where it does not say."""
+    try:
+        return (scratch / OWNER).read_text(encoding="utf-8") or None
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 @contextlib.contextmanager
@@ -142,7 +214,8 @@ def whole_file(path: Path, draft: Path | None = None) -> Iterator[Path]:
     if draft is None:
         ours = f".{path.name}.{platform.node()}-"
         for left in path.parent.glob(f"{glob.escape(ours)}*"):
-            if _is_dead(left.name.removeprefix(ours)):
+            pid = left.name.removeprefix(ours)
+            if pid.isdigit() and has_ended(int(pid)):
                 left.unlink(missing_ok=True)
         draft = path.with_name(f"{ours}{os.getpid()}")
     try:
@@ -160,79 +233,6 @@ def publish_file(draft: Path, path: Path) -> None:
     fsync(draft)
     draft.replace(path)
     fsync(path.parent)
-
-
-def _is_dead(pid: str) -> bool:
-    """Tell whether no process of this machine has a number; False on Windows, where asking would end it."""
-    if os.name == "nt" or not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-class _NoLocks(OSError):
-    """The file system has no locks."""
-
-
-@contextlib.contextmanager
-def lock(path: Path, *, make: bool = False, wait: bool = False, without_locks: bool | None = True) -> Iterator[bool]:
-    """Hold the lock on a file or folder until the end of the ``with`` block, which gets whether the lock is held.
-
-    The system lets go of the lock when the process ends, however it ends. On Windows nothing is locked (``msvcrt``
-    locks no folders, and a file it locks cannot be written or renamed): there the block gets ``without_locks``.
-
-    Args:
-        path: the file or folder.
-        make: make the file where it is missing.
-        wait: wait while another process holds the lock; otherwise the block gets False then.
-        without_locks: what the block gets where the file system has no locks. None: True on Windows, else an error.
-
-    Raises:
-        FileNotFoundError: The path is missing, and ``make`` is False.
-        InputError: The file system has no locks, and ``without_locks`` is None.
-    """
-    if fcntl is None:
-        yield without_locks is not False
-        return
-    try:
-        handle = _locked(path, make, wait)
-    except _NoLocks as error:
-        if without_locks is None:
-            raise InputError(f"{path.parent}: cannot be locked ({error.strerror}); use a local disk") from None
-        yield without_locks
-        return
-    try:
-        yield handle is not None
-    finally:
-        if handle is not None:
-            os.close(handle)
-
-
-def _locked(path: Path, make: bool, wait: bool) -> int | None:
-    """Open and lock a file or folder; None where another process holds the lock. Raises _NoLocks."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT if make else os.O_RDONLY, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            if os.path.samestat(os.stat(path), os.fstat(handle)):
-                return handle
-        except BlockingIOError:
-            os.close(handle)
-            return None
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            os.close(handle)
-            raise _NoLocks(error.errno, error.strerror) from None
-        except BaseException:
-            os.close(handle)
-            raise
-        os.close(handle)  # it was published or removed between open and lock
 
 
 def fsync(path: Path) -> None:

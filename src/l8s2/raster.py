@@ -1,4 +1,4 @@
-"""One single-band raster: opening it, reading windows, and saying in one line what is wrong with it."""
+"""One band of a raster: opening it, reading windows, and saying in one line what is wrong with it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def file_size(path: str) -> int:
 
 @dataclass(eq=False)
 class Raster:
-    """One single-band raster on its grid; reads by window, anywhere."""
+    """One band of a raster on its grid; reads by window, anywhere."""
 
     name: str
     path: str
@@ -85,6 +85,8 @@ class Raster:
     dataset: Any
     is_native: bool = True
     """Whether pixels are read as they lie in the file, not warped."""
+    band: int = 1
+    """Number of the band in its file, from 1."""
 
     def read(self, rows: slice, columns: slice) -> tuple[NDArray[Any], Mask]:
         """Return values (h, w) and where they are known (h, w), True = known.
@@ -109,14 +111,19 @@ class Raster:
 
     def sample(self, most: int = 512) -> NDArray[Any]:
         """Return the known values of the whole raster, thinned to at most ``most`` rows and columns; 1-D."""
+        values, known = self.thinned(most)
+        return values[known]
+
+    def thinned(self, most: int) -> tuple[NDArray[Any], Mask]:
+        """Return what ``read`` does of the whole raster, thinned evenly to at most ``most`` rows and columns."""
         values = self._read(out_shape=tuple(min(most, n) for n in self.geobox.shape))
-        return values[self._known(values)]
+        return values, self._known(values)
 
     def _read(self, **how: Any) -> NDArray[Any]:
         from rasterio.errors import RasterioError
 
         try:
-            values: NDArray[Any] = self.dataset.read(1, **how)
+            values: NDArray[Any] = self.dataset.read(self.band, **how)
         except (RasterioError, MemoryError):
             raise InputError(self._damage() or f"{self.name}: cannot be read; download it again") from None
         return values
@@ -150,6 +157,7 @@ class Raster:
             0 if self.nodata is None else self.nodata,
             dataset,
             is_native=False,
+            band=self.band,
         )
 
     def check_complete(self, *, decode: bool = False) -> None:
@@ -168,23 +176,21 @@ class Raster:
 
         size = file_size(self.path)
         bad = total = 0
-        for (row, column), window in self.dataset.block_windows(1):
+        for (row, column), window in self.dataset.block_windows(self.band):
             total += 1
-            offset = self.dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=1)
-            length = self.dataset.get_tag_item(f"BLOCK_SIZE_{column}_{row}", "TIFF", bidx=1)
+            offset = self.dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=self.band)
+            length = self.dataset.get_tag_item(f"BLOCK_SIZE_{column}_{row}", "TIFF", bidx=self.band)
             if offset is not None and length is not None and int(offset) + int(length) > size:
                 bad += 1
                 continue
             if decode:
                 try:
-                    self.dataset.read(1, window=window)
+                    self.dataset.read(self.band, window=window)
                 except RasterioError:
                     bad += 1
         if not bad:
             return None
-        return (
-            f"{self.name}: {bad} of {total} blocks unreadable (the file ends at {size / 1e6:.1f} MB); download it again"
-        )
+        return f"{self.name}: {bad} of {total} blocks unreadable (the file has {size:,} bytes); download it again"
 
 
 FORMATS = ("GTiff", "JP2OpenJPEG")
@@ -229,11 +235,13 @@ def open_dataset(path: str | Path, driver: str = "GTiff", *others: str) -> Any:
     return dataset
 
 
-def open_raster(path: str, name: str, driver: str = "GTiff") -> Raster:
+def open_raster(path: str, name: str, driver: str = "GTiff", band: int | None = None) -> Raster:
     """Open ``path``; ``name`` is what messages call it, ``driver`` GDAL's name of its format.
 
+    With ``band`` the file may hold several, of which this one is opened, counted from 1.
+
     Raises:
-        InputError: for anything but a georeferenced raster of one band of real numbers.
+        InputError: for anything but a georeferenced raster of real numbers, and without ``band`` of several bands.
     """
     from rasterio.errors import CRSError, RasterioError
 
@@ -248,14 +256,15 @@ def open_raster(path: str, name: str, driver: str = "GTiff") -> Raster:
         raise InputError(f"{name}: has no position on the ground; use the file as USGS delivers it")
     if max(dataset.shape) > _LARGEST or dataset.height * dataset.width > _MOST:
         raise InputError(f"{name}: {dataset.height} x {dataset.width} pixels; no Landsat scene is that large")
-    dtype = np.dtype(dataset.dtypes[0])
-    if dataset.count != 1 or dtype.kind not in "uif":
+    number = band or 1
+    dtype = np.dtype(dataset.dtypes[number - 1])
+    if (band is None and dataset.count != 1) or dtype.kind not in "uif":
         raise InputError(
             f"{name}: holds {dataset.count} x {dtype}; a Landsat file holds one band of real numbers,"
             " use the file as USGS delivers it"
         )
     geobox = GeoBox((dataset.height, dataset.width), _tidied(transform), str(crs))
-    return Raster(name, path, geobox, dtype, dataset.nodata, dataset)
+    return Raster(name, path, geobox, dtype, dataset.nodatavals[number - 1], dataset, band=number)
 
 
 def _tidied(transform: Affine) -> Affine:

@@ -8,6 +8,7 @@ biases a shift towards whole pixels.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,8 @@ and less."""
 RIVAL = 0.8
 """Height of a second peak, relative to the highest, above which the texture is taken to repeat itself."""
 
+_CHANCE = 8.0
+"""Correlation of unrelated images at the best of all shifts, times the root of the pixels, is hardly ever more."""
 _SMOOTH, _WIDE = 0.9, 3.0
 """Gaussian sigmas that bound the structure compared, pixels: finer structure differs between sensors, coarser between
 illumination."""
@@ -107,7 +110,7 @@ def measure_shift(reference: Float, image: Float, usable: Mask | None = None) ->
     found = _refine(smooth_a[clear], b[clear], seen_b, common, peak)
     if found is None:
         return _nothing(pixels, "no single best fit")
-    if found.correlation < LEAST_CORRELATION:
+    if found.correlation < max(LEAST_CORRELATION, _CHANCE / math.sqrt(pixels)):
         return _nothing(pixels, f"the images do not look alike (correlation {found.correlation:.2f})")
     if rival > RIVAL:
         return _nothing(pixels, f"the texture repeats itself (another peak of {rival:.0%})")

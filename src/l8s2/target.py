@@ -21,6 +21,10 @@ NATIVE = "native"
 """As ``crs``: the projection of the scene."""
 
 
+class ElsewhereError(InputError):
+    """A scene that the area asked for does not touch."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """What to compute and where it goes."""
@@ -96,7 +100,7 @@ def choose_target(ms: GeoBox, area: Area = WHOLE) -> Target:
     whole = grid.output_geobox(ms)
     if area.grid is not None:
         why = f"`mgrs` {area.mgrs} in {area.grid.crs}" if area.mgrs else f"`like` {Path(area.like or '').name}"
-        return _onto(ms, whole, area.grid, why)
+        return target_on(ms, area.grid, why)
     native = whole if area.bbox is None else _part(whole, _geometry(area.bbox), "`bbox`")
     if area.crs not in (None, NATIVE):
         why = _named(area.crs)
@@ -105,6 +109,11 @@ def choose_target(ms: GeoBox, area: Area = WHOLE) -> Target:
         why = f"{zone}, whose lattice Sentinel-2 has here (`crs` native keeps the pixels as they are)"
         return _onto(ms, native, native.to_crs(zone, resolution=OUTPUT_GSD), why)
     return _on_lattice(ms, native)
+
+
+def target_on(ms: GeoBox, geobox: GeoBox, why: str) -> Target:
+    """Put a scene whose MS grid is ``ms`` onto ``geobox``, which ``why`` names; raises as ``choose_target`` does."""
+    return _onto(ms, grid.output_geobox(ms), geobox, why)
 
 
 def _check_bbox(bbox: BBox) -> None:
@@ -219,9 +228,9 @@ def _outline(whole: GeoBox, crs: CRS) -> Geometry:
     return shape.buffer(0.01 * max(shape.boundingbox.span_x, shape.boundingbox.span_y))
 
 
-def _outside(whole: GeoBox, why: str) -> InputError:
+def _outside(whole: GeoBox, why: str) -> ElsewhereError:
     w, s, e, n = footprint(whole)[1]
-    return InputError(
+    return ElsewhereError(
         f"{why}: does not touch the scene, which covers {w:.3f} {s:.3f} {e:.3f} {n:.3f} (west south east north)"
     )
 

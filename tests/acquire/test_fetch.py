@@ -28,9 +28,9 @@ from l8s2.acquire.windows import BBox, CatalogWindow, download_window
 from l8s2.catalogs import http_policy
 from l8s2.catalogs.items import SceneItem, item_text, read_item
 from l8s2.errors import FetchError, InputError, OutsideError
-from l8s2.files import lock
 from l8s2.landsat.describe import describe_product
 from l8s2.landsat.scene import open_scene
+from l8s2.system.locks import lock
 from making.asset_server import PAGE, AssetServer, Fault, assets, s3
 from making.scenes import ID, PAN_ID, archive, make, ms_grid
 from making.served import access, landsat_item, sentinel2_item

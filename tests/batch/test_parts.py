@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from l8s2.batch.folder_output import FolderStore
 from l8s2.batch.ledger import FAILED, INTERRUPTED, LOST, RETRY, SUCCESS, Rules, next_step
-from l8s2.batch.machine import cores, default_workers, is_dead, machine_id, memory
+from l8s2.batch.machine import default_workers, is_dead, machine_id
 from l8s2.batch.output import matches
-from l8s2.batch.scenes import BatchScene, read_scenes
+from l8s2.batch.scenes import BatchScene, by_overpass, read_scenes
 from l8s2.errors import InputError
+from l8s2.system.machine import cores, memory
 from making.items import landsat
 
 ENDINGS = st.sampled_from([FAILED, RETRY, LOST, INTERRUPTED])
@@ -82,13 +83,26 @@ def test_products_folders_and_lists(tmp_path: Path) -> None:
     many = read_scenes([str(listed), B, str(tmp_path / "in")])
     assert many.scenes == (*found.scenes[:1], BatchScene(id="gone", product=str(tmp_path / "gone")),
                            BatchScene(id=B, stac=B))  # fmt: skip
-    assert [note.partition(":")[0] for note in many.notes] == [A, B, A, B]
+    assert [note.rpartition(": ")[0] for note in many.notes] == [str(tmp_path / "gone"), A, B, A, B]
+    assert many.notes[1].endswith(f"given twice; {tmp_path / 'in' / A} is taken")
     assert many.scenes[2].arguments(tmp_path) == ("--stac", B)
     for wrong in (str(tmp_path / "gone"), str(tmp_path)):
         if wrong == str(tmp_path):
             continue
         with pytest.raises(InputError, match="no such file, folder or product id"):
             read_scenes([wrong])
+
+
+def test_names_that_are_alike_are_scenes_of_their_own(tmp_path: Path) -> None:
+    listed = tmp_path / "scenes.txt"
+    listed.write_text("foo bar\nfoo-bar\nfoo bar\na/x.tar\nb/x.tar\n")
+    found = read_scenes([str(listed)])
+    assert [scene.product for scene in found.scenes] == ["foo bar", "foo-bar", "a/x.tar", "b/x.tar"]
+    assert len({scene.id for scene in found.scenes}) == 4
+    assert found == read_scenes([str(listed)])
+    assert not any(scene.is_there for scene in found.scenes)
+    assert sum("it will fail" in note for note in found.notes) == 5
+    assert sum("given twice; foo bar is taken" in note for note in found.notes) == 1
 
 
 def test_a_saved_search(tmp_path: Path) -> None:
@@ -114,3 +128,24 @@ def test_products_are_found_where_a_catalogue_leaves_the_date_of_processing_out(
     assert matches(f"{A}_S2L/{A}.json", short)
     assert not matches(f"{B}_S2L/{B}.json", short)
     assert not matches(f"{A}_S2L/attempt=2/{A}.json", A)
+
+
+def test_scenes_of_one_overpass_become_one_product(tmp_path: Path) -> None:
+    def scene(text: str) -> BatchScene:
+        return BatchScene(id=text, product=str(tmp_path / text))
+
+    a, b = "LC08_L2SP_143054_20230520_20230524_02_T1", "LC08_L2SP_143055_20230520_20230524_02_T1"
+    newer, early = a.replace("20230524", "20240101"), a.replace("T1", "RT")
+    others = [a.replace("20230520", "20230605"), a.replace("143054", "144054"), a.replace("LC08", "LC09"), "no-name"]
+    found = by_overpass(map(scene, [b, a, newer, early, *others]), "43phq")
+    assert [each.id for each in found.scenes] == ["LC08_L2SP_143_20230520_43PHQ", *others]
+    assert [each.id for each in found.scenes[0].members] == [newer, b]
+    assert found.scenes[0].arguments(tmp_path) == (str(tmp_path / newer), str(tmp_path / b))
+    assert [note.partition(":")[0] for note in found.notes] == [a, early]
+    assert found.scenes[0].is_on_disk
+    assert not found.scenes[0].is_there
+    item = BatchScene(id=b, item="{}")
+    fetched = by_overpass([BatchScene(id=a, stac=a), item], "43PHQ").scenes[0]
+    assert fetched.arguments(tmp_path) == ("--stac", a, "--stac", str(tmp_path / f"{b}.json"))
+    with pytest.raises(InputError, match="partly on disk"):
+        by_overpass([scene(a), item], "43PHQ")

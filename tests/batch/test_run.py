@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,6 +99,24 @@ def test_a_product_that_is_there_is_not_made_again(tmp_path: Path) -> None:
     claim.write_text(json.dumps(json.loads(claim.read_text()) | {"pid": 2**30}))
     assert run_batch(batch(tmp_path / "in", tmp_path / "out")).done == 1
     assert rows(tmp_path / "out")[scene]["reason"] == "was there already"
+    assert log(tmp_path / "in" / scene) == ["begin", "end"]
+
+
+def test_a_product_of_other_options_is_not_adopted(tmp_path: Path) -> None:
+    (scene,) = make_scenes(tmp_path / "in", "ok")
+    run_batch(batch(tmp_path / "in", tmp_path / "out"))
+    shutil.rmtree(tmp_path / "out" / "ledger")
+    item = tmp_path / "out" / f"{scene}_S2L" / f"{scene}.json"
+    content = json.loads(item.read_text())
+    content["properties"] |= {"l8s2:model": "compact", "l8s2:model_sha256": "0123456789"}
+    item.write_text(json.dumps(content))
+    asked = {"model": "mine (89abcdef)"}
+    assert run_batch(batch(tmp_path / "in", tmp_path / "out", asked=asked)).failed == 1
+    assert (
+        "was made with model compact (01234567), not mine (89abcdef); remove" in rows(tmp_path / "out")[scene]["reason"]
+    )
+    again = batch(tmp_path / "in", tmp_path / "out", asked={"model": "compact (01234567)"}, retry_failed=True)
+    assert run_batch(again).done == 1
     assert log(tmp_path / "in" / scene) == ["begin", "end"]
 
 
@@ -210,8 +229,10 @@ def test_ctrl_c_leaves_no_half_product_and_the_same_command_goes_on(tmp_path: Pa
 def test_other_options_are_refused(tmp_path: Path) -> None:
     make_scenes(tmp_path / "in", "ok")
     run_batch(batch(tmp_path / "in", tmp_path / "out", options=("--model", "compact")))
-    with pytest.raises(InputError, match="was begun with --model compact and a `lease` of 60 s; give the same"):
-        run_batch(batch(tmp_path / "in", tmp_path / "out"))
+    said = "begun with --model compact, `lease` 60; this command has no options of harmonize, `lease` 60; give the opt"
+    for ask in (run_batch, summarize):
+        with pytest.raises(InputError, match=said):
+            ask(batch(tmp_path / "in", tmp_path / "out"))
     assert run_batch(batch(tmp_path / "in", tmp_path / "out", options=("--model", "compact"), own_options=("-x",))).done
 
 
@@ -225,13 +246,16 @@ def test_shards_share_nothing_and_leave_nothing() -> None:
             shard_of(scenes, wrong)
 
 
-def test_the_collection_is_a_valid_one(tmp_path: Path) -> None:
+def test_collection_and_catalogue_are_valid(tmp_path: Path) -> None:
     import pystac
 
     ids = make_scenes(tmp_path / "in", "ok", "fail", "ok")
     run_batch(batch(tmp_path / "in", tmp_path / "out"))
     collection = pystac.Collection.from_file(str(tmp_path / "out" / "collection.json"))
     assert [item.id for item in collection.get_items()] == [f"{ids[0]}_S2L", f"{ids[2]}_S2L"]
+    catalog = pystac.Catalog.from_file(str(tmp_path / "out" / "catalog.json"))
+    catalog.validate()
+    assert [item.id for item in catalog.get_items(recursive=True)] == [item.id for item in collection.get_items()]
     assert collection.extent.spatial.bboxes == [[1, 8, 4, 9]]
     begin, end = collection.extent.temporal.intervals[0]
     assert (begin.day, end.day) == (1, 3)

@@ -55,7 +55,7 @@ def test_products_ledger_and_tables_in_a_bucket(bucket: Any, tmp_path: Path) -> 
         f"{scene}_S2L/{scene}{ending}" for scene in good for ending in (".json", "_SR.tif")
     ]
     assert [key for key in found if "=" not in key and "_S2L" not in key] == [
-        "batch.json", "collection.json", "results.csv", "results.json",
+        "batch.json", "catalog.json", "collection.json", "items.parquet", "results.csv", "results.json",
     ]  # fmt: skip
     links = content(bucket, "collection.json")["links"]
     assert [link["href"] for link in links] == [f"./{scene}_S2L/{scene}.json" for scene in good]

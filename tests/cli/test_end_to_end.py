@@ -25,8 +25,9 @@ from l8s2.cli import main
 from l8s2.errors import InputError
 from l8s2.simulate.sensor import Conditions, Observation
 from making.asset_server import PAGE, AssetServer, Fault, assets, s3
-from making.items import landsat, rustac
+from making.items import rustac
 from making.scenes import ID, PAN_ID, make, ms_grid, smooth
+from making.served import usgs_item
 
 pytest.importorskip("pystac_client")
 pytest.importorskip("boto3")
@@ -125,35 +126,11 @@ class World:
         return f"{self.stac}/collections/{collection}/items/{product}"
 
 
-def item_of(product: Path, server: str, level: str) -> dict[str, Any]:
-    """The item of a product that lies on the servers, as USGS writes them."""
-    _, _, place, day, processed, *_ = product.name.split("_")
-    item = landsat(
-        day,
-        place,
-        level=level,
-        satellite=int(product.name[2:4]),
-        processed=processed,
-        lon=HERE[0],
-        lat=HERE[1],
-        zone=33,
-    )
-    assert product.name in item["id"]
-    for name, asset in list(item["assets"].items()):
-        key = f"{product.name}/{Path(asset['href']).name}"
-        if not (product.parent / key).exists():
-            del item["assets"][name]
-            continue
-        asset["href"] = f"{server}/{key}"
-        asset["alternate"]["s3"]["href"] = f"s3://usgs-landsat/{key}"
-    return item
-
-
 @contextmanager
 def world_of(original: Path, folder: Path) -> Iterator[World]:
     pan = original.with_name(original.name.replace("L2SP", "L1TP"))
     with assets(original.parent) as server:
-        items = [item_of(original, server.url, "L2SP"), item_of(pan, server.url, "L1TP")]
+        items = [usgs_item(product, server.url, HERE) for product in (original, pan)]
         with rustac(items, folder) as stac:
             catalogs = {}
             for way, url in (("https", stac), ("s3-requester-pays", stac), ("planetary-computer-token", server.url)):
@@ -267,7 +244,7 @@ def test_pan_of_ones_own_is_not_fetched(world: World, expected_part: Path, bbox:
 
 def test_without_pan_in_any_catalogue(world: World, bbox: Any, tmp_path: Path) -> None:
     (tmp_path / "few").mkdir()
-    with rustac([item_of(world.original, world.server.url, "L2SP")], tmp_path / "few") as stac:
+    with rustac([usgs_item(world.original, world.server.url, HERE)], tmp_path / "few") as stac:
         path = tmp_path / "config" / "l8s2" / "catalogs.toml"
         path.write_text(path.read_text().replace(world.stac, stac))
         url = world.item().replace(world.stac, stac)
@@ -372,6 +349,20 @@ def test_ctrl_c_leaves_what_can_be_resumed(world: World, user: Path, expected: P
     assert not world.server.requests[f"{ID}_SR_B2.TIF"]
     if verb == "harmonize":
         assert_same(tmp_path / "out" / expected.name, expected)
+
+
+def test_a_finished_product_is_not_fetched_again(world: World, user: Path, expected: Path, tmp_path: Path) -> None:
+    shutil.copytree(expected, tmp_path / expected.name)
+    again = ("harmonize", "--stac", world.item(), "-o", tmp_path, "--resume")
+    assert done(*again).strip() == str(tmp_path / expected.name)
+    for options, said in (
+        (("--no-sigma",), "--sigma total, not left out"),
+        (("--bbox", 15, 51, 15.1, 51.1), "area whole scene, not bbox 15.0 51.0 15.1 51.1"),
+    ):
+        refused = run(*again, *options)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+        assert said in refused.stderr
+    assert not world.server.requests
 
 
 def test_a_real_scene(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -502,3 +493,28 @@ def test_an_item_that_is_not_there(world: World, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "404" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_several_items_of_one_overpass(world: World, user: Path, bbox: Any, tmp_path: Path) -> None:
+    """Those that have nothing in the area are left out; the product is that of the files on disk."""
+    south, far = (ID.replace("192025", f"19202{row}") for row in (6, 7))
+    products = [world.original]
+    for name, north in ((south, 5_660_010 - 3000), (far, 5_400_000)):
+        box = ms_grid(164, 170, centre=(450_000, north))
+        products.append(make(world.original.parent, box, textured(box), product_id=name))
+    items = []
+    for product in products:
+        items.append(tmp_path / f"{product.name}.json")
+        items[-1].write_text(json.dumps(usgs_item(product, world.server.url, HERE)))
+    options = ("--bbox", bbox[0], bbox[1] - 0.02, *bbox[2:], "--model", "compact-nopan", "--no-sigma")
+    given = [word for item in items for word in ("--stac", item)]
+    result = run("harmonize", *given, "-o", tmp_path / "out", *options)
+    assert result.exit_code == 0, result.output
+    folder = Path(result.stdout.strip())
+    assert folder.name == "LC09_L2SP_192_20230520_025-027_S2L"
+    assert f"left out: {far}" in result.stderr
+    assert not list(user.iterdir())
+    assert_same(folder, Path(done("harmonize", *products, "-o", tmp_path / "disk", *options).strip()))
+    asked = world.server.requests.total()
+    assert done("harmonize", *given, "-o", tmp_path / "out", *options, "--resume").strip() == str(folder)
+    assert world.server.requests.total() == asked

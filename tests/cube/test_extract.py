@@ -277,3 +277,14 @@ def test_three_real_dates(data: Path, tmp_path: Path) -> None:
         if float(row["clear_fraction"]) > 0.5:
             assert 0.05 < float(row["mean"]) < 0.9
             assert 0 < float(row["sigma_detail"]) < float(row["sigma_level"]) < 0.1
+
+
+def test_what_programs_write_around_features_is_read(tmp_path: Path) -> None:
+    """A byte order mark, ``crs`` null, ids null."""
+    features = [polygon("a", SLANTED) | {"id": None}, polygon("b", SLANTED) | {"id": None, "properties": {"id": 7}}]
+    content = json.dumps({"type": "FeatureCollection", "crs": None, "features": features})
+    (tmp_path / "f.geojson").write_text(content, encoding="utf-8-sig")
+    assert [field.id for field in read_fields(tmp_path / "f.geojson", "polygons", BOX)] == ["1", "7"]
+    saved(tmp_path / "f.geojson", polygon("a", SLANTED) | {"properties": [1]})
+    with pytest.raises(InputError, match="properties that are no object"):
+        read_fields(tmp_path / "f.geojson", "polygons", BOX)

@@ -15,7 +15,6 @@ from pathlib import Path
 from damage.case import Case, Kind
 from damage.content import accidents, cuts, instead, writes
 from damage.rasters import read_product
-from l8s2.landsat import layout
 from making.scenes import ID, archive, make
 
 BAND = f"{ID}_SR_B4.TIF"
@@ -266,5 +265,5 @@ ZIP = Kind(
     name="zip", make=_make_zip, cases=zip_cases, read=lambda folder: read_product(folder / f"{ID}.zip"),
     command=lambda folder: ["info", str(folder / f"{ID}.zip")],
 )  # fmt: skip
-KINDS = [TAR, GZ, *([ZIP] if ".zip" in layout._ARCHIVES else [])]
+KINDS = [TAR, GZ, ZIP]
 """Zip as soon as l8s2 reads it."""

@@ -22,9 +22,9 @@ from l8s2.catalogs.query import Query, read_area
 from l8s2.catalogs.recipe import load_recipe
 from l8s2.catalogs.saved_items import parse_items
 from l8s2.cube.fields import read_fields
+from l8s2.deliveries.product_name import ProductName, same_acquisition
 from l8s2.errors import InputError
 from l8s2.landsat.mtl import Metadata, parse_mtl
-from l8s2.landsat.product_name import ProductName, same_acquisition
 from l8s2.radiometry import NODATA, decoded
 from l8s2.training.config import parse, read_config
 from making.items import landsat

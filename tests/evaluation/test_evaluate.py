@@ -575,7 +575,7 @@ def twins(folder: Path) -> list[object]:
 
 BAD_ARCHIVES: dict[str, tuple[Any, str]] = {
     "no file": (lambda f: [f / "nothing"], "no such file or folder"),
-    "empty folder": (lambda f: [f], "give the folder or .tar"),
+    "empty folder": (lambda f: [f], "give the folder or archive"),
     "no archive": (lambda f: [text(f / "x.npz")], "x.npz: not an .npz archive"),
     "torn": (lambda f: [cut_short(archive(f / "x.npz"))], "x.npz: not an .npz archive"),
     "no x20": (lambda f: [archive(f / "x.npz", x20=None)], "x.npz: no x10 and x20"),

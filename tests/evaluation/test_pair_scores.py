@@ -33,6 +33,15 @@ def test_bicubic_against_itself_is_one() -> None:
     assert found.rmse_ratio == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.parametrize("noise", [0, 1e-8])
+def test_flat_ground_has_no_ratios(noise: float) -> None:
+    flat = np.full(BICUBIC.shape, 0.2)
+    seen = [flat + noise * DETAIL, flat - noise * DETAIL.T, flat + noise * DETAIL[::-1]]
+    found = score_pair_band(*seen, ALL, flat / 10)
+    assert np.isnan([found.rmse_ratio, found.detail_energy, found.best_multiple]).all()
+    assert (found.coverage, found.pixels) == (1, ALL.size)
+
+
 def test_invented_detail_costs_and_shows() -> None:
     invented = RNG.normal(0, 0.1, BICUBIC.shape)
     found = score_pair_band(BICUBIC + invented, BICUBIC, BICUBIC + DETAIL, ALL)

@@ -14,9 +14,10 @@ from pyproj import Transformer
 import l8s2.pipeline.to_product
 from l8s2 import grid
 from l8s2.batch.scenes import read_scenes
+from l8s2.deliveries.find import level2_product
+from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
-from l8s2.landsat import ProductName, describe_product, open_scene
-from l8s2.landsat.layout import level2_product
+from l8s2.landsat import describe_product, open_scene
 from l8s2.pipeline import harmonize, harmonize_product
 from making.ramps import Ramps, check_ramps, decoded, ramp, ramp_scene, write_band
 from making.scenes import archive, centres

@@ -85,7 +85,17 @@ def test_a_southern_product_is_named_as_sentinel_2_does(tmp_path: Path) -> None:
     assert facts["output_upper_left"] == [599_990.0, 7_000_010.0]
     assert facts["acquired"] == "2023-05-20"
     assert facts["sun_elevation"] is facts["pan"] is facts["pan_shift"] is None
+    assert facts["mtl"] is False
     assert len(facts["warnings"]) == 3
+
+
+def test_the_metadata_of_pan_are_not_those_of_the_product(tmp_path: Path) -> None:
+    product = make(tmp_path, ms_grid(5, 6))
+    next(product.glob("*_MTL.*")).unlink()
+    facts = describe_product(product)
+    assert facts["mtl"] is False
+    assert facts["sun_elevation"] == 52.5
+    assert any("no Level-2 MTL" in line for line in facts["warnings"])
 
 
 def test_a_scene_across_the_date_line_runs_from_west_to_east(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def _write(name: str, folder: Path) -> None:
     day = int(name[23:25])
     (folder / f"{name}_SR.tif").write_bytes(os.urandom(100))
     item = {
-        "type": "Feature", "stac_version": "1.1.0", "id": f"{name}_S2L", "geometry": None, "links": [],
+        "type": "Feature", "stac_version": "1.1.0", "id": f"{name}_S2L",
+        "geometry": {"type": "Point", "coordinates": [day, 8]}, "links": [],
         "bbox": [day, 8, day + 1, 9],
         "properties": {
             "datetime": f"2023-05-{day:02d}T05:00:00Z", "platform": "landsat-8", "gsd": 10.0, "l8s2:verdict": "pass",

@@ -38,7 +38,7 @@ def landsat(
     sigma = np.full_like(mean, detail)
     name = f"LC09_L2SP_192{row:03d}_{when:%Y%m%d}_20230630_02_T1"
     info = ItemInfo(
-        datetime=when, sun_elevation=52.5, sun_azimuth=150.0, platform="landsat-9", l2_id=name, l1_id=None,
+        datetime=when, sun_elevation=52.5, sun_azimuth=150.0, platform="landsat-9", inputs=[(name, None)],
         model="made", model_sha256="0", version="0",
         extra={"l8s2:sigma": describe_sigma("total" if total else "detail")},
     )  # fmt: skip

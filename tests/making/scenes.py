@@ -126,6 +126,9 @@ class Copying:
 
     name, sha256, margin, tile, uses_pan, no_pan_model, streams = "copying", "00" * 32, 2, 512, True, None, 2
 
+    def memory(self, pixels: int) -> int:
+        return 0
+
     def out_of_domain(self, ms: np.ndarray) -> np.ndarray:
         return np.zeros(ms.shape[1:], dtype=bool)
 

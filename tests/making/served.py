@@ -37,6 +37,24 @@ def sentinel2_item(folder: Path, address: Callable[[Path], str], ending: str = "
     return _item(raw, SENTINEL2, folder, address)
 
 
+def usgs_item(product: Path, server: str, place: tuple[float, float], zone: int = 33) -> dict[str, Any]:
+    """The item of a product at ``place`` (longitude, latitude) whose folder a server has, as USGS writes it."""
+    satellite, level, path_row, day, processed, *_ = product.name.split("_")
+    item = landsat(
+        day, path_row, level=level, satellite=int(satellite[2:]), processed=processed, lon=place[0], lat=place[1],
+        zone=zone,
+    )  # fmt: skip
+    assert product.name in item["id"]
+    for name, asset in list(item["assets"].items()):
+        key = f"{product.name}/{Path(asset['href']).name}"
+        if not (product.parent / key).exists():
+            del item["assets"][name]
+            continue
+        asset["href"] = f"{server}/{key}"
+        asset["alternate"]["s3"]["href"] = f"s3://usgs-landsat/{key}"
+    return item
+
+
 def _item(raw: dict[str, Any], kind: str, folder: Path, address: Callable[[Path], str]) -> SceneItem:
     files = {name: folder / asset["href"].rpartition("/")[2] for name, asset in raw["assets"].items()}
     raw["assets"] = {name: {"href": address(path)} for name, path in files.items() if path.exists()}

@@ -14,8 +14,8 @@ import pytest
 import making.patches
 from l8s2.datasets.set_pairs import ShardPairs
 from l8s2.errors import InputError
-from l8s2.files import lock
 from l8s2.patches.patch_set import PatchSet
+from l8s2.system.locks import lock
 from making.patches import build, of_unit
 
 pytest.importorskip("h5py")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 from rasterio.warp import transform_bounds
 
+from l8s2.pipeline.estimate import memory_bytes, memory_warnings, plan_product
 from l8s2.pipeline.feed import output_window
 from l8s2.pipeline.to_product import harmonize_product
 from l8s2.predictors.load import load_model
+from l8s2.predictors.options import ModelOptions
+from l8s2.target import choose_target
 from making.scenes import make, ms_grid
 
 ROWS, COLUMNS = 360, 30
@@ -24,15 +28,30 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("in"), ms_grid(ROWS, COLUMNS))
 
 
-def files(product: Path, output: Path, **options: float) -> dict[str, str]:
-    folder = harmonize_product(product, output, **options)  # type: ignore[arg-type]
+def files(product: Path, output: Path, **options: Any) -> dict[str, str]:
+    folder = harmonize_product(product, output, **options)
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.suffix != ".json"}
 
 
 def test_threads_and_memory_leave_no_trace(product: Path, tmp_path: Path) -> None:
     one = files(product, tmp_path / "a", threads=1)
     assert one == files(product, tmp_path / "b", threads=2)
-    assert one == files(product, tmp_path / "c", threads=2, max_memory=0.1)
+    warnings: list[str] = []
+    assert one == files(product, tmp_path / "c", threads=2, max_memory=0.1, warn=warnings.append)
+    said = "`max_memory` 0.1: cannot be kept, about 0.4 GB are needed even so"
+    assert [line for line in warnings if "max_memory" in line] == [said]
+    plan = plan_product(product, options=ModelOptions(threads=2, max_memory=0.1))
+    assert said in plan.warnings
+    assert plan.memory_bytes == pytest.approx(0.393e9, rel=0.3)  # measured on a scene of 400 x 400 MS pixels
+
+
+@pytest.mark.parametrize(("memory", "measured"), [(2, 1.576e9), (1.2, 0.892e9), (0.7, 0.566e9)])
+def test_memory_is_estimated_as_it_was_measured(memory: float, measured: float) -> None:
+    """On a scene of 1000 x 1000 MS pixels with pan."""
+    predictor = load_model(threads=2, max_memory=memory)
+    target = choose_target(ms_grid(1000, 1000))
+    assert memory_bytes(predictor, [target]) == pytest.approx(measured, rel=0.3)
+    assert not memory_warnings(predictor, [target], ModelOptions(max_memory=memory))
 
 
 def test_windows_are_as_many_as_memory_allows() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from l8s2 import masks
 from l8s2.errors import InputError
-from l8s2.landsat.scene import Pixels
+from l8s2.landsat.native_pixels import Pixels
 from l8s2.models.onnx_file import ModelFile, openvino_core
 from l8s2.pipeline.tiles import predict_tiles
 from l8s2.predictors.engines import OpenVinoNetwork

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from rio_cogeo import cog_validate
 
 from l8s2 import masks
 from l8s2.cog.spool import Spool
-from l8s2.errors import InputError
+from l8s2.errors import ExistsError, InputError, TryAgainError
 from l8s2.grid import footprint
+from l8s2.product.preview import Preview
 from l8s2.product.stac import ItemInfo
 from l8s2.product.writer import ProductWriter, estimate_bytes
 from l8s2.radiometry import NODATA
@@ -40,8 +42,7 @@ INFO = ItemInfo(
     sun_elevation=52.5,
     sun_azimuth=-220.0,
     platform="landsat-8",
-    l2_id=ID,
-    l1_id=ID.replace("L2SP", "L1TP"),
+    inputs=[(ID, ID.replace("L2SP", "L1TP"))],
     model="compact",
     model_sha256="ab" * 32,
     version="0.1.0",
@@ -348,7 +349,7 @@ def test_item_says_where_when_and_from_what(item: Any) -> None:
     server = "https://landsatlook.usgs.gov/stac-server/collections"
     assert [link.href for link in item.get_links("derived_from")] == [
         f"{server}/landsat-c2l2-sr/items/{ID}_SR",
-        f"{server}/landsat-c2l1/items/{INFO.l1_id}",
+        f"{server}/landsat-c2l1/items/{INFO.inputs[0][1]}",
     ]
 
 
@@ -380,7 +381,7 @@ def test_item_assets_match_the_files(item: Any) -> None:
 
 
 def test_item_without_pan_or_sun(tmp_path: Path) -> None:
-    fields = {**INFO.__dict__, "l1_id": None, "sun_elevation": None, "sun_azimuth": None, "warnings": []}
+    fields = {**INFO.__dict__, "inputs": [(ID, None)], "sun_elevation": None, "sun_azimuth": None, "warnings": []}
     folder = make(tmp_path, scene(9, 9), info=ItemInfo(**fields))
     item = json.loads((folder / f"{ID}.json").read_text())
     assert len([link for link in item["links"] if link["rel"] == "derived_from"]) == 1
@@ -521,6 +522,26 @@ def test_a_product_comes_back_when_its_replacement_was_killed_between_two_names(
     assert [p.name for p in tmp_path.iterdir()] == [folder.name]
 
 
+@pytest.mark.parametrize("shape", [(1024, 40), (3000, 50), (10, 5000)])
+@settings(max_examples=10, deadline=None)
+@given(cuts=st.lists(st.integers(1, 4999), max_size=4, unique=True))
+def test_the_preview_does_not_tell_the_windows(shape: tuple[int, int], cuts: list[int]) -> None:
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    rgb = np.broadcast_to(((rows * 7 + columns * 13) % 97 / 200).astype(np.float32), (3, *shape))
+
+    def totals(*cuts: int) -> bytes:
+        writer = ProductWriter.__new__(ProductWriter)
+        writer._preview = Preview(shape)
+        down, across = ([0, *sorted(cut for cut in cuts if cut < size), size] for size in shape)
+        for top, bottom in pairwise(down):
+            for left, right in pairwise(across):
+                window = slice(top, bottom), slice(left, right)
+                writer.write_before(*window, rgb[:, *window])
+        return writer._preview._totals["before"].tobytes()
+
+    assert totals(*cuts) == totals()
+
+
 def test_leaving_without_finish_leaves_nothing(tmp_path: Path) -> None:
     output = tmp_path / "new" / "deeper"
     with ProductWriter(output, ID, utm(9, 9)):
@@ -650,14 +671,36 @@ def test_a_kill_leaves_no_product_and_the_next_run_cleans_up(tmp_path: Path, mom
     assert [p.name for p in tmp_path.iterdir()] == [folder.name]
 
 
-def test_a_writer_at_work_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.posix
+def test_a_second_writer_is_refused_at_once_and_told_who_is_at_it(tmp_path: Path) -> None:
+    mean, sigma, qa = scene(9, 9)
+    with ProductWriter(tmp_path, ID, utm(9, 9)) as slow:
+        for options in ({}, {"overwrite": True}, {"resume": True}):
+            refused = pytest.raises(TryAgainError, match=f"process {os.getpid()} of .* is making it; wait")
+            with refused, ProductWriter(tmp_path, ID, utm(9, 9), **options):
+                pass
+        slow.write(slice(0, 9), slice(0, 9), mean, sigma, qa)
+        folder = slow.finish(INFO)
+    assert [p.name for p in tmp_path.iterdir()] == [folder.name]
+
+
+def test_a_product_that_another_made_meanwhile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are no locks, two may work on one product."""
+    monkeypatch.setattr("l8s2.system.locks.fcntl", None)
     mean, sigma, qa = scene(9, 9)
     with ProductWriter(tmp_path, ID, utm(9, 9)) as slow:
         folder = make(tmp_path, scene(9, 9, seed=1))
         slow.write(slice(0, 9), slice(0, 9), mean, sigma, qa)
-        with pytest.raises(InputError, match="could not be written"):
+        with pytest.raises(ExistsError, match="another process has made it meanwhile"):
             slow.finish(INFO)
     assert [p.name for p in tmp_path.iterdir()] == [folder.name]
+
+
+def test_a_disk_without_room_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(TryAgainError, match="free some space"):
+        ProductWriter(tmp_path, ID, utm(9, 9))
 
 
 def test_import_is_light() -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -33,7 +34,7 @@ from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE, NODATA, SCALE, encod
 from l8s2.report import sample
 from l8s2.report.advice import advice_on
 from l8s2.report.finished import Finished
-from l8s2.report.landsat_input import Before
+from l8s2.report.landsat_input import Before, find_input
 from l8s2.report.make import make_reports
 from l8s2.report.markup import style
 from l8s2.report.pictures import LONGEST
@@ -54,7 +55,7 @@ def quality_bits(shape: tuple[int, ...]) -> NDArray[np.uint16]:
     return bits
 
 
-def harmonized(folder: Path, input_: Path, **options: Any) -> Path:
+def harmonized(folder: Path, input_: Path | list[Path], **options: Any) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(l8s2.pipeline.to_product, "load_predictor", lambda *_, **__: Copying())
         return harmonize_product(input_, folder, **options)
@@ -383,6 +384,43 @@ def test_another_scene_is_not_compared(product: Path, tmp_path: Path) -> None:
     assert found["why_not_compared"].startswith(f"it was made from {ID}, and ")
     with pytest.raises(InputError, match="no such file or folder"):
         report(product, landsat=tmp_path / "nothing", overwrite=True)
+
+
+def test_the_product_of_an_overpass(small: Path, tmp_path: Path) -> None:
+    """Both scenes are told, with pan and what was measured of each; the page does not ask for one as input."""
+    south = ID.replace("192025", "192026")
+    for old, new in ((ID, south), (PAN_ID, PAN_ID.replace("192025", "192026"))):
+        (tmp_path / new).mkdir()
+        for path in (small / "input" / old).iterdir():
+            copy = tmp_path / new / path.name.replace(old, new)
+            if path.suffix == ".TIF":
+                shutil.copy(path, copy)
+            else:
+                copy.write_text(path.read_text().replace(old, new))
+    product = harmonized(tmp_path / "out", [small / "input" / ID, tmp_path / south], bbox=(14, 51, 14.5, 51.2))
+    found = report(product, landsat=small / "input")
+    assert found["why_not_compared"] == "it was made from 2 scenes, and is compared with one alone"
+    assert [scene["id"] for scene in found["scenes"]] == [ID, south]
+    assert all(scene["pan_shift"] and scene["noise"] for scene in found["scenes"])
+    page = Parsed(Path(found["report"]).read_text())
+    again = f"l8s2 harmonize {ID} {south} -o out --model copying --bbox 14 51 14.5 51.2"
+    for words in ("path 192, rows 25, 26", again, PAN_ID):
+        assert words in page.words
+    assert page.words.count("Pan against the 30 m bands") == 2
+    assert "Give the input" not in page.words
+
+
+@pytest.mark.parametrize(("down", "rows"), [(-15.0, slice(11, 31)), (1e9, slice(10, 30)), ("x", slice(10, 30))])
+def test_pan_is_shown_where_it_was_moved_to(small: Path, product: Path, down: Any, rows: slice) -> None:
+    moved = {"l8s2:pan_aligned_m": {"down": down, "right": 0.0}}
+    change_item(product, lambda item: item["properties"].update(moved))
+    with Finished(product) as finished, ExitStack() as stack, open_scene(small / "input" / ID) as scene:
+        found = find_input(finished, small / "input", stack).scene
+        assert found is not None
+        assert found.pan is not None
+        assert scene.pan is not None
+        shown = found.pan.read(slice(10, 30), slice(10, 30))
+        assert shown == pytest.approx(scene.pan.read(rows, slice(10, 30)), abs=1e-4)
 
 
 def test_products_without_sigma(small: Path, tmp_path: Path) -> None:

@@ -209,6 +209,15 @@ def test_a_cube_of_one_sensor_is_refused(tmp_path: Path) -> None:
 # crops
 
 
+@pytest.fixture(autouse=True)
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small forest: the tests are about the split, and a tree more or less is not."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    small = RandomForestClassifier(n_estimators=15, min_samples_leaf=3, random_state=0, n_jobs=1)
+    monkeypatch.setattr("l8s2.studies.crops._forest", lambda seed: small)
+
+
 def fields_file(path: Path, crops: np.ndarray, step: int = 4) -> Path:
     """Squares of ``step`` pixels in the cube's grid, each with its crop."""
     features = []
@@ -259,6 +268,25 @@ def test_landsat_helps_where_it_alone_saw_the_difference(farm: tuple[Path, Path]
         assert table[key, "wheat", "IoU"]["value"] == pytest.approx(f1 / (2 - f1), abs=1e-5)
 
 
+def test_crop_scores_are_those_of_scikit_learn() -> None:
+    from sklearn.metrics import f1_score, jaccard_score
+
+    from l8s2.studies.crops import _confusion, _statistics
+
+    rng = np.random.default_rng(4)
+    field = np.sort(rng.integers(0, 12, 300))
+    truth = (field % 3).astype(np.intp)
+    answer = np.where(rng.random(300) < 0.6, truth, rng.integers(0, 3, 300)).astype(np.intp)
+    sums = _confusion(field, truth, answer, 12, 3).sum(0, keepdims=True)
+    found = _statistics(np.concatenate([sums, sums], axis=1), ["x", "y"], ["a", "b", "c"])
+    weight = 1 / np.bincount(field)[field]
+    for score, oracle in (("F1", f1_score), ("IoU", jaccard_score)):
+        by_crop = oracle(truth, answer, average=None, sample_weight=weight)
+        assert [found[f"{score} {name} x"][0] for name in "abc"] == pytest.approx(list(by_crop))
+        assert found[f"{score} mean y"][0] == pytest.approx(by_crop.mean())
+        assert found[f"{score} mean difference"][0] == 0
+
+
 def test_what_cannot_be_told_is_not_claimed(farm: tuple[Path, Path], tmp_path: Path) -> None:
     """Labels that have nothing to do with the ground: no better than chance, since no field is on both sides."""
     n = SHAPE[0] // 4
@@ -271,11 +299,15 @@ def test_what_cannot_be_told_is_not_claimed(farm: tuple[Path, Path], tmp_path: P
 def test_crops_refuse_what_cannot_be_split(farm: tuple[Path, Path], tmp_path: Path) -> None:
     n = SHAPE[0] // 4
     one = fields_file(tmp_path / "one.geojson", np.full((n, n), "rice"))
+    far = tmp_path / "far.geojson"
+    square = {"type": "Polygon", "coordinates": [[[9, 9], [9.1, 9], [9.1, 9.1], [9, 9.1], [9, 9]]]}
+    far.write_text(json.dumps({"type": "Feature", "geometry": square, "properties": {"crop": "rice"}}))
     rare = np.full((n, n), "rice")
     rare[0, :3] = "rye"
     for path, label, expected in (
         (one, "crop", "1 crops"), (fields_file(tmp_path / "rare.geojson", rare), "crop", "3 fields of rye"),
-        (one, "kind", "no property 'kind'"),
+        (one, "kind", "has no 'kind'"),
+        (far, "crop", "no field in it has a pixel of the cube"),
     ):  # fmt: skip
         done = run("crops", farm[0], "--fields", path, "--label", label, "-o", tmp_path / "x")
         assert done.exit_code == 1

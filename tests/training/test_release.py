@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
+yaml = pytest.importorskip("yaml")
 pytest.importorskip("onnx")
 
 from click.testing import CliRunner  # noqa: E402
@@ -60,7 +61,10 @@ def test_a_run_becomes_a_model_file_with_its_card(imagery: Path, split: Path, tm
     before = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["average"]["calibration"]
     assert not torch.equal(ModelFile(output).build().state_dict()["calibration"], before)  # sigma was scaled
     card = output.with_suffix(".md").read_text(encoding="utf-8")
-    assert card.startswith("# small\n\nCompact network, with pan: ")
+    head, _, body = card.removeprefix("---\n").partition("---\n")
+    index = yaml.safe_load(head)["model-index"][0]
+    assert (index["name"], len(index["results"])) == ("small", 3)
+    assert body.startswith("# small\n\nCompact network, with pan: ")
     assert f"| {RESERVED} |" in card
     assert "stopped at step 2, seed 42, batches of 3 crops of 12 x 12 MS pixels" in card
 

@@ -251,6 +251,25 @@ def test_a_folder_of_products(product: Path) -> None:
     assert CliRunner().invoke(main, ["verify", str(product)]).exit_code == 0
 
 
+def test_the_output_of_a_batch(product: Path) -> None:
+    """Tables and Collection of a batch, which lie beside the products, are no Items."""
+    for name in ("batch.json", "catalog.json", "collection.json"):
+        (product.parent / name).write_text("{}")
+    assert product_folders(product.parent) == [product]
+    shutil.move(product, product.parent / "renamed")
+    assert product_folders(product.parent / "renamed") == [product.parent / "renamed"]
+
+
+def test_a_granule_is_no_product(product: Path, tmp_path: Path) -> None:
+    granule = tmp_path / "L8S2.L10.T33UVS.2023140T051022.v0.1.0"
+    granule.mkdir()
+    item = json.loads(item_of(product).read_text())
+    item["assets"] = {"Fmask": item["assets"]["qa"]}
+    (granule / f"{granule.name}.json").write_text(json.dumps(item))
+    with pytest.raises(InputError, match=r"a granule that `l8s2 export` wrote; give the product"):
+        product_folders(granule)
+
+
 def test_nothing_to_verify(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no product of l8s2"):
         product_folders(tmp_path)

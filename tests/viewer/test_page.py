@@ -192,6 +192,30 @@ def landsat_pixel(out: Path, row: int, column: int) -> NDArray[np.float64]:
     return np.array(values)
 
 
+def test_a_folder_of_this_machine_is_shown_and_sent_nowhere(open_page: Open, out: Path, tmp_path: Path) -> None:
+    page = open_page()
+    mine = tmp_path / "mine"
+    shutil.copytree(out / NOISE, mine / "LC08_MINE_S2L")
+    item = mine / "LC08_MINE_S2L" / "item.json"
+    item.write_text(item.read_text().replace(NOISE, "LC08_MINE_S2L"))
+    asked = len(page.requests)
+    page.page.set_input_files("#folder", mine)
+    page.until(lambda: "LC08_MINE_S2L" in page.page.inner_text("#title"))
+    assert len(np.unique(page.picture().reshape(-1, 3), axis=0)) > 1000
+    page.page.click("#middle")
+    page.until(lambda: page.page.locator("#reading tbody tr").count() == 6)
+    around = read(out, NOISE, "surface_reflectance", (slice(349, 351), slice(549, 551))).reshape(6, 4) * 1e-4
+    assert any(page.table()[:, 0] == pytest.approx(pixel, abs=1e-4) for pixel in around.T)  # of the four in the middle
+    page.choose("over", "qa")
+    served = [request for request in page.requests[asked:] if not request.startswith("blob:")]
+    assert {urlsplit(request).path for request in served} <= {"/sentinel2.tif"}  # of the server, to compare with
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "nothing" / "a.json").write_text("[1")
+    page.page.set_input_files("#folder", tmp_path / "nothing")
+    page.until(lambda: "No product of l8s2" in page.page.inner_text("#status"))
+    assert "LC08_MINE_S2L" in page.page.inner_text("#title")
+
+
 def test_bands_change_the_picture_without_a_request(open_page: Open) -> None:
     page = open_page()
     assert DEMO in page.page.inner_text("#title")

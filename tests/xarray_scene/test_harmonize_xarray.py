@@ -218,6 +218,8 @@ def test_scale_settles_what_the_pixels_do_not(product: Path) -> None:
     with pytest.raises(l8s2.InputError, match="give scale"):
         l8s2.harmonize_xarray(ms)
     assert l8s2.harmonize_xarray(ms, scale="dn").surface_reflectance.mean() < 0.1
+    with pytest.raises(l8s2.InputError, match="by scale reflectance the medians"):  # would make nothing but fill
+        l8s2.harmonize_xarray(ms, scale="reflectance")
     with pytest.raises(l8s2.InputError, match="scale none: unknown"):
         l8s2.harmonize_xarray(ms, scale="none")  # type: ignore[arg-type]
 

@@ -2,6 +2,7 @@
 
 import 'ol/ol.css';
 import {blockSource, geotiffSource, openRaster, stretchOf} from './raster.js';
+import {filesOf, productsIn} from './dropped.js';
 import {comparable, projectionOf, registerZones} from './lattice.js';
 import {MOST_PIXELS, readArea, readOther, readPoint, windowOf} from './readings.js';
 import {areaPanel, legendPanel, NAMES, place, pointPanel} from './panels.js';
@@ -224,6 +225,12 @@ function wire() {
   stage.map.on('moveend', remember);
   stage.map.on('loadstart', () => busy(1));
   stage.map.on('loadend', () => busy(-1));
+  $('folder').addEventListener('change', () => attempt(() => add([...$('folder').files])));
+  document.addEventListener('dragover', (event) => event.preventDefault());
+  document.addEventListener('drop', (event) => {
+    event.preventDefault();
+    attempt(async () => add(await filesOf(event.dataTransfer)));
+  });
   window.addEventListener('hashchange', () => attempt(restore));
 }
 
@@ -262,6 +269,22 @@ async function restore() {
   await readAgain();
 }
 
+function listProducts() {
+  choices('product', Object.fromEntries(index.products.map((product) => [product.id, dated(product)])));
+  $('time').max = index.products.length - 1;
+  $('times').hidden = index.products.length < 2;
+}
+
+// Add the products of a folder of this machine to those of the server, and show the first of them.
+async function add(files) {
+  const found = await productsIn(files);
+  if (!found.length) return tell('No product of l8s2 among these files: an Item (.json) and the rasters that it names.');
+  const ids = new Set(found.map((product) => product.id));
+  index.products = [...index.products.filter((product) => !ids.has(product.id)), ...found].sort((a, b) => a.datetime.localeCompare(b.datetime));
+  listProducts();
+  await go(found[0].id);
+}
+
 async function start() {
   registerZones();
   index = await (await fetch('products.json')).json();
@@ -271,9 +294,7 @@ async function start() {
   choices('right', kinds());
   choices('show', Object.fromEntries(Object.entries(SHOWN).map(([key, {title}]) => [key, title])));
   choices('band', Object.fromEntries(NAMES.map((name) => [name, name])));
-  choices('product', Object.fromEntries(index.products.map((product) => [product.id, dated(product)])));
-  $('time').max = index.products.length - 1;
-  $('times').hidden = index.products.length < 2;
+  listProducts();
   $('bits').append(...index.bits.map((bit) => {
     const swatch = node('span', {class: 'swatch'});
     swatch.style.background = bit.colour;

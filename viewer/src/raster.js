@@ -1,6 +1,6 @@
 // Rasters read by window, exactly as stored, and the sources that OpenLayers draws.
 
-import {fromUrl, Pool} from 'geotiff';
+import {fromBlob, fromUrl, Pool} from 'geotiff';
 import DataTile from 'ol/source/DataTile.js';
 import GeoTIFF from 'ol/source/GeoTIFF.js';
 import TileGrid from 'ol/tilegrid/TileGrid.js';
@@ -15,7 +15,7 @@ const CACHE = {blockSize: 1 << 18, cacheSize: 512};
 const pool = new Pool(Math.min(navigator.hardwareConcurrency || 2, 4));
 const opened = new Map();
 
-// The images of a file, the largest first, with where they lie.
+// The images of a file, the largest first, with where they lie. The file: its address, or a File of this machine.
 export function openRaster(url) {
   const found = opened.get(url) ?? open(url);
   opened.delete(url);
@@ -26,7 +26,7 @@ export function openRaster(url) {
 }
 
 async function open(url) {
-  const tiff = await fromUrl(url, CACHE);
+  const tiff = await (url instanceof Blob ? fromBlob(url) : fromUrl(url, CACHE));
   const count = await tiff.getImageCount();
   const all = await Promise.all([...Array(count).keys()].map((k) => tiff.getImage(k)));
   const images = all.filter((image) => ((image.fileDirectory.getValue('NewSubfileType') || 0) & 4) === 0);
@@ -58,7 +58,8 @@ export function readWindow(raster, [x0, y0, x1, y1], level = 0) {
 
 export function geotiffSource(raster, projection) {
   const bands = raster.bands > 1 ? SIX : [1];
-  const source = raster.bands > 1 ? {url: raster.url, bands, nodata: raster.nodata ?? 0} : {url: raster.url, bands};
+  const where = raster.url instanceof Blob ? {blob: raster.url} : {url: raster.url};
+  const source = raster.bands > 1 ? {...where, bands, nodata: raster.nodata ?? 0} : {...where, bands};
   return new GeoTIFF({sources: [source], sourceOptions: CACHE, projection, normalize: false, interpolate: false, transition: 0});
 }
 

@@ -15,8 +15,9 @@ from l8s2.acquire.fetch_request import FetchRequest, find_missing_pans, parse_re
 from l8s2.acquire.windows import BBox
 from l8s2.catalogs.endpoints import known_catalogs
 from l8s2.errors import FetchError, InputError, OutsideError, TryAgainError
-from l8s2.files import cache_dir, lock, make_folder
+from l8s2.files import cache_dir, make_folder
 from l8s2.progress import Progress
+from l8s2.system.locks import lock
 
 
 def scene_cache() -> Path:

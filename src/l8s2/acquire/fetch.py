@@ -18,11 +18,12 @@ from l8s2.acquire.windows import BBox, CatalogWindow, check_decodes, download_wi
 from l8s2.catalogs.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2
 from l8s2.catalogs.footprints import common, rectangle
 from l8s2.catalogs.items import SceneItem, item_text
+from l8s2.deliveries.find import ARCHIVES, products_in
 from l8s2.errors import FetchError, InputError, OutsideError, TryAgainError, may_pass
-from l8s2.files import lock, make_folder, write_whole
-from l8s2.landsat.layout import products_in
+from l8s2.files import make_folder, write_whole
 from l8s2.landsat.mtl import parse_mtl
 from l8s2.progress import Progress
+from l8s2.system.locks import lock
 
 MARGIN = 2000.0
 """Metres around a window: the reach of networks and registration beyond it."""
@@ -108,7 +109,7 @@ def holds(path: Path, item: SceneItem, bbox: BBox) -> bool:
 
 def _delivered(item: SceneItem, directory: Path) -> Path | None:
     """Find a complete product as USGS delivers it, folder or archive; None where there is none."""
-    paths = [directory / f"{item.product}{ending}" for ending in ("", ".tar", ".tar.gz", ".tgz")]
+    paths = [directory / f"{item.product}{ending}" for ending in ("", *ARCHIVES)]
     return next((path for path in paths if not (path / WINDOW).exists() and _is_delivered(path, item)), None)
 
 

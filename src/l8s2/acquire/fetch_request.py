@@ -14,8 +14,8 @@ from l8s2.catalogs.items import SceneItem
 from l8s2.catalogs.recipe import SCHEMA, load_recipe
 from l8s2.catalogs.saved_items import NO_ITEM, parse_items
 from l8s2.catalogs.search import find_pan, read_address
+from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import ProductName
 
 
 @dataclass(frozen=True, kw_only=True)

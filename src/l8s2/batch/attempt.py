@@ -8,7 +8,7 @@ import secrets
 import signal
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from l8s2.batch.machine import machine_id
 from l8s2.batch.open import open_output
 from l8s2.batch.output import Output, Product
 from l8s2.batch.scenes import BatchScene
-from l8s2.errors import TRY_AGAIN, InputError, L8S2Error, may_pass
+from l8s2.errors import TRY_AGAIN, ExistsError, InputError, L8S2Error, may_pass
+from l8s2.pipeline.finished import Facts, differences, made_otherwise
+from l8s2.product.writer import SUFFIX
 
 BEATS = 4
 """Signs of life of an attempt within the time of its lease."""
@@ -40,6 +42,8 @@ class Job:
     options: tuple[str, ...]
     lease: float
     """Seconds without a sign of life after which others take the scene."""
+    asked: Facts = field(default_factory=dict)
+    """What a product that is there already must have been made with."""
 
 
 def make_attempt(job: Job, children: Children | None = None) -> dict[str, Any] | None:
@@ -57,8 +61,12 @@ def make_attempt(job: Job, children: Children | None = None) -> dict[str, Any] |
     try:
         if (product := output.product(job.scene.id)) is None:
             about = _make(job, output, claim, children or Children())
-            product = output.product(job.scene.id) if about["outcome"] != INTERRUPTED else None
+            made = about.pop("made", job.scene.id)
+            product = output.product(made) if about["outcome"] != INTERRUPTED else None
         else:
+            if others := differences(product.item, job.asked):
+                there = f"{job.output}/{product.key}"
+                raise ExistsError(f"{there}: {made_otherwise(others)}; remove that product, or give another `output`")
             about = {"reason": THERE}
         if product is not None:
             about = {**about, **_product_facts(product), "outcome": SUCCESS}
@@ -109,7 +117,10 @@ class _Claim:
 
 
 def _make(job: Job, output: Output, claim: _Claim, children: Children) -> dict[str, Any]:
-    """Run the process of a scene and publish what it made; returns what is to be recorded."""
+    """Run the process of a scene and publish what it made; returns what is to be recorded, and ``made``, its id.
+
+    That may be another than that of the scene, which may be told by the name of an archive alone.
+    """
     with tempfile.TemporaryDirectory(prefix="l8s2-batch-") as scratch, output.workspace() as folder:
         command = (*job.program, *job.scene.arguments(Path(scratch)), "-o", str(folder), *job.options, _JSON)
         ended = children.run(command, Path(scratch), claim.beat, job.lease / BEATS)
@@ -122,7 +133,7 @@ def _make(job: Job, output: Output, claim: _Claim, children: Children) -> dict[s
         except (ValueError, KeyError, TypeError):
             raise InputError("ended well, but did not say where the product is") from None
         output.publish(made, job.attempt, claim.beat)
-        return {**about, "outcome": SUCCESS, "reason": ""}
+        return {**about, "outcome": SUCCESS, "reason": "", "made": made.name.removesuffix(SUFFIX)}
 
 
 _WARNING, _JSON = "warning: ", f"--{'json'}"

@@ -1,4 +1,4 @@
-"""The static STAC Collection over the products of a batch."""
+"""The static STAC Collection over the products of a batch, and the Catalog that tools look for first."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+_TITLE = "Landsat-8/9 at 10 m"
 _DESCRIPTION = (
     "Surface reflectance of Landsat-8/9 scenes at 10 m with a standard error for every pixel, predicted by a model that"
     " imitates Sentinel-2A. Landsat data courtesy of the U.S. Geological Survey."
@@ -26,8 +27,8 @@ def collection_of(rows: Sequence[dict[str, Any]], address: str) -> dict[str, Any
         pystac.SpatialExtent([_around([row["bbox"] for row in rows])]), pystac.TemporalExtent([[times[0], times[-1]]])
     )
     collection = pystac.Collection(
-        id=address.rstrip("/").replace("\\", "/").rpartition("/")[2] or "l8s2",
-        title="Landsat-8/9 at 10 m",
+        id=_id(address),
+        title=_TITLE,
         description=_DESCRIPTION,
         extent=extent,
         license="other",
@@ -38,10 +39,30 @@ def collection_of(rows: Sequence[dict[str, Any]], address: str) -> dict[str, Any
     for name in ("platform", "gsd"):
         if found := sorted({row[name] for row in rows if row.get(name) is not None}):
             collection.summaries.add(name, found)
+    return _linked(collection, rows)
+
+
+def catalog_of(rows: Sequence[dict[str, Any]], address: str) -> dict[str, Any]:
+    """Build the STAC 1.1 Catalog as a dictionary, with a link to every Item; for arguments see ``collection_of``.
+
+    Platforms that run application packages look for it at the root of an output (OGC 20-089r1).
+    """
+    import pystac
+
+    return _linked(pystac.Catalog(id=_id(address), title=_TITLE, description=_DESCRIPTION), rows)
+
+
+def _id(address: str) -> str:
+    return address.rstrip("/").replace("\\", "/").rpartition("/")[2] or "l8s2"
+
+
+def _linked(to: Any, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a Collection or Catalog as a dictionary, with a link to the Item of each row."""
+    import pystac
+
     for row in sorted(rows, key=lambda row: (row["datetime"], row["id"])):
-        href = f"./{row['product']}"
-        collection.add_link(pystac.Link(pystac.RelType.ITEM, href, media_type=pystac.MediaType.GEOJSON))
-    result: dict[str, Any] = collection.to_dict(include_self_link=False, transform_hrefs=False)
+        to.add_link(pystac.Link(pystac.RelType.ITEM, f"./{row['product']}", media_type=pystac.MediaType.GEOJSON))
+    result: dict[str, Any] = to.to_dict(include_self_link=False, transform_hrefs=False)
     result["links"] = [link for link in result["links"] if link["rel"] != "root"]
     return result
 

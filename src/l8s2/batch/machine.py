@@ -8,6 +8,8 @@ import platform
 from functools import cache
 from pathlib import Path
 
+from l8s2.system.machine import cores, has_ended, memory
+
 CORES_EACH, MEMORY_EACH = 2, 3e9
 """Processor cores and bytes of memory that one scene takes."""
 
@@ -24,42 +26,7 @@ def machine_id() -> str:
 
 def is_dead(machine: object, pid: object) -> bool:
     """Tell whether a process of this machine has ended; False for those of others, and on Windows."""
-    if machine != machine_id() or not isinstance(pid, int) or os.name == "nt":
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def cores() -> int:
-    """Count the processor cores that this process may use, in a container those it is limited to."""
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit, _, period = _cgroup("cpu.max").partition(" ")
-    return min(there, max(1, int(limit) // int(period))) if limit.isdigit() and period.isdigit() else there
-
-
-def memory() -> float:
-    """Return the bytes of memory that are free, in a container of those it is limited to; infinite where unknown."""
-    found = float("inf")
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                found = 1024.0 * int(line.split()[1])
-    except OSError:
-        pass
-    limit, used = _cgroup("memory.max"), _cgroup("memory.current")
-    return min(found, float(limit) - float(used)) if limit.isdigit() and used.isdigit() else found
-
-
-def _cgroup(name: str) -> str:
-    try:
-        return Path("/sys/fs/cgroup", name).read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
+    return machine == machine_id() and isinstance(pid, int) and has_ended(pid)
 
 
 def default_workers() -> int:

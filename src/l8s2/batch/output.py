@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Protocol
 
-from l8s2.landsat.product_name import ProductName
+from l8s2.deliveries.product_name import ProductName
 
 SUFFIX = "_S2L"
 """Ending of a product's folder, as the writer of products has it."""

@@ -1,18 +1,26 @@
-"""What came out of a batch, as a table (CSV and JSON) and as a static STAC Collection; the ledger is the truth."""
+"""What came out of a batch: a table (CSV and JSON), a static STAC Catalog and Collection. The ledger is the truth."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from l8s2.batch.collection import collection_of
+from l8s2.batch.collection import catalog_of, collection_of
+from l8s2.batch.geoparquet import items_parquet
 from l8s2.batch.ledger import SUCCESS, json_bytes, outcome_key, read_json
 from l8s2.batch.output import Store
+from l8s2.errors import InputError
 
-TABLE, ROWS, COLLECTION = "results.csv", "results.json", "collection.json"
+TABLE, ROWS, ITEMS, COLLECTION, CATALOG = (
+    "results.csv",
+    "results.json",
+    "items.parquet",
+    "collection.json",
+    "catalog.json",
+)
 COLUMNS = (
     "id", "outcome", "attempt", "reason", "verdict", "clear_percent", "seconds", "product", "datetime", "started",
     "finished", "machine", "version", "exit_code",
@@ -52,8 +60,20 @@ class Results:
             self._store.put(TABLE, _table(rows))
         if good := [row for row in rows if row["outcome"] == SUCCESS and row.get("datetime")]:
             self._store.put(COLLECTION, json_bytes(collection_of(good, self._address)))
+            self._store.put(CATALOG, json_bytes(catalog_of(good, self._address)))
         self._written = wanted
         return True
+
+    def finish(self, say: Callable[[str], None]) -> None:
+        """Write the table of all Items, where what writes it is installed; ``say`` is told where it cannot be made."""
+        keys = [row["product"] for _, row in sorted(self._rows.items()) if row.get("outcome") == SUCCESS]
+        try:
+            table = items_parquet(self._store, keys) if keys else None
+        except InputError as error:
+            say(f"{ITEMS}: not written, {error}")
+            return
+        if table is not None:
+            self._store.put(ITEMS, table)
 
     def _record(self, what: tuple[str, int, str]) -> dict[str, Any]:
         scene, attempt, ending = what

@@ -17,16 +17,17 @@ from typing import Any
 
 from l8s2.batch.attempt import Job, make_attempt
 from l8s2.batch.child import Children
-from l8s2.batch.ledger import FAILED, SUCCESS, Ledger, Rules, Step, json_bytes, read_json
+from l8s2.batch.ledger import FAILED, SUCCESS, Ledger, Rules, Step
 from l8s2.batch.open import open_output
 from l8s2.batch.output import Output
 from l8s2.batch.results import Results
 from l8s2.batch.scenes import BatchScene
+from l8s2.batch.settings import check_agreed, settle
+from l8s2.deliveries.product_name import FLAGS, PATTERN
 from l8s2.errors import InputError, may_pass
-from l8s2.landsat.product_name import FLAGS, PATTERN
+from l8s2.pipeline.finished import Facts
 
 HARMONIZE = (sys.executable, "-m", "l8s2.cli", "harmonize")
-SETTINGS, SCHEMA = "batch.json", "l8s2-batch/1"
 _OFTEN, _SHARE = 30.0, 20
 """Seconds from one reading of the ledger to the next, and at least so many times as long as it takes."""
 ALIKE = 10
@@ -51,6 +52,8 @@ class Batch:
     rules: Rules = field(default_factory=Rules)
     retry_failed: bool = False
     program: tuple[str, ...] = HARMONIZE
+    asked: Facts = field(default_factory=dict)
+    """What products that are there already must have been made with (``pipeline.finished.asked_for``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,8 @@ class Summary:
     """Of ``failed`` those whose last failure may pass."""
     running: int
     free: int
+    missing: int
+    """Not done yet, and not on this machine's disk where the list says."""
 
 
 def shard_of(scenes: Sequence[BatchScene], shard: str) -> tuple[BatchScene, ...]:
@@ -79,8 +84,13 @@ def shard_of(scenes: Sequence[BatchScene], shard: str) -> tuple[BatchScene, ...]
 
 
 def summarize(batch: Batch) -> Summary:
-    """Tell how far a batch is, without doing anything but reading its ledger."""
-    ledger = Ledger(open_output(batch.output).store, batch.rules, retry_failed=batch.retry_failed)
+    """Tell how far a batch is, without doing anything but reading its ledger.
+
+    Raises InputError where the output was begun with other options.
+    """
+    store = open_output(batch.output).store
+    check_agreed(store, batch.output, batch.options, batch.rules.lease)
+    ledger = Ledger(store, batch.rules, retry_failed=batch.retry_failed)
     return _summary(batch, ledger)
 
 
@@ -98,7 +108,7 @@ def run_batch(batch: Batch, say: Say = lambda line: None, executor: Executor | N
         KeyboardInterrupt: What ran is recorded as interrupted, and nothing half-written is left.
     """
     output = open_output(batch.output)
-    _settle(output, batch)
+    settle(output.store, batch.output, batch.options, batch.rules.lease)
     children = Children()
     with contextlib.ExitStack() as stack:
         elsewhere = executor is not None
@@ -123,20 +133,6 @@ def run_batch(batch: Batch, say: Say = lambda line: None, executor: Executor | N
     return _summary(batch, work.ledger)
 
 
-def _settle(output: Output, batch: Batch) -> None:
-    """Have all machines agree on the options. Raises InputError where they were others."""
-    ours = {"schema": SCHEMA, "options": list(batch.options), "lease": batch.rules.lease}
-    if output.store.create(SETTINGS, json_bytes(ours)):
-        if output.store.create(SETTINGS, json_bytes(ours)):  # it does not know If-None-Match
-            raise InputError(f"{batch.output}: lets two machines create one file, so none can share it; give another")
-        return
-    theirs = read_json(output.store.get(SETTINGS))
-    if theirs != ours:
-        begun = " ".join(theirs.get("options", ())) or "no options"
-        lease = f"{theirs.get('lease', 0):g} s"
-        raise InputError(f"{batch.output}: was begun with {begun} and a `lease` of {lease}; give the same, or another")
-
-
 def _stop(children: Children, work: _Work) -> None:
     """Interrupt what runs and wait for its records; interrupted once more, kill it."""
     children.stop()
@@ -151,9 +147,10 @@ def _summary(batch: Batch, ledger: Ledger) -> Summary:
     steps: Counter[Step] = Counter(ledger.step(scene.id) for scene in batch.scenes)
     failed = [scene.id for scene in batch.scenes if ledger.step(scene.id) == "failed"]
     passing = sum(ledger.attempts[scene][max(ledger.attempts[scene])] != "failed" for scene in failed)
+    missing = sum(ledger.step(scene.id) == "claim" and not scene.is_there for scene in batch.scenes)
     return Summary(
         scenes=len(batch.scenes), done=steps["done"], failed=steps["failed"], may_pass=passing, running=steps["busy"],
-        free=steps["claim"] + steps["wait"] + steps["lost"],
+        free=steps["claim"] + steps["wait"] + steps["lost"] - missing, missing=missing,
     )  # fmt: skip
 
 
@@ -191,6 +188,7 @@ class _Work:
             if self._until_next_reading() <= 0:
                 self._write()
         self._write()
+        self._results.finish(self._say)
 
     def abandon(self) -> None:
         """Leave to others what they have begun."""
@@ -220,6 +218,7 @@ class _Work:
                 job = Job(
                     scene=scene, attempt=self.ledger.next_attempt(scene.id), output=batch.output,
                     program=batch.program, options=(*batch.options, *batch.own_options), lease=batch.rules.lease,
+                    asked=batch.asked,
                 )  # fmt: skip
                 self._running[self._executor.submit(self._make, job)] = job
 
@@ -254,7 +253,8 @@ class _Work:
         steps = Counter(self.ledger.step(scene.id) for scene in self._batch.scenes)
         if steps["busy"] and not steps["wait"] and not self._told_of_others:
             self._told_of_others = True
-            self._say(f"waiting for {steps['busy']} scenes that other processes work on")
+            number = "one scene" if steps["busy"] == 1 else f"{steps['busy']} scenes"
+            self._say(f"waiting for {number} that other processes work on")
         return bool(steps["busy"] + steps["wait"] + steps["lost"] + steps["claim"])
 
     def _until_next_reading(self) -> float:

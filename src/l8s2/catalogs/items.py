@@ -13,8 +13,8 @@ from typing import Any
 
 from l8s2.catalogs.endpoints import ASSETS, LANDSAT_L2, REQUIRED, SENTINEL2, Collection
 from l8s2.catalogs.footprints import Footprint
+from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import ProductName
 from l8s2.sensors import OLI
 from l8s2.serialization import load, text_of
 

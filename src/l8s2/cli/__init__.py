@@ -12,7 +12,6 @@ import click
 
 from l8s2._version import __version__
 from l8s2.cli.batch import batch
-from l8s2.cli.cube import cube, extract
 from l8s2.cli.dataset import dataset
 from l8s2.cli.doctor import doctor
 from l8s2.cli.evaluate import demo, evaluate
@@ -21,8 +20,8 @@ from l8s2.cli.fetch import fetch
 from l8s2.cli.harmonize import harmonize, info
 from l8s2.cli.models import models
 from l8s2.cli.search import search
+from l8s2.cli.series import cube, extract, study
 from l8s2.cli.shell import Commands
-from l8s2.cli.study import study
 from l8s2.cli.train import finetune, train
 from l8s2.cli.trust import report, reproduce, verify
 from l8s2.cli.view import view

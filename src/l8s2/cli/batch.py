@@ -10,18 +10,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from l8s2.cli.harmonize import harmonize
+from l8s2.cli.harmonize import check_sigma, harmonize
 from l8s2.cli.shell import JSON, show, tell, warn
 from l8s2.errors import TRY_AGAIN
 
 if TYPE_CHECKING:
     from l8s2.batch.run import Batch, Summary
 
-_OWN = {"product", "stac", "output", "pan", "overwrite", "dry_run", "as_json", "resume"}
+_OWN = {"products", "stac", "output", "pan", "overwrite", "dry_run", "as_json", "resume"}
 """Parameters of harmonize that a batch sets by itself; all others are passed on."""
 _NO_MATTER = {"threads", "max_memory"}
 """Those that do not change the product, so that machines may differ in them."""
@@ -62,20 +63,24 @@ def batch(
 ) -> None:
     """Make 10 m products of many SCENES, on any number of machines that see one output.
 
-    SCENES are products (folder, .tar or .tar.gz), folders of them, text files with one on each line, files saved from
-    l8s2 search --json, STAC items, ids of Level-2 products, or - for a search on standard input. Each scene is worked
-    on by a process of its own, l8s2 harmonize, with the options below that are not of the batch itself. The same
-    command goes on where it stopped, on the same or on another machine. Exit code: 0 all done, 1 some failed, 75 some
-    failed by what may pass.
+    SCENES are products (folder, archive or one file with all bands), folders of them or with a catalog.json that leads
+    to them, text files with one on each line, files saved from l8s2 search --json, STAC items, ids of Level-2 products,
+    or - for a search on standard input. Each scene is worked on by a process of its own, l8s2 harmonize, with the
+    options below that are not of the batch itself. The same command goes on where it stopped, on the same or on another
+    machine. Exit code: 0 all done, 1 some failed, 75 some failed by what may pass.
     """
     from l8s2.batch.ledger import Rules
     from l8s2.batch.run import Batch, run_batch, shard_of
-    from l8s2.batch.scenes import read_scenes
+    from l8s2.batch.scenes import by_overpass, read_scenes
 
     found = read_scenes(scenes, sys.stdin.read() if "-" in scenes else None)
     for line in found.notes:
         warn(line)
-    _check(options)
+    asked = _checked(options)
+    if options["mgrs"]:
+        found = by_overpass(found.scenes, options["mgrs"])
+        for line in found.notes:
+            warn(line)
     job = Batch(
         scenes=shard_of(found.scenes, shard) if shard else found.scenes,
         output=output,
@@ -83,6 +88,7 @@ def batch(
         own_options=(*_arguments(options, _NO_MATTER), *(() if output.startswith("s3://") else ("--resume",))),
         rules=Rules(max_attempts=max_attempts, lease=lease),
         retry_failed=retry_failed,
+        asked=asked,
     )
     if dry_run:
         _show_plan(_on_this_machine(job, workers), as_json)
@@ -103,19 +109,27 @@ def batch(
 batch.params.extend(PASSED)
 
 
-def _check(options: dict[str, Any]) -> None:
-    """Refuse what would make every scene fail. Raises InputError."""
+def _checked(options: dict[str, Any]) -> dict[str, str]:
+    """Refuse what would make every scene fail; return what the products are to be made with. Raises InputError."""
+    from l8s2.deliveries.declared import Declared
+    from l8s2.pipeline.finished import asked_for
+    from l8s2.predictors.load import load_predictor
     from l8s2.predictors.options import ModelOptions
     from l8s2.target import Area
 
-    Area(**{name: options[name] or None for name in ("bbox", "mgrs", "crs", "like")})
+    check_sigma(options["no_sigma"])
+    area = Area(**{name: options[name] or None for name in ("bbox", "mgrs", "crs", "like")})
     names = ("model", "engine", "device", "threads", "mc_dropout", "trust_architecture")
-    ModelOptions(**{name: options[name] for name in names})
+    model = ModelOptions(**{name: options[name] for name in names})
+    sigma = None if options["no_sigma"] else options["sigma"]
+    declared = Declared.parse(**{name: options[name] for name in ("bands", "scale", "acquired", "platform")})
+    return asked_for(load_predictor(model), model, area, sigma, options["align_pan"], declared=declared)
 
 
 def _on_this_machine(job: Batch, workers: int | None) -> Batch:
     """Settle how many scenes are worked on at a time, and share the processor among them."""
-    from l8s2.batch.machine import cores, default_workers
+    from l8s2.batch.machine import default_workers
+    from l8s2.system.machine import cores
 
     at_a_time = workers or default_workers()
     shared = () if "--threads" in job.own_options else ("--threads", str(max(1, cores() // at_a_time)))
@@ -155,20 +169,23 @@ def _show_plan(job: Batch, as_json: bool) -> None:
     from l8s2.batch.run import summarize
 
     plan = asdict(summarize(job)) | {"workers": job.workers}
-    sample = next((scene.product for scene in job.scenes if scene.product), None)
+    overpasses = {scene.id: [each.id for each in scene.members] for scene in job.scenes if scene.members}
+    sample = next((scene for scene in job.scenes if scene.is_on_disk), None)
     if sample:
-        command = (*job.program, sample, "--dry-run", "--json", *job.options, *job.own_options)
+        command = (*job.program, *sample.arguments(Path()), "--dry-run", "--json", *job.options, *job.own_options)
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode == 0:
             each = json.loads(done.stdout)
             plan["seconds_each"], plan["memory_bytes_each"] = each["seconds"], each["memory_bytes"]
             plan["hours"] = round(plan["free"] * each["seconds"] / job.workers / 3600, 2)
         else:
-            warn(f"no estimate: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else sample}")
+            warn(f"no estimate: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else sample.id}")
     if as_json:
-        click.echo(json.dumps(plan, indent=2))
+        click.echo(json.dumps(plan | {"overpasses": overpasses}, indent=2))
     else:
         show(plan)
+        for name, members in overpasses.items():
+            click.echo(f"{name}: {', '.join(members)}")
 
 
 def _show_summary(summary: Summary, output: str, as_json: bool) -> None:

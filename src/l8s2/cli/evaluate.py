@@ -74,7 +74,10 @@ def evaluate(imagery: tuple[Path, ...], as_json: bool, **options: Any) -> None:
 
 
 @click.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("l8s2-demo"), show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("l8s2-demo"), show_default=True,
+    help="Folder for it: new, empty, or of an earlier demo, which is replaced.",
+)  # fmt: skip
 @JSON
 def demo(output: Path, as_json: bool) -> None:
     """Simulate a small scene, harmonise it, and score it against the truth. No download, under 30 s."""

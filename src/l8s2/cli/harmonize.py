@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from l8s2.cli.shell import JSON, PAN, PRODUCT, TRUST, ProgressBar, as_options, show, warn
+from l8s2.cli.shell import JSON, PAN, PRODUCT, TRUST, ProgressBar, as_options, declared_options, show, warn
 
 if TYPE_CHECKING:
+    from l8s2.deliveries.declared import Declared
     from l8s2.pipeline.align_pan import AlignPan
     from l8s2.predictors.engines import Device, Engine
     from l8s2.predictors.options import ModelOptions
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("product", required=False, type=click.Path(path_type=Path))
+@click.argument("products", nargs=-1, metavar="PRODUCT...", type=click.Path(path_type=Path))
 @click.option(
     "--stac",
+    multiple=True,
     metavar="ITEM",
     help="Landsat Level-2 STAC item (address, file, or product id) to fetch, instead of PRODUCT.",
 )
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     "-o", "--output", type=click.Path(path_type=Path), help="Folder that gets <L2SP id>_S2L. Required unless --dry-run."
 )
 @PAN
+@declared_options
 @click.option(
     "--align-pan",
     type=click.Choice(["auto", "off"]),
@@ -93,10 +96,14 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Check the input; show size, time, memory and disk space; write nothing.")
 @JSON
 def harmonize(
-    product: Path | None,
-    stac: str | None,
+    products: tuple[Path, ...],
+    stac: tuple[str, ...],
     output: Path | None,
     pan: Path | None,
+    bands: str | None,
+    scale: str | None,
+    acquired: str | None,
+    platform: str | None,
     align_pan: AlignPan,
     model: str,
     mc_dropout: int | None,
@@ -116,21 +123,27 @@ def harmonize(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Make a 10 m product from a Landsat Level-2 PRODUCT (folder, .tar or .tar.gz).
+    """Make a 10 m product from a Landsat Level-2 PRODUCT (folder, .tar, .tar.gz, .zip, or one file with all bands).
 
     Or from an item of a catalogue (--stac), of which --bbox and --mgrs fetch only the part that is needed. What is
     fetched stays in the cache of l8s2 until the product is written.
+
+    Several products (or --stac several times) of one satellite, path and day become one product on the grid of --mgrs,
+    --like or --bbox.
     """
-    if (product is None) == (stac is None):
+    if bool(products) == bool(stac):
         raise click.UsageError("Give a PRODUCT, or --stac ITEM instead of one.")
-    if stac is not None and dry_run:
+    if stac and dry_run:
         raise click.UsageError("--dry-run needs the files; it goes with PRODUCT, not with --stac.")
+    check_sigma(no_sigma)
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy loads: every thread has work of its own
+    from l8s2.deliveries.declared import Declared
     from l8s2.predictors.options import ModelOptions
     from l8s2.target import Area
 
+    declared = Declared.parse(bands=bands, scale=scale, acquired=acquired, platform=platform)
     area = Area(bbox=bbox or None, mgrs=mgrs, crs=crs, like=like)
     options = ModelOptions(
         model=model,
@@ -142,28 +155,60 @@ def harmonize(
         trust_architecture=trust_architecture,
     )
     if dry_run or output is None:
-        assert product is not None
-        _show_plan(product, area, options, sigma=not no_sigma, pan=pan, align_pan=align_pan, as_json=as_json)
+        _show_plan(
+            products,
+            area,
+            options,
+            sigma=not no_sigma,
+            pan=pan,
+            align_pan=align_pan,
+            declared=declared,
+            as_json=as_json,
+        )
         return
     from l8s2.pipeline.to_product import make_product
 
     started = time.monotonic()
+    kind = None if no_sigma else sigma
     with ExitStack() as stack:
-        source = product or stack.enter_context(_fetched(stac or "", output, overwrite, area, options, pan))
+        sources, names = [*products], None
+        if stac:
+            from l8s2.acquire.cache import single_landsat_item
+            from l8s2.cli.from_catalog import fetched, finished, names_of
+
+            wanted = [single_landsat_item(item) for item in stac]
+            names = names_of(wanted)
+            if resume and not overwrite and (there := finished(names, output, area, options, kind, align_pan, pan)):
+                _tell(there, started, as_json)
+                return
+            sources = stack.enter_context(fetched(wanted, names, output, overwrite, area, options, pan))
         with ProgressBar("harmonising") as progress:
             folder = make_product(
-                source,
+                sources,
                 output,
                 area,
                 options,
-                sigma=None if no_sigma else sigma,
+                sigma=kind,
                 overwrite=overwrite,
                 resume=resume,
                 pan=pan,
                 align_pan=align_pan,
+                declared=declared,
+                names=names,
                 progress=progress,
                 warn=warn,
             )
+    _tell(folder, started, as_json)
+
+
+def check_sigma(no_sigma: bool) -> None:
+    """Refuse --sigma beside --no-sigma."""
+    if no_sigma and click.get_current_context().get_parameter_source("sigma") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--sigma and --no-sigma exclude each other; give one of them.")
+
+
+def _tell(folder: Path, started: float, as_json: bool) -> None:
+    """Print which product there is now."""
     seconds = time.monotonic() - started
     if as_json:
         files = sorted(str(p) for p in folder.iterdir())
@@ -174,13 +219,14 @@ def harmonize(
 
 
 def _show_plan(
-    product: Path,
+    products: Sequence[Path],
     area: Area,
     options: ModelOptions,
     *,
     sigma: bool,
     pan: Path | None,
     align_pan: AlignPan,
+    declared: Declared,
     as_json: bool,
 ) -> None:
     """Print what harmonising would need."""
@@ -188,7 +234,7 @@ def _show_plan(
 
     from l8s2.pipeline.estimate import plan_product
 
-    plan = plan_product(product, area, options, sigma=sigma, pan=pan, align_pan=align_pan)
+    plan = plan_product(products, area, options, sigma=sigma, pan=pan, align_pan=align_pan, declared=declared)
     if as_json:
         click.echo(json.dumps(asdict(plan), indent=2))
         return
@@ -200,41 +246,20 @@ def _show_plan(
     click.echo(f"about {plan.seconds:.0f} s, {memory:.1f} GB of memory, up to {disk:.2f} GB of disk")
 
 
-@contextmanager
-def _fetched(
-    stac: str, output: Path, overwrite: bool, area: Area, options: ModelOptions, pan: Path | None
-) -> Iterator[Path]:
-    """Fetch what is needed of an item as a product on disk, after every check that is possible without it."""
-    from l8s2.acquire.cache import cached_product, single_landsat_item
-    from l8s2.files import WholeFolder
-    from l8s2.landsat.layout import pan_products
-    from l8s2.predictors.load import load_predictor
-    from l8s2.product.writer import SUFFIX
-    from l8s2.sensors import MS_GSD
-
-    if pan is not None:
-        pan_products(pan)
-    wanted = single_landsat_item(stac)
-    WholeFolder(output / f"{wanted.landsat[0].product}{SUFFIX}", overwrite=overwrite)
-    model = load_predictor(options)
-    margin, with_pan = MS_GSD * (model.margin + 20), pan is None and model.uses_pan
-    bar = partial(ProgressBar, "fetching", unit="B")
-    with cached_product(wanted, bbox=area.bounds, margin=margin, pan=with_pan, bar=bar, warn=warn) as product:
-        yield product
-
-
 @click.command()
 @PRODUCT
 @PAN
+@declared_options
 @JSON
-def info(product: Path, pan: Path | None, as_json: bool) -> None:
+def info(product: Path, pan: Path | None, as_json: bool, **declared: str | None) -> None:
     """Show what PRODUCT holds, what is missing, its lattice, and what is measured on it.
 
     Measured are the shift of pan against the 30 m bands, the sharpness of the visible bands, and the noise of each.
     """
+    from l8s2.deliveries.declared import Declared
     from l8s2.landsat.describe import describe_product
 
-    facts = describe_product(product, pan)
+    facts = describe_product(product, pan, Declared.parse(**declared))
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return

@@ -24,8 +24,31 @@ TRUST = click.option(
 PAN = click.option(
     "--pan",
     type=click.Path(path_type=Path),
-    help="Level-1 product (or its B8.TIF) with the pan band. Default: looked for beside PRODUCT.",
+    help="Level-1 product, or a GeoTIFF of its band, with pan. Default: looked for beside PRODUCT.",
 )
+_DECLARED = (
+    click.option(
+        "--bands", metavar="blue=1,green=2,...", help="Which band of a file of several is which, where no name tells."
+    ),
+    click.option(
+        "--scale",
+        type=click.Choice(["collection2", "reflectance", "1e-4"]),
+        help="How reflectance is stored. Default: that of Collection 2, of files of others as their pixels prove.",
+    ),
+    click.option("--acquired", metavar="DATE", help="Date of a file that does not tell it, for example 2023-05-20."),
+    click.option(
+        "--platform", type=click.Choice(["landsat-8", "landsat-9"]), help="Satellite of a file that does not tell it."
+    ),
+)
+
+
+def declared_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for what input does not tell of itself (``l8s2.deliveries.declared``)."""
+    for option in reversed(_DECLARED):
+        command = option(command)
+    return command
+
+
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 
 
@@ -137,13 +160,21 @@ def as_options(message: str) -> str:
 _PARAMETER = re.compile(r"(?<!`)`([a-z][a-z0-9]*(?:_[a-z0-9]+)*)`(?!`)")
 
 
+def _speed(rate: float, unit: str) -> str:
+    """Return things a second in words."""
+    if rate >= 1e6:
+        return f"{rate / 1e6:.1f} M{unit}/s"
+    return f"{rate / 1e3:.0f} k{unit}/s" if rate >= 1e3 else f"{rate:.2g} {unit}/s"
+
+
 class ProgressBar:
     """A bar with rate and time left on a terminal; elsewhere a plain line now and then, never before two seconds."""
 
     def __init__(self, label: str, unit: str = "px") -> None:
         self.label, self.unit = label, unit
         self.bar: Any = None
-        self.started = self.spoken = time.monotonic()
+        self.spoken = time.monotonic()
+        self.started, self.before = self.spoken, -1
 
     def __enter__(self) -> Callable[..., None]:
         if sys.stderr.isatty():
@@ -161,17 +192,17 @@ class ProgressBar:
     def update(self, done: int, total: int, what: str | None = None) -> None:
         """Keep pipeline.Progress's contract."""
         now = time.monotonic()
-        if what is not None and what != self.label:
-            self.label, self.started = what, now
+        if self.before < 0 or (what is not None and what != self.label):
+            self.label, self.started, self.before = what or self.label, now, done  # what was done before has no rate
             if self.bar is not None:
-                self.bar.reset(self.task, description=what)
-        rate = done / 1e6 / max(now - self.started, 1e-6)
-        speed = f"{rate:.1f} M{self.unit}/s" if rate >= 1 else f"{1000 * rate:.0f} k{self.unit}/s"
+                self.bar.reset(self.task, description=self.label, completed=done)
+        rate = (done - self.before) / max(now - self.started, 1e-6)
+        speed = "" if done == self.before else _speed(rate, self.unit)
         if self.bar is not None:
             self.bar.update(self.task, completed=done, total=total, rate=speed)
-        elif now - self.spoken > 10:
+        elif now - self.spoken > 10 and speed:
             self.spoken = now
-            left = (total - done) / 1e6 / max(rate, 1e-6)
+            left = (total - done) / rate
             click.echo(f"{self.label}: {100 * done / total:.0f} %, {speed}, {left:.0f} s left", err=True)
 
     def __exit__(self, *_: object) -> None:

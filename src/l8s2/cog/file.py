@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -214,8 +214,13 @@ class CogFile:
             return average(samples, self.encoding.nodata)
         return mode(samples)
 
-    def finish(self, report: Callable[[float], None] = lambda _: None) -> None:
-        """Make the file at ``path`` whole; ``report`` is told now and then what share of that is done."""
+    def finish(self, report: Callable[[float], None] = lambda _: None, about: Mapping[str, str] | None = None) -> None:
+        """Make the file at ``path`` whole.
+
+        Args:
+            report: told now and then what share of that is done.
+            about: metadata of the file.
+        """
         for level, image in enumerate(self._levels):
             for row, column in image.tiles():
                 key = level, row, column
@@ -227,16 +232,16 @@ class CogFile:
                     self._done.add(key)
                     self._add_empty(key)
         self._spool.flush()
-        self._join(report)
+        self._join(report, about)
         self.close()
 
-    def _join(self, report: Callable[[float], None]) -> None:
+    def _join(self, report: Callable[[float], None], about: Mapping[str, str] | None) -> None:
         """Write the header, then the tiles as the format wants them: the smallest image first, row by row."""
         keys = [[(level, *tile) for tile in image.tiles()] for level, image in enumerate(self._levels)]
         sizes = [[self._spool.size(key) for key in of_level] for of_level in keys]
         pixels = self.shape[0] * self.shape[1]
         items = [statistics.tags(pixels) for statistics in self._statistics]
-        tags = gdal_tags(self._geobox, self._bands, self.encoding, items)
+        tags = gdal_tags(self._geobox, self._bands, self.encoding, items, about)
         done, total = 0, sum(map(len, keys))
         with self.path.open("wb") as file:
             file.write(header(tags, self._levels, sizes))

@@ -42,7 +42,11 @@ Directory = dict[int, Entry]
 
 
 def gdal_tags(
-    geobox: GeoBox, bands: Sequence[str], encoding: Encoding, items: Sequence[Mapping[str, str]]
+    geobox: GeoBox,
+    bands: Sequence[str],
+    encoding: Encoding,
+    items: Sequence[Mapping[str, str]],
+    about: Mapping[str, str] | None = None,
 ) -> Directory:
     """Return the tags that GDAL gives to a file of such a grid, such samples and such metadata.
 
@@ -51,6 +55,7 @@ def gdal_tags(
         bands: their descriptions.
         encoding: how samples are stored.
         items: metadata of each band.
+        about: metadata of the file.
     """
     from rasterio.enums import ColorInterp
     from rasterio.io import MemoryFile
@@ -69,6 +74,7 @@ def gdal_tags(
                 dataset.colorinterp = [colours.get(band, ColorInterp.undefined) for band in bands]
                 dataset.scales = (encoding.scale,) * len(bands)
                 dataset.offsets = (0.0,) * len(bands)
+            dataset.update_tags(**(about or {}))
             for index, found in enumerate(items, 1):
                 dataset.update_tags(index, **found)
         return _parse(memory.read())

@@ -68,9 +68,9 @@ def read_fields(path: Path, kind: Kind, box: GeoBox, id_property: str | None = N
 
 def _features(path: Path) -> list[dict[str, Any]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         features = content["features"] if content["type"] == "FeatureCollection" else [content]
-        crs = str(content.get("crs", {}).get("properties", {}).get("name", "CRS84"))
+        crs = str((content.get("crs") or {}).get("properties", {}).get("name", "CRS84"))
         if not features or not all(feature["type"] == "Feature" for feature in features):
             raise ValueError("no features")
         if not all(isinstance(f.get(key) or {}, dict) for f in features for key in ("geometry", "properties")):
@@ -90,7 +90,7 @@ def _id(feature: dict[str, Any], number: int, id_property: str | None, path: Pat
         if properties.get(id_property) is None:
             raise InputError(f"{path}: feature {number} has no property {id_property!r}; name another with `id`")
         return str(properties[id_property])
-    return str(feature.get("id", properties.get("id", number)))
+    return str(next(name for name in (feature.get("id"), properties.get("id"), number) if name is not None))
 
 
 def _geometry(feature: dict[str, Any], kind: Kind, where: str) -> Geometry:

@@ -18,8 +18,8 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
 from l8s2.cube.observation import About, Layers, Opened, check_lattice, overlap, with_fill
+from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import ProductName
 from l8s2.product.writer import FILL_BIT, SUFFIX
 from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE, NODATA, decoded, detail_sigma
 from l8s2.raster import open_dataset
@@ -94,10 +94,9 @@ def landsat_product(path: Path, item: dict[str, Any]) -> LandsatProduct:
         shape, transform = properties["proj:shape"], properties["proj:transform"]
         box = GeoBox((shape[0], shape[1]), Affine(*transform[:6]), properties["proj:code"])
         time = datetime.fromisoformat(properties["datetime"]).astimezone(UTC).replace(microsecond=0)
-        name = ProductName.find(item["id"])
         about = About(
             item_id=item["id"], time=time, sensor="oli", platform=properties["platform"],
-            orbit=name.path if name else -1, box=grid.sentinel2_convention(box),
+            orbit=_path(item), box=grid.sentinel2_convention(box),
             level=(
                 tuple(map(float, sigma.get("level_absolute", LEVEL_ABSOLUTE))),
                 tuple(map(float, sigma.get("level_relative", LEVEL_RELATIVE))),
@@ -114,6 +113,13 @@ def landsat_product(path: Path, item: dict[str, Any]) -> LandsatProduct:
     if missing or not all(map(math.isfinite, (*about.level[0], *about.level[1]))):
         raise InputError(f"{path}: lacks {', '.join(missing) or 'its level'}; harmonise the scene again")
     return LandsatProduct(about, files, sigma.get("kind") == "total")
+
+
+def _path(item: dict[str, Any]) -> int:
+    """Return the WRS-2 path by the names of the product and its inputs; -1 of tiles of ARD, which have none."""
+    texts = item["id"], *(file["name"] for file in item["properties"].get("l8s2:inputs", ()))
+    names = (ProductName.find(text) for text in texts)
+    return next((name.path for name in names if name and not name.region), -1)
 
 
 def product_items(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -25,8 +25,9 @@ from odc.geo.geobox import GeoBox
 from l8s2.cube import layout
 from l8s2.cube.observation import About
 from l8s2.errors import InputError, TryAgainError
-from l8s2.files import WholeFolder, fsync, lock, publish_file
+from l8s2.files import WholeFolder, fsync, publish_file
 from l8s2.sensors import N_BANDS
+from l8s2.system.locks import lock
 
 _META = "zarr.json"
 _NEEDS = "needs zarr; install it with: pip install 'l8s2[cube]'"

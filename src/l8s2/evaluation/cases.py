@@ -219,7 +219,7 @@ def _of_scene(scene: Scene, rows: slice, columns: slice, truth: Truth | None) ->
         bands_known=(True,) * len(BANDS),
         id=f"{scene.product_id}_row{rows.start}_column{columns.start}",
         lattice=Lattice(),
-        site=scene.name.location,
+        site=scene.name.location or scene.product_id,
         date=f"{scene.name.acquired:%Y-%m-%d}",
         sun_elevation=scene.pan_sun_elevation,
         strata={"season": quarter(scene.name.acquired.month)},

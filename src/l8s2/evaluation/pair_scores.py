@@ -25,8 +25,15 @@ _FLATTEST = 1e-5
 is added. float32 rounds images to 1e-7 of their level."""
 
 
+_ROUNDING = 1e-6
+"""Reflectance; an RMSE, or a standard deviation of the truth, that is not larger is rounding of float32, not detail."""
+
+
 class PairScore(NamedTuple):
-    """How one band of a prediction compares with bicubic interpolation on a real pair; NaN where nothing is known."""
+    """How one band of a prediction compares with bicubic interpolation on a real pair; NaN where nothing is known.
+
+    Ratios are NaN where the truth is flat, or bicubic is right to the last digit.
+    """
 
     rmse_ratio: float
     """RMSE over that of bicubic, both after their own gain and offset; below 1 something is gained."""
@@ -116,8 +123,10 @@ def score_pair_band(
         np.nan if error is None else uncertainty.coverage(mean, error, truth, usable).value
         for mean, error in ((prediction, sigma), (level, detail))
     )
+    if min(float(np.sqrt(of_bicubic)), float(truth[usable].std(dtype=np.float64))) <= _ROUNDING:
+        return PairScore(np.nan, np.nan, np.nan, coverage, fitted_coverage, pixels)
     return PairScore(
-        rmse_ratio=float(np.sqrt(square / of_bicubic)) if of_bicubic > 0 else np.nan,
+        rmse_ratio=float(np.sqrt(square / of_bicubic)),
         detail_energy=detail_energy_ratio(level, truth, usable).value,
         best_multiple=_best_multiple(*(x[usable].astype(np.float64) for x in (prediction - bicubic, bicubic, truth))),
         coverage=coverage,

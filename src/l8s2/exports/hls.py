@@ -187,6 +187,7 @@ def _item(product: _Product, name: str, files: dict[str, CogFile]) -> dict[str, 
                 "title": f"Standard error of {title}" if sigma else title,
                 "roles": ["data", "uncertainty" if sigma else "reflectance"],
                 "bands": [{**spectral[band], "nodata": NODATA_HLS}],
+                **({_UNCERTAINTY: told} if sigma and (told := item["assets"]["sigma"].get(_UNCERTAINTY)) else {}),
             }
         assets[key] = {"href": f"./{file.path.name}", "type": _COG, **about, **common}
     extension = "https://stac-extensions.github.io/mgrs/v1.0.0/schema.json"
@@ -200,4 +201,5 @@ def _item(product: _Product, name: str, files: dict[str, CogFile]) -> dict[str, 
     }
 
 
+_UNCERTAINTY = "l8s2:uncertainty"
 _COG = "image/tiff; application=geotiff; profile=cloud-optimized"

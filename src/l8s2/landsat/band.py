@@ -14,6 +14,9 @@ from l8s2.arrays import FILL_REACH, Float, fill_missing, grow
 from l8s2.optics import REACH, moved
 from l8s2.raster import Raster
 
+_LOWEST = -0.2
+"""Reflectance at which the encoding of Collection 2 ends; steps below it, such as -9999, are fill."""
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -23,6 +26,8 @@ class Scaling:
     add: float
     sun_elevation: float | None = None
     """Degrees above the horizon; None: no division, as for surface reflectance, or where it is not known."""
+    is_steps: bool = False
+    """Whether reflectance is stored in steps of ``mult``, in which 0 is a value, not fill; no digital numbers."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,9 @@ class Band:
         """Read a window as reflectance, (h, w); it may reach beyond the raster. NaN where missing."""
         values, known = self.raster.read(rows, columns)
         mult, add, elevation = self.scaling.mult, self.scaling.add, self.scaling.sun_elevation
+        if self.scaling.is_steps:
+            values = values * np.float32(mult)
+            known &= values >= np.float32(_LOWEST)
         if self.is_dn and elevation is not None:
             reflectance = radiometry.toa_reflectance(values, mult, add, elevation)
         else:

@@ -10,7 +10,9 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
 from l8s2.errors import InputError
+from l8s2.landsat.mtl import Metadata
 from l8s2.raster import Raster
+from l8s2.sensors import MS_GSD
 
 
 def same_grid(bands: list[Raster]) -> None:
@@ -42,6 +44,21 @@ def disagreements(shape: tuple[int, int] | None, corner: tuple[float, float] | N
             " the TIFF is believed"
         ]
     return []
+
+
+def check_place(name: str, metadata: Metadata, raster: Raster) -> None:
+    """Check that files which only an MTL names lie on the ground that it describes. Raises InputError.
+
+    What lies in another projection than UTM is not checked.
+    """
+    corner, shape = metadata.corner_ul, metadata.reflective_shape
+    if corner is None or shape is None or not grid.is_utm(raster.geobox.crs):
+        return
+    bounds = grid.landsat_convention(raster.geobox).boundingbox
+    left, top = corner[0] - MS_GSD / 2, corner[1] + MS_GSD / 2
+    inside = left < bounds.right and bounds.left < left + MS_GSD * shape[1]
+    if not (inside and bounds.bottom < top and top - MS_GSD * shape[0] < bounds.top):
+        raise InputError(f"{name}: its MTL describes other ground than {raster.name} shows; use files of one product")
 
 
 def off_lattice(name: str, misfit: float, target: GeoBox) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from l8s2 import grid
+from l8s2.deliveries.declared import NOTHING, Declared
 from l8s2.grid import footprint
 from l8s2.landsat.measure_scene import measure_scene
 from l8s2.landsat.pan_shift import to_move
@@ -13,9 +14,9 @@ from l8s2.landsat.scene import open_scene
 from l8s2.sensors import BANDS, OUTPUT_GSD
 
 
-def describe_product(path: str | Path, pan: str | Path | None = None) -> dict[str, Any]:
+def describe_product(path: str | Path, pan: str | Path | None = None, declared: Declared = NOTHING) -> dict[str, Any]:
     """Describe a product in plain values, as ``l8s2 info`` shows them. Raises InputError as open_scene does."""
-    with open_scene(path, pan) as scene:
+    with open_scene(path, pan, declared) as scene:
         box = scene.geobox
         output = grid.output_geobox(box)
         metadata, measures = scene.metadata, measure_scene(scene)
@@ -23,12 +24,15 @@ def describe_product(path: str | Path, pan: str | Path | None = None) -> dict[st
             "product": scene.product_id,
             "satellite": f"Landsat {scene.name.satellite}",
             "acquired": (metadata.acquired if metadata and metadata.acquired else scene.name.acquired).isoformat(),
-            "path_row": f"{scene.name.region} {scene.name.path:03d}/{scene.name.row:03d}".strip(),
+            "path_row": f"{scene.name.region} {scene.name.path:03d}/{scene.name.row:03d}".strip()
+            if scene.name.location
+            else None,
             "sun_elevation": scene.sun_elevation,
             "bands": {band.name: band.landsat for band in BANDS},
+            "scale": scene.scale,
             "qa_pixel": scene.qa_pixel is not None,
             "qa_radsat": scene.qa_radsat is not None,
-            "mtl": metadata is not None,
+            "mtl": scene.has_mtl,
             "pan": scene.pan_id,
             "crs": grid.crs_name(box.crs),
             "shape_30m": list(scene.shape),

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
 from l8s2.landsat.band import Scaling
-from l8s2.landsat.product_name import ProductName
 from l8s2.sensors import OLI
 
 SR_SCALING = Scaling(OLI.sr_scale, OLI.sr_offset)
@@ -43,6 +43,10 @@ class Metadata:
     """Degrees above the horizon at the scene centre."""
     sun_azimuth: float | None
     """Degrees clockwise from north."""
+    off_nadir: float | None = None
+    """Degrees between straight down and the scene centre, as the spacecraft was rolled."""
+    geometric_rmse: float | None = None
+    """Radial root mean square error of the fit of Level 1 to its ground control points, metres."""
     reflective_shape: tuple[int, int] | None
     """Lines, samples of the 30 m bands."""
     panchromatic_shape: tuple[int, int] | None
@@ -145,6 +149,11 @@ def _metadata(groups: _Groups, name: str) -> Metadata:
             raise ValueError(lines)
         return None if values is None else (int(values[0]), int(values[1]))
 
+    def within(group: str, key: str, most: float) -> float | None:
+        """Return the size of a number that is told to people only, where it can be meant."""
+        value = number(group, key)
+        return abs(value) if value is not None and abs(value) <= most else None
+
     contents, image, projection = "PRODUCT_CONTENTS", "IMAGE_ATTRIBUTES", "PROJECTION_ATTRIBUTES"
     product_id = get(contents, "LANDSAT_PRODUCT_ID")
     collection = number(contents, "COLLECTION_NUMBER")
@@ -184,6 +193,8 @@ def _metadata(groups: _Groups, name: str) -> Metadata:
         acquired=acquired,
         sun_elevation=elevation,
         sun_azimuth=number(image, "SUN_AZIMUTH"),
+        off_nadir=within(image, "ROLL_ANGLE", 90),
+        geometric_rmse=within("LEVEL1_PROCESSING_RECORD", "GEOMETRIC_RMSE_MODEL", 10_000),
         reflective_shape=shape("REFLECTIVE_LINES", "REFLECTIVE_SAMPLES"),
         panchromatic_shape=shape("PANCHROMATIC_LINES", "PANCHROMATIC_SAMPLES"),
         corner_ul=pair(projection, "CORNER_UL_PROJECTION_X_PRODUCT", "CORNER_UL_PROJECTION_Y_PRODUCT"),

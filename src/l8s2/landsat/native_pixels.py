@@ -13,10 +13,14 @@ from l8s2 import grid, masks, radiometry
 from l8s2.arrays import Float
 from l8s2.landsat.band import Band
 from l8s2.raster import Raster
-from l8s2.sensors import BANDS
+from l8s2.sensors import BANDS, OLI
 
 BAND_NUMBERS = tuple(int(band.landsat[1:]) for band in BANDS)
 """Landsat's numbers of the six bands."""
+
+
+_FILL = np.array([0, OLI.sr_offset], np.float32)
+"""Reflectance in all bands at once that fill becomes where others have scaled it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,8 @@ class NativePixels:
         """Read a window, which may reach beyond the scene (NaN there). Raises InputError for unreadable blocks."""
         with self._lock:
             ms = np.stack([band.read(rows, columns) for band in self.bands])
+            if not any(band.is_dn for band in self.bands):
+                ms[:, (ms == ms[0]).all(0) & np.isin(ms[0], _FILL)] = np.nan
             pan = None if self.pan is None else self.pan.read(*self._pan_window(rows, columns))
             return Pixels(ms=ms, pan=pan, qa=self._read_qa(rows, columns, ms))
 

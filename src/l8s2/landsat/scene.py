@@ -10,13 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l8s2 import grid, masks, radiometry
+from l8s2.deliveries.declared import NOTHING, Declared, Scale
+from l8s2.deliveries.find import level2_product
+from l8s2.deliveries.pan import pan_given, pan_partner
+from l8s2.deliveries.product_files import ProductFiles
+from l8s2.deliveries.product_name import ProductName, same_acquisition
 from l8s2.errors import InputError
 from l8s2.landsat.band import Band, DigitalNumbers, Scaling
-from l8s2.landsat.checks import check_overlap, disagreements, doubts_about_pan, off_lattice, same_grid
-from l8s2.landsat.layout import ProductFiles, level2_product, pan_given, pan_partner
+from l8s2.landsat.checks import check_overlap, check_place, disagreements, doubts_about_pan, off_lattice, same_grid
 from l8s2.landsat.mtl import SR_SCALING, Metadata, parse_mtl
 from l8s2.landsat.native_pixels import BAND_NUMBERS, NativePixels
-from l8s2.landsat.product_name import ProductName, same_acquisition
+from l8s2.landsat.stored_scale import check_pan, prove_scale
+from l8s2.landsat.tags import metadata_in_tags
 from l8s2.raster import Raster, open_raster
 from l8s2.sensors import BANDS, OLI
 
@@ -33,6 +38,7 @@ class Scene(NativePixels):
         level1: ProductFiles | None,
         *,
         metadata: Metadata | None,
+        scale: Scale,
         bands: list[Band],
         pan: Band | None,
         qa_pixel: Raster | None,
@@ -44,8 +50,12 @@ class Scene(NativePixels):
         """The id, parsed."""
         self.metadata = metadata
         """What the MTL says: Level-2's, else Level-1's, else None."""
+        self.has_mtl = "MTL" in product.parts
+        """Whether the Level-2 product itself has an MTL."""
         self.pan_id = level1.product_id if level1 else None
         """USGS id of the Level-1 product that pan comes from, or None."""
+        self.scale = scale
+        """How reflectance is stored in the files."""
         self._files = [product, level1]
 
     def input_files(self) -> list[tuple[str, str, int, int]]:
@@ -61,13 +71,15 @@ class Scene(NativePixels):
         return found
 
     def parts(self) -> list[tuple[str, str]]:
-        """Return name (USGS id and part, no ending) and path (see ``raster.inside``) of every file that is used."""
+        """Return name (id and part, no ending) and path (see ``raster.inside``) of every file that is used."""
         return sorted(
-            (f"{product.product_id}_{part}", path)
-            for product in self._files
-            if product is not None
-            for part, path in product.parts.items()
-            if product.product_id == self.product_id or part in (OLI.pan_band, "MTL")
+            {
+                (product.product_id if part in product.bands else f"{product.product_id}_{part}", path)
+                for product in self._files
+                if product is not None
+                for part, path in product.parts.items()
+                if product.product_id == self.product_id or part in (OLI.pan_band, "MTL")
+            }
         )
 
     @property
@@ -110,23 +122,26 @@ class Scene(NativePixels):
         self.close()
 
 
-def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
+def open_scene(path: str | Path, pan: str | Path | None = None, declared: Declared = NOTHING) -> Scene:
     """Open a Collection-2 Level-2 product of Landsat 8 or 9.
 
     Args:
-        path: folder, ``.tar`` or ``.tar.gz`` of the L2SP product, files by their USGS names.
-        pan: the Level-1 product of the same acquisition (folder, archive or its ``_B8.TIF``); None looks beside
-            ``path`` and goes without when there is none.
+        path: folder, ``.tar``, ``.tar.gz`` or ``.zip`` of the L2SP product, or what else ``level2_product`` takes.
+        pan: the Level-1 product of the same acquisition (folder, archive or its ``_B8.TIF``), or any GeoTIFF of one
+            band; None looks beside ``path`` and goes without when there is none.
+        declared: what the files do not tell, see ``l8s2.deliveries.declared``.
 
     Raises InputError for anything that cannot be used, with the file's name and the remedy.
     """
-    product = level2_product(Path(path))
-    warnings: list[str] = []
+    product = level2_product(Path(path), declared)
+    warnings: list[str] = [*product.notes]
     metadata = None
     if "MTL" in product.parts:
         metadata = _metadata(product)
     else:
-        warnings.append(f"{product.product_id}: no Level-2 MTL; the documented scale and offset are used")
+        metadata = metadata_in_tags(product)
+        if product.as_delivered:
+            warnings.append(f"{product.product_id}: no Level-2 MTL; the documented scale and offset are used")
     bands = [_open(product, f"SR_{band.landsat}") for band in BANDS]
     same_grid(bands)
     qa_pixel, qa_radsat = (
@@ -137,6 +152,8 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
     for extra in (qa_pixel, qa_radsat):
         if extra is not None and extra.geobox != bands[0].geobox:
             raise InputError(f"{extra.name}: its grid differs from that of the SR bands; use files of one product")
+    if metadata is not None and not product.as_delivered:
+        check_place(product.product_id, metadata, bands[0])
     if metadata is not None and not product.is_window:
         warnings += disagreements(metadata.reflective_shape, metadata.corner_ul, bands[0])
 
@@ -149,6 +166,9 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
         )
     else:
         pan_raster = _open(level1, OLI.pan_band)
+        warnings += level1.notes
+        if not level1.as_delivered:
+            check_pan(pan_raster.name, pan_raster.sample())
         level1_metadata = _metadata(level1) if "MTL" in level1.parts else metadata
         if level1_metadata is not None:
             scaling = Scaling(
@@ -163,6 +183,13 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
             scaling = Scaling(scaling.mult, scaling.add, radiometry.ZENITH)
             warnings.append(f"{pan_raster.name}: scale and offset of Level 1 are used for this band of ARD")
     is_dn = {raster.name: radiometry.is_dn(_sample(raster)) for raster in (*bands, pan_raster) if raster is not None}
+    scale = product.scale
+    if scale is None and not product.as_delivered:
+        scale, proof = prove_scale(product.product_id, [band.sample() for band in bands])
+        warnings.append(f"{product.product_id}: scale {scale}, since {proof}")
+    if scale is not None:
+        is_dn |= dict.fromkeys((band.name for band in bands), scale == "collection2")
+    scale = scale or ("collection2" if is_dn[bands[0].name] else "reflectance")
     if pan_raster is not None:
         warnings += doubts_about_pan(pan_raster, scaling.sun_elevation, is_dn[pan_raster.name])
 
@@ -181,11 +208,14 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
             warnings.append(off_lattice(pan_raster.name, misfit, target))
             pan_raster = pan_raster.warped(target, smooth=True)
     scalings = [metadata.surface_reflectance_scaling(n) if metadata else SR_SCALING for n in BAND_NUMBERS]
+    if scale == "1e-4":
+        scalings = [Scaling(radiometry.SCALE, 0.0, is_steps=True)] * len(bands)
     return Scene(
         product,
         level1,
         metadata=metadata,
-        bands=[Band(raster, scale, is_dn[raster.name]) for raster, scale in zip(bands, scalings, strict=True)],
+        scale=scale,
+        bands=[Band(raster, each, is_dn[raster.name]) for raster, each in zip(bands, scalings, strict=True)],
         pan=Band(pan_raster, scaling, is_dn[pan_raster.name]) if pan_raster else None,
         qa_pixel=qa_pixel,
         qa_radsat=qa_radsat,
@@ -194,10 +224,11 @@ def open_scene(path: str | Path, pan: str | Path | None = None) -> Scene:
 
 
 def _open(product: ProductFiles, part: str) -> Raster:
-    name = f"{product.product_id}_{part}.TIF"
+    band = product.bands.get(part)
+    name = f"{product.product_id}_{part}.TIF" if band is None else f"{Path(product.parts[part]).name} band {band}"
     if part not in product.parts:
         raise InputError(f"{name}: missing in {product.source}; download the whole product again")
-    raster = open_raster(product.parts[part], name)
+    raster = open_raster(product.parts[part], name, band=band)
     raster.check_complete()
     return raster
 

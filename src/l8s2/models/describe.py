@@ -27,6 +27,9 @@ def available() -> list[dict[str, Any]]:
     return rows + [{"name": name, "kind": "cached", "path": path} for name, path in cached.items()]
 
 
+_LICENCE = re.compile(r"(?im)^\W*licen[cs]e\W+(?:of the weights\W+)?(\w.*?)\W*$")
+
+
 def describe(name: str, *, trust_architecture: str | None = None) -> dict[str, Any]:
     """Facts about a model, ready for JSON.
 
@@ -48,8 +51,8 @@ def describe(name: str, *, trust_architecture: str | None = None) -> dict[str, A
         path, card = model.path, model.path.parent / CARD
     facts |= _measured(facts["architecture"], facts["configuration"], trust_architecture)
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    licence = re.search(r"(?im)^\W*licen[cs]e\W+(?:of the weights\W+)?(\w.*?)\W*$", text)
     body = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    licence = next(filter(None, map(_LICENCE.search, (body, text))), None)
     first = next((line for line in body.splitlines() if line and not line.startswith("#")), None)
     return facts | {
         "path": str(path),

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from l8s2.errors import InputError
-from l8s2.files import lock, whole_file
+from l8s2.files import whole_file
 from l8s2.patches.patch import Patch
 from l8s2.patches.shard import (
     BROKEN,
@@ -39,6 +39,7 @@ from l8s2.patches.shard import (
 )
 from l8s2.patches.split import PatchExtent, Side, assign
 from l8s2.patches.split_strips import assign_strips, in_strips
+from l8s2.system.locks import lock
 
 DEEP_HARMONIZATION_COLUMNS = (
     "patch_id",

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from l8s2.arrays import windows
+from l8s2.deliveries.declared import NOTHING, Declared
+from l8s2.grid import BLOCK
 from l8s2.landsat.scene import open_scene
-from l8s2.pipeline.align_pan import AlignPan, with_aligned_pan
+from l8s2.pipeline.align_pan import AlignPan
+from l8s2.pipeline.overpass import aligned, as_paths, choose_source
 from l8s2.predictors.load import load_predictor
-from l8s2.predictors.options import COMPACT, ModelOptions, processors
+from l8s2.predictors.network_predictor import windows_memory
+from l8s2.predictors.options import COMPACT, ModelOptions
+from l8s2.predictors.protocol import Predictor
 from l8s2.radiometry import ZENITH
 from l8s2.sensors import N_BANDS
-from l8s2.target import WHOLE, Area, choose_target
+from l8s2.system.machine import cores
+from l8s2.target import WHOLE, Area, Target
 
 WRITING = 2e-8
 """Seconds a processor core needs to encode, compress and copy one sample."""
+GDAL_CACHE = 256 << 20
+"""Bytes; GDAL itself would take a share of the machine, and gain nothing by it here."""
+N_PLANES, FLOAT = 17, 4
+"""Of the window of a second scene: mean, sigma, true colours and masks; bytes of each sample."""
+_LIBRARIES = int(350e6)
+"""Bytes, measured on a small scene."""
+_TOLERANCE = 1.1
+"""An estimate that exceeds what is allowed by less is no reason to warn."""
+_READ = 22
+"""Bytes of an MS pixel in six bands, QA and pan, as GDAL keeps them."""
 _LONG = 3.0
 """Seconds after which a measurement is not repeated."""
 
@@ -41,13 +60,14 @@ class Plan:
 
 
 def plan_product(
-    path: str | Path,
+    path: str | Path | Sequence[str | Path],
     area: Area = WHOLE,
     options: ModelOptions = COMPACT,
     *,
     sigma: bool = True,
     pan: str | Path | None = None,
     align_pan: AlignPan = "auto",
+    declared: Declared = NOTHING,
 ) -> Plan:
     """Make the same checks as harmonize_product, and an estimate, without writing anything.
 
@@ -58,41 +78,67 @@ def plan_product(
         sigma: whether there is to be a SIGMA file.
         pan: as in harmonize_product.
         align_pan: as in harmonize_product.
+        declared: as in harmonize_product.
 
     Raises InputError as harmonize_product does.
     """
     from l8s2.product.warp import buffer_bytes
     from l8s2.product.writer import estimate_bytes
 
-    with open_scene(path, pan) as opened:
-        target = choose_target(opened.geobox, area)
+    with ExitStack() as stack:
+        source = choose_source([stack.enter_context(open_scene(each, pan, declared)) for each in as_paths(path)], area)
         predictor = load_predictor(options)
-        scene, _ = with_aligned_pan(opened, predictor, align_pan)
-        rows, columns = (min(predictor.tile, s.stop - s.start) for s in (target.rows, target.columns))
-        side = 96
+        source, _ = aligned(source, predictor, align_pan)
+        pan_ids = [scene.pan_id for scene in source.scenes if scene.pan_id]
+        margin = predictor.margin
+        side = min(96, predictor.tile) + 2 * margin
         ms = np.full((N_BANDS, side, side), 0.1, np.float32)
-        pan_array = None if scene.pan is None else np.full((2 * side, 2 * side), 0.1, np.float32)
+        pan_array = None if not pan_ids else np.full((2 * side, 2 * side), 0.1, np.float32)
         for _ in range(2):  # the first time takes longer
             start = time.perf_counter()
-            predictor.predict(ms, pan_array, sun_elevation=ZENITH)
+            predictor.predict_window(ms, pan_array, (-margin, -margin), sun_elevation=ZENITH)
             taken = time.perf_counter() - start
             if taken > _LONG:
                 break
-        each = taken / (side + 2 * predictor.margin) ** 2
-        grown = (rows + 2 * predictor.margin) * (columns + 2 * predictor.margin)
-        samples = target.geobox.shape[0] * target.geobox.shape[1] * (13 if sigma else 7)
-        extent = (target.rows.stop - target.rows.start, target.columns.stop - target.columns.start)
-        tiles_in_all = sum(1 for _ in windows(extent, predictor.tile))
+        each, box, targets = taken / side**2, source.geobox, source.targets
+        samples = box.shape[0] * box.shape[1] * (13 if sigma else 7)
+        predicting = each * sum(_window_pixels(predictor, target) * _tiles(predictor, target) for target in targets)
         return Plan(
-            product_id=scene.product_id,
-            crs=str(target.geobox.crs),
-            shape=(target.geobox.shape[0], target.geobox.shape[1]),
-            seconds=round(
-                1.5 + 1.3 * each * grown * tiles_in_all / predictor.streams + WRITING * samples / processors(), 1
-            ),
-            memory_bytes=int(350e6) + predictor.streams * predictor.memory(grown),
-            disk_bytes=estimate_bytes(target.geobox, sigma)
-            + (buffer_bytes(target.native, sigma) if target.warped else 0),
-            pan=scene.pan_id,
-            warnings=[*scene.warnings, *target.notes],
+            product_id=source.product_id,
+            crs=str(box.crs),
+            shape=(box.shape[0], box.shape[1]),
+            seconds=round(1.5 + 1.3 * predicting / predictor.streams + WRITING * samples / cores(), 1),
+            memory_bytes=memory_bytes(predictor, targets),
+            disk_bytes=estimate_bytes(box, sigma)
+            + sum(buffer_bytes(target.native, sigma) for target in targets if target.warped),
+            pan=", ".join(pan_ids) or None,
+            warnings=[*source.warnings, *memory_warnings(predictor, targets, options)],
         )
+
+
+def memory_bytes(predictor: Predictor, targets: Sequence[Target]) -> int:
+    """Estimate the memory that a product takes at the peak: libraries, pixels that GDAL keeps, windows at work."""
+    read = _READ * sum(int(math.prod(s.stop - s.start for s in (target.rows, target.columns))) for target in targets)
+    pixels = max(_window_pixels(predictor, target) for target in targets)
+    others = N_PLANES * FLOAT * BLOCK**2 * pixels if len(targets) > 1 else 0
+    at_work = windows_memory(predictor, pixels, predictor.streams) + predictor.streams * others
+    return _LIBRARIES + min(read, GDAL_CACHE) + at_work
+
+
+def memory_warnings(predictor: Predictor, targets: Sequence[Target], options: ModelOptions) -> list[str]:
+    """Say where a product will take more memory than is allowed."""
+    needed = memory_bytes(predictor, targets) / 1e9
+    if needed <= _TOLERANCE * options.max_memory:
+        return []
+    return [f"`max_memory` {options.max_memory:g}: cannot be kept, about {needed:.1f} GB are needed even so"]
+
+
+def _tiles(predictor: Predictor, target: Target) -> int:
+    extent = (target.rows.stop - target.rows.start, target.columns.stop - target.columns.start)
+    return sum(1 for _ in windows(extent, predictor.tile))
+
+
+def _window_pixels(predictor: Predictor, target: Target) -> int:
+    """Return the MS pixels of the largest window, margin included."""
+    rows, columns = (min(predictor.tile, int(s.stop - s.start)) for s in (target.rows, target.columns))
+    return (rows + 2 * predictor.margin) * (columns + 2 * predictor.margin)

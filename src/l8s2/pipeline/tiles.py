@@ -60,37 +60,26 @@ def predict_tiles(
         (slice(r.start + rows.start, r.stop + rows.start), slice(c.start + columns.start, c.stop + columns.start))
         for r, c in windows((rows.stop - rows.start, columns.stop - columns.start), tile or predictor.tile)
     ]
-    return predict_windows(scene, predictor, plan, lambda part, _: part, sigma=sigma)
+    return in_order(plan, predictor.streams, lambda *window: predict_window(scene, predictor, *window, sigma=sigma))
 
 
 _Result = TypeVar("_Result")
 
 
-def predict_windows(
-    scene: NativePixels,
-    predictor: Predictor,
-    plan: Iterable[tuple[slice, slice]],
-    then: Callable[[Tile, int], _Result],
-    *,
-    sigma: SigmaKind = "total",
+def in_order(
+    plan: Iterable[tuple[slice, slice]], streams: int, work: Callable[[slice, slice], _Result]
 ) -> Generator[_Result]:
-    """Predict windows of MS pixels, rows and columns; yield what ``then`` makes of each and its number, in their order.
+    """Yield what ``work`` makes of each window, rows and columns, in their order.
 
-    Each window is read, predicted and given to ``then`` by one thread, so that while one thread reads or stores others
-    predict. No more windows are in memory than there are threads. ``sigma`` is the kind of standard error they get.
+    Each window is read, predicted and stored by one thread, so that while one thread reads or stores others predict. No
+    more windows are in memory than there are threads, which are ``streams``, at least two.
     """
-
-    def work(number: int, rows: slice, columns: slice) -> _Result:
-        pixels = scene.read(grow(rows, predictor.margin), grow(columns, predictor.margin))
-        tile = _predict(predictor, pixels, rows, columns, scene.pan_sun_elevation)
-        return then(replace(tile, sigma=total_sigma(tile.mean, tile.sigma)) if sigma == "total" else tile, number)
-
-    workers = max(2, predictor.streams)
+    workers = max(2, streams)
     with ThreadPoolExecutor(workers) as pool:
         running: deque[Future[_Result]] = deque()
         try:
-            for number, (rows, columns) in enumerate(plan):
-                running.append(pool.submit(work, number, rows, columns))
+            for window in plan:
+                running.append(pool.submit(work, *window))
                 if len(running) > workers:
                     yield running.popleft().result()
             while running:
@@ -98,6 +87,15 @@ def predict_windows(
         finally:
             for future in running:
                 future.cancel()
+
+
+def predict_window(
+    scene: NativePixels, predictor: Predictor, rows: slice, columns: slice, *, sigma: SigmaKind = "total"
+) -> Tile:
+    """Predict a window of MS pixels, which may reach beyond the scene; ``sigma`` is the kind of standard error."""
+    pixels = scene.read(grow(rows, predictor.margin), grow(columns, predictor.margin))
+    tile = _predict(predictor, pixels, rows, columns, scene.pan_sun_elevation)
+    return replace(tile, sigma=total_sigma(tile.mean, tile.sigma)) if sigma == "total" else tile
 
 
 def _predict(predictor: Predictor, pixels: Pixels, rows: slice, columns: slice, sun_elevation: float) -> Tile:

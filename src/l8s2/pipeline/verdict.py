@@ -19,6 +19,7 @@ WIDEST = 0.05
 """Half width of the 90 % interval, reflectance, up to which no pixel is too uncertain."""
 WIDEST_SHARE = 0.5
 """The same as a share of the reflectance itself; a pixel is too uncertain where it exceeds both."""
+_CLOUD = masks.flag("cloud") | masks.flag("cirrus")
 _ROWS = 64
 """Rows that are looked at at a time, so that they stay in the processor's cache."""
 UNTRUSTED = (0.05, 0.25)
@@ -51,6 +52,10 @@ class Count:
     """With a value in every band."""
     clear: int = 0
     """Of those, without cloud, its surroundings, cirrus or shadow."""
+    cloud: int = 0
+    """Of the known ones, with the bit ``cloud`` or ``cirrus``."""
+    snow: int = 0
+    """Of the known ones, with the bit ``snow``."""
     untrusted: int = 0
     """Of the clear ones, with the bit ``do_not_trust``."""
     with_sigma: bool = False
@@ -60,7 +65,10 @@ class Count:
         """Take in a window, (6, h, w) and (h, w)."""
         for index, band in enumerate(mean):
             self.valid[index] += band.size if np.isfinite(band.sum()) else np.isfinite(band).sum()
-        self.known += int(np.count_nonzero((qa & masks.flag("fill")) == 0))
+        known = (qa & masks.flag("fill")) == 0
+        self.known += int(np.count_nonzero(known))
+        self.cloud += int(np.count_nonzero(known & ((qa & _CLOUD) > 0)))
+        self.snow += int(np.count_nonzero(known & ((qa & masks.flag("snow")) > 0)))
         clear = masks.usable(qa)
         self.clear += int(np.count_nonzero(clear))
         self.untrusted += int(np.count_nonzero(clear & ((qa & masks.flag("do_not_trust")) > 0)))
@@ -70,6 +78,8 @@ class Count:
         self.valid += other.valid
         self.known += other.known
         self.clear += other.clear
+        self.cloud += other.cloud
+        self.snow += other.snow
         self.untrusted += other.untrusted
         self.with_sigma = self.with_sigma or other.with_sigma
 
@@ -77,6 +87,10 @@ class Count:
     def clear_share(self) -> float:
         """Share of the known pixels that are clear."""
         return self.clear / max(self.known, 1)
+
+    def percent(self, pixels: int) -> float:
+        """Return what ``pixels`` are of the known ones, in percent with two decimals."""
+        return round(100 * pixels / max(self.known, 1), 2)
 
     @property
     def untrusted_share(self) -> float:

@@ -11,9 +11,10 @@ from l8s2.models.names import PUBLISHED_ENSEMBLE, located
 from l8s2.models.onnx_file import ModelFile
 from l8s2.predictors.engines import Device, Engine, OpenVinoNetwork
 from l8s2.predictors.network_predictor import LARGEST_TILE, NetworkPredictor
-from l8s2.predictors.options import COMPACT, ModelOptions, processors
+from l8s2.predictors.options import COMPACT, ModelOptions
 from l8s2.predictors.protocol import Predictor
 from l8s2.predictors.torch_network import TorchNetwork
+from l8s2.system.machine import cores
 
 
 def load_model(
@@ -118,4 +119,4 @@ def _streams(network: OpenVinoNetwork, options: ModelOptions) -> int:
     """Return how many windows are predicted at a time: one for each processor, as far as memory allows."""
     seen = network.receptive_field + network.stride - 1
     window = network.memory((LARGEST_TILE + 2 * seen) ** 2)
-    return max(1, min(options.threads or processors(), int(options.network_memory // window)))
+    return max(1, min(options.threads or cores(), int(options.network_memory // window)))

@@ -11,7 +11,7 @@ from l8s2.arrays import FILL_REACH, Float, Mask, dilate, enlarge, fill_missing
 from l8s2.errors import InputError
 from l8s2.predictors.engines import Network
 from l8s2.predictors.options import COMPACT
-from l8s2.predictors.protocol import predict_in_tiles
+from l8s2.predictors.protocol import Predictor, predict_in_tiles
 from l8s2.predictors.torch_network import TorchNetwork
 from l8s2.sensors import N_BANDS
 
@@ -23,6 +23,15 @@ PAN_REACH = 3
 LARGEST_TILE = 342
 """MS pixels to a side: enough for 1024 output pixels, two tiles of the files, wherever they begin."""
 _TILE_STEP = 32
+_ALONE = 6000
+"""Bytes for each MS pixel of a window that one stream takes at least, with the window that a second thread reads or
+stores meanwhile, measured."""
+
+
+def windows_memory(predictor: Predictor, pixels: int, streams: int) -> int:
+    """Return the bytes of windows at work, of so many MS pixels each, margin included."""
+    each = predictor.memory(pixels)
+    return streams * each if predictor.streams > 1 else max(each, _ALONE * pixels)
 
 
 class NetworkPredictor:
@@ -50,7 +59,7 @@ class NetworkPredictor:
     def tile(self) -> int:
         """See Predictor.tile: the largest that the memory allows."""
         tile, seen = LARGEST_TILE, 2 * (self.margin - FILL_REACH)
-        while tile > _TILE_STEP and self.memory((tile + seen) ** 2) > self._memory:
+        while tile > _TILE_STEP and windows_memory(self, (tile + seen) ** 2, 1) > self._memory:
             tile -= _TILE_STEP
         return tile
 

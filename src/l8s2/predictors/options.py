@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -51,11 +50,6 @@ class ModelOptions:
     def network_memory(self) -> float:
         """Bytes for networks at work; the rest is for the libraries and for tiles of files that are not complete."""
         return max(self.max_memory * 1e9 - _RESERVED, 0.0)
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 COMPACT = ModelOptions()

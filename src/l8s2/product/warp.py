@@ -7,7 +7,8 @@ import os
 import shutil
 import tempfile
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,24 @@ def buffer_bytes(native: GeoBox, sigma: bool) -> int:
     """Disk space that a WarpBuffer takes at most."""
     rows, columns = native.shape
     return int(2 * rows * columns * (16 if sigma else 10))
+
+
+class Warped:
+    """Windows of what a WarpBuffer holds, on another grid; from several threads."""
+
+    def __init__(self, views: dict[str, Any], disk: Callable[[], AbstractContextManager[None]]) -> None:
+        self._views, self._disk, self._lock = views, disk, threading.Lock()
+
+    def read(self, rows: slice, columns: slice) -> tuple[Float, Float, Float | None, NDArray[np.uint16]]:
+        """Return true colours of the input, reflectance, standard error (None without) and QA of a window."""
+        from rasterio.windows import Window
+
+        window = Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+        with self._disk(), self._lock:
+            part = {name: view.read(window=window) for name, view in self._views.items()}
+        mean, qa = decoded(part["mean"]), part["qa"][0]
+        qa[np.isnan(mean).any(0)] = masks.flag("fill")
+        return decoded(part["before"]), mean, decoded(part["sigma"]) if "sigma" in part else None, qa
 
 
 class WarpBuffer:
@@ -99,15 +118,29 @@ class WarpBuffer:
             self._files[name].write(values, window=window)
 
     def warp_into(self, writer: ProductWriter) -> NDArray[np.int64]:
-        """Warp everything onto the grid of ``writer``: reflectance cubic, sigma bilinear, QA nearest.
+        """Warp everything onto the grid of ``writer``; returns the number of valid pixels of each band.
 
-        Returns the number of valid pixels of each band. Nothing can be written afterwards.
+        Nothing can be written afterwards.
+        """
+        target = writer.geobox
+        valid = np.zeros(N_BANDS, np.int64)
+        with self.onto(target) as warped:
+            for rows, columns in windows((target.shape[0], target.shape[1]), _TILE):
+                before, mean, sigma, qa = warped.read(rows, columns)
+                valid += np.isfinite(mean).sum((1, 2))
+                writer.write(rows, columns, mean, sigma, qa)
+                writer.write_before(rows, columns, before)
+        return valid
+
+    @contextmanager
+    def onto(self, target: GeoBox) -> Iterator[Warped]:
+        """Give everything on another grid: reflectance cubic, sigma bilinear, QA nearest.
+
+        Nothing can be written afterwards.
         """
         from rasterio.enums import Resampling
         from rasterio.vrt import WarpedVRT
-        from rasterio.windows import Window
 
-        target = writer.geobox
         ways = {
             "mean": Resampling.cubic,
             "sigma": Resampling.bilinear,
@@ -124,19 +157,9 @@ class WarpBuffer:
                     self._files[name], crs=str(target.crs), transform=target.affine, height=target.shape[0],
                     width=target.shape[1], resampling=ways[name], tolerance=_TOLERANCE, UNIFIED_SRC_NODATA="NO",
                 )  # fmt: skip
-        valid = np.zeros(N_BANDS, np.int64)
-        for rows, columns in windows((target.shape[0], target.shape[1]), _TILE):
-            window = Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
-            with self._disk():
-                part = {name: view.read(window=window) for name, view in views.items()}
-            mean, qa, before = decoded(part["mean"]), part["qa"][0], decoded(part["before"])
-            qa[np.isnan(mean).any(0)] = masks.flag("fill")
-            valid += np.isfinite(mean).sum((1, 2))
-            writer.write(rows, columns, mean, decoded(part["sigma"]) if self.with_sigma else None, qa)
-            writer.write_before(rows, columns, before)
+        yield Warped(views, self._disk)
         for view in views.values():
             view.close()
-        return valid
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from l8s2.cog import DRAFT, CogFile, Encoding
-from l8s2.errors import InputError
-from l8s2.files import WholeFolder, fsync
+from l8s2.errors import TryAgainError
+from l8s2.files import WholeFolder, fsync, write_whole
 from l8s2.grid import BLOCK
 from l8s2.product.preview import Preview
 from l8s2.product.sink import Stored, disk_errors_explained
@@ -79,22 +79,28 @@ class ProductWriter:
             journal: everything that the samples depend on.
             resume: go on with what a killed writer of the same grid and ``journal`` has left.
 
-        Raises InputError where the product exists, or where it cannot be written.
+        Raises:
+            ExistsError: The product exists.
+            TryAgainError: There is no room on the disk.
+            InputError: It cannot be written.
         """
         str(output).encode()  # a UnicodeEncodeError for what is no text, before any work
         self.geobox = geobox
         self.name, self.product_id = f"{product_id}{SUFFIX}", product_id
         self._journal = f"{journal}\n{geobox}\n{sigma}\n"
         self._resume = resume
-        self._whole = WholeFolder(output / self.name, overwrite=overwrite, salvage=self._salvage)
-        self.workspace = self._whole.workspace
-        """Hidden folder, also for files that others need until the product is whole."""
+        self._whole = WholeFolder(output / self.name, overwrite=overwrite, adopt=self._adopt)
         self._output, self._sigma = output, sigma
         there = self._disk_folder()
         free, need = shutil.disk_usage(there).free, estimate_bytes(geobox, sigma)
         if free < need / 2:  # half: a scene may be mostly nodata
             room = f"{_size(free)} free, about {_size(need)} needed"
-            raise InputError(f"{there}: {room}; free some space or give another output folder")
+            raise TryAgainError(f"{there}: {room}; free some space or give another output folder")
+
+    @property
+    def workspace(self) -> Path:
+        """Hidden folder, also for files that others need until the product is whole."""
+        return self._whole.scratch
 
     def _disk_folder(self) -> Path:
         """Return the nearest folder that exists."""
@@ -107,7 +113,8 @@ class ProductWriter:
             self._whole.__enter__()
         try:
             with self._disk():
-                (self.workspace / _JOURNAL).write_text(self._journal, encoding="utf-8")
+                if not (self.workspace / _JOURNAL).exists():  # else it was adopted
+                    write_whole(self.workspace / _JOURNAL, self._journal)
                 self._create("surface_reflectance", "SR.tif", BAND_NAMES, _REFLECTANCE)
                 if self._sigma:
                     self._create("sigma", "SIGMA.tif", BAND_NAMES, _REFLECTANCE)
@@ -121,12 +128,17 @@ class ProductWriter:
         watch = self._show if key == "surface_reflectance" else None
         self._files[key] = CogFile(self._path(ending), self.geobox, bands, encoding, watch)
 
-    def _salvage(self, folder: Path) -> None:
-        """Take the drafts of a killed writer, if they are of the same product."""
+    def _adopt(self, folder: Path) -> bool:
+        """Go on from the drafts of a killed writer, if they are of the same product; remove what else is there."""
         journal = folder / _JOURNAL
-        if self._resume and journal.is_file() and journal.read_text(encoding="utf-8") == self._journal:
-            for draft in folder.glob(f"*{DRAFT}"):
-                draft.replace(self.workspace / draft.name)
+        if not (self._resume and journal.is_file() and journal.read_text(encoding="utf-8") == self._journal):
+            return False
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path != journal and path.suffix != DRAFT:
+                path.unlink()
+        return True
 
     def stored(self, rows: slice, columns: slice) -> Stored | None:
         """See TileSink."""
@@ -176,12 +188,14 @@ class ProductWriter:
         ``rgb``: (3, h', w') red, green, blue reflectance, NaN = nodata, of any shape; stretched over the window by
         nearest neighbour, so it may come at 30 m or at 10 m.
         """
-        pixel = min(self._preview.step, BLOCK)  # one sample of each MS pixel is enough
+        pixel = max(n for n in range(1, BLOCK + 1) if self._preview.step % n == 0)  # about one of each MS pixel
         height, width = rows.stop - rows.start, columns.stop - columns.start
-        r = np.arange(0, height, pixel) * rgb.shape[1] // height
-        c = np.arange(0, width, pixel) * rgb.shape[2] // width
-        samples = encoded(rgb[:, r[:, None], c])
-        self._preview.add("before", rows.start, columns.start, pixel, samples, (samples != NODATA).all(0))
+        r, c = np.arange(-rows.start % pixel, height, pixel), np.arange(-columns.start % pixel, width, pixel)
+        if not (r.size and c.size):
+            return
+        samples = encoded(rgb[:, (r * rgb.shape[1] // height)[:, None], c * rgb.shape[2] // width])
+        top, left = rows.start + int(r[0]), columns.start + int(c[0])  # the same samples whatever the windows are
+        self._preview.add("before", top, left, pixel, samples, (samples != NODATA).all(0))
 
     def _show(self, level: int, top: int, left: int, samples: NDArray[np.int16]) -> None:
         """Show a tile of reflectance in the preview, if it is of the level that is shown."""
@@ -193,15 +207,23 @@ class ProductWriter:
         """Make the product whole and give it its name; returns its folder. Nothing can be written afterwards.
 
         ``progress`` is told (samples done, samples in all) of the files.
-        Raises InputError where the disk does not take it; a product that was to be replaced is then still there.
+
+        Raises:
+            ExistsError: Another process has made the product meanwhile.
+            InputError: The disk does not take it; a product that was to be replaced is then still there.
         """
         from l8s2.product.stac import build_item
+        from l8s2.product.uncertainty import tags_of
 
         with self._disk():
             total = sum(file.samples for file in self._files.values())
             done = 0
-            for file in self._files.values():
-                file.finish(lambda share, first=done, file=file: progress(first + int(share * file.samples), total))  # type: ignore[misc]
+            progress(done, total)
+            for key, file in self._files.items():
+                file.finish(
+                    lambda share, first=done, file=file: progress(first + int(share * file.samples), total),  # type: ignore[misc]
+                    tags_of(key, info.uncertainty),
+                )
                 done += file.samples
             paths = {key: file.path for key, file in self._files.items()}
             paths["preview"] = self._path("preview.png")
@@ -213,10 +235,8 @@ class ProductWriter:
             json_path.write_text(json.dumps(item, indent=2, allow_nan=False) + "\n", encoding="utf-8")
             for path in (*paths.values(), json_path):
                 fsync(path)
-            for path in (*self.workspace.glob(f"*{DRAFT}"), self.workspace / _JOURNAL):
-                path.unlink()
-            for path in (*paths.values(), json_path):
-                path.rename(path.with_name(path.name.removesuffix(".part")))
+            for path in (*paths.values(), json_path):  # drafts and journal stay, for who goes on after a kill
+                path.rename(self._whole.workspace / path.name.removesuffix(".part"))
             self._whole.publish()
         return self._output / self.name
 

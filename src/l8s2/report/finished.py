@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
-from l8s2.landsat.product_name import ProductName
 from l8s2.product.reader import open_product
 from l8s2.product.writer import SUFFIX
 from l8s2.radiometry import NODATA
@@ -26,6 +26,29 @@ _RASTERS = {"surface_reflectance": (N_BANDS, "int16"), "sigma": (N_BANDS, "int16
 """Asset -> bands and type of its samples."""
 
 
+_MOST_SCENES = 30
+
+
+class SceneFacts(NamedTuple):
+    """What an Item says of a Landsat scene that the product was made from."""
+
+    name: ProductName | None
+    """By its id; None where the Item does not say it."""
+    pan_id: str | None
+    """USGS id of the product that pan came from."""
+    properties: dict[str, Any]
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """Return a property that is an object; empty where it is not."""
+        return facts_in(self.properties, name)
+
+
+def facts_in(properties: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a property that is an object; empty where it is not."""
+    value = properties.get(name)
+    return value if isinstance(value, dict) else {}
+
+
 class Item:
     """A STAC Item as it was found; whatever is missing, or not of its kind, is None or empty."""
 
@@ -33,6 +56,8 @@ class Item:
         self.id = str(found.get("id"))
         self.properties: dict[str, Any] = found["properties"]
         self.assets: dict[str, Any] = found["assets"]
+        links = found.get("links")
+        self._links = links if isinstance(links, list) else []
         box = found.get("bbox")
         sides = [number(v) for v in box] if isinstance(box, list) else []
         known = [v for v in sides if v is not None]
@@ -51,8 +76,7 @@ class Item:
 
     def facts(self, name: str) -> dict[str, Any]:
         """Return a property that is an object; empty where it is not."""
-        value = self.properties.get(name)
-        return value if isinstance(value, dict) else {}
+        return facts_in(self.properties, name)
 
     def asset(self, key: str) -> dict[str, Any]:
         """Return an asset; empty where there is none."""
@@ -60,16 +84,26 @@ class Item:
         return value if isinstance(value, dict) else {}
 
     @property
-    def scene(self) -> ProductName | None:
-        """The Landsat product it was made from, by its id."""
-        return ProductName.parse(self.id.removesuffix(SUFFIX))
+    def scenes(self) -> list[SceneFacts]:
+        """The Landsat scenes it was made from, at least one."""
+        listed = self.properties.get("l8s2:scenes")
+        several = [facts for facts in listed if isinstance(facts, dict)] if isinstance(listed, list) else []
+        if several:
+            return [
+                SceneFacts(ProductName.parse(str(facts.get("id"))), _id_in(str(facts.get("pan_id"))), facts)
+                for facts in several[:_MOST_SCENES]
+            ]
+        return [SceneFacts(ProductName.parse(self.id.removesuffix(SUFFIX)), self._linked_pan(), self.properties)]
 
-    @property
-    def pan_id(self) -> str | None:
-        """USGS id of the product that pan came from, by the last word on the inputs."""
-        _, _, rest = (self.text("processing:lineage") or "").partition(" and the panchromatic band of ")
-        found = ProductName.find(rest)
-        return found.id if found else None
+    def _linked_pan(self) -> str | None:
+        """USGS id of the Level-1 product that pan came from, by the links."""
+        names = [ProductName.find(str(link.get("href"))) for link in self._links if isinstance(link, dict)]
+        return next((name.id for name in names if name and name.level.startswith("L1")), None)
+
+
+def _id_in(text: str) -> str | None:
+    found = ProductName.find(text)
+    return found.id if found else None
 
 
 def number(value: object) -> float | None:

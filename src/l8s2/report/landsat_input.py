@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from copy import copy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,14 +13,17 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
 from l8s2.arrays import Float, Mask, enlarge
+from l8s2.deliveries.find import ARCHIVES, IMAGES, level2_product, products_in
 from l8s2.errors import InputError
-from l8s2.landsat.layout import level2_product, products_in
+from l8s2.landsat.band import MovedBand
 from l8s2.landsat.native_pixels import Pixels
 from l8s2.landsat.scene import Scene, open_scene
-from l8s2.report.finished import Finished
-from l8s2.sensors import N_BANDS
+from l8s2.report.finished import Finished, SceneFacts, number
+from l8s2.sensors import N_BANDS, PAN_GSD
 
-_ENDINGS = ("", ".tar", ".tar.gz")
+_ENDINGS = ("", *ARCHIVES, *IMAGES)
+_FARTHEST = 500.0
+"""Metres that pan can be moved by; more in an Item is nonsense."""
 _STRIP = 512
 """MS rows read at a time."""
 
@@ -42,7 +46,10 @@ def find_input(product: Finished, landsat: Path | None, stack: ExitStack) -> Fou
 
     Raises InputError where ``landsat`` cannot be used.
     """
-    name = product.item.scene
+    scenes = product.item.scenes
+    if len(scenes) > 1:
+        return Found(None, f"it was made from {len(scenes)} scenes, and is compared with one alone")
+    name = scenes[0].name
     if name is None:
         return Found(None, "the Item does not say which Landsat product it was made from")
     around = product.folder.absolute().parent
@@ -58,11 +65,22 @@ def find_input(product: Finished, landsat: Path | None, stack: ExitStack) -> Fou
     if not paths:
         return Found(None, f"{name.id} was not found beside the product")
     try:
-        return Found(stack.enter_context(open_scene(paths[0])), "")
+        return Found(_as_used(stack.enter_context(open_scene(paths[0])), scenes[0]), "")
     except InputError as error:
         if landsat is not None:
             raise
         return Found(None, f"the input cannot be read ({error})")
+
+
+def _as_used(scene: Scene, said: SceneFacts) -> Scene:
+    """Return the scene with its pan moved as it was when the product was made."""
+    moved = [number(said.facts("l8s2:pan_aligned_m").get(way)) for way in ("down", "right")]
+    pan, metres = scene.pan, [move for move in moved if move is not None and abs(move) <= _FARTHEST]
+    if pan is None or len(metres) != 2:
+        return scene
+    scene = copy(scene)
+    scene.pan = MovedBand(pan.raster, pan.scaling, pan.is_dn, (-metres[0] / PAN_GSD, -metres[1] / PAN_GSD))
+    return scene
 
 
 class Before:

@@ -55,7 +55,11 @@ def numbers_of(product: Finished, sampled: Sampled, why_no_input: str, progress:
             }
             for name in BAND_NAMES
         },
-        "measured": {name: _plain(item.facts(f"l8s2:{name}")) for name in ("pan_shift", "sharpness", "noise")},
+        "scenes": [
+            {"id": scene.name and scene.name.id}
+            | {name: _plain(scene.facts(f"l8s2:{name}")) for name in ("pan_shift", "sharpness", "noise")}
+            for scene in item.scenes
+        ],
     }
 
 

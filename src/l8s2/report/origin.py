@@ -16,10 +16,12 @@ _DOI = "https://doi.org/10.5066/P9OGBGM6"  # Landsat 8-9 OLI/TIRS Collection 2 L
 
 def facts(product: Finished) -> Iterator[tuple[str, str]]:
     """Yield what heads the page: names, and values as markup."""
-    item, scene = product.item, product.item.scene
+    item = product.item
+    known = [scene.name for scene in item.scenes if scene.name is not None]
     yield "Observed", f"{text(item.text('datetime'))} by {text(item.text('platform'))}"
-    if scene is not None:
-        yield "WRS-2", f"path {scene.path}, row {scene.row}"
+    if known:
+        rows = ", ".join(str(name.row) for name in known)
+        yield "WRS-2", f"path {known[0].path}, row{'s'[: len(known) != 1]} {rows}"
     if item.bbox is not None:
         west, south, east, north = item.bbox
         longitude, latitude = (west + east + 360 * (west > east)) / 2, (south + north) / 2
@@ -62,16 +64,16 @@ def sections(product: Finished) -> Iterator[str]:
     yield "shows that of a file.</p>"
     yield "<h3>To make it again</h3>"
     yield f"<pre>{text(command(product))}</pre>"
-    yield '<p class="quiet">An area that was asked for (`bbox`, `mgrs`, `like`) is not in the Item; give it too.</p>'
+    yield '<p class="quiet"><code>l8s2 reproduce</code> with the Item makes it again and compares the bytes.</p>'
     yield from _citation(product)
 
 
 def _provenance(product: Finished) -> Iterator[tuple[str, str]]:
     item = product.item
-    if item.scene is not None:
-        yield "Landsat Level 2", _link(f"{_USGS}/landsat-c2l2-sr/items/{item.scene.id}_SR", item.scene.id)
-        pan = item.pan_id
-        yield "Pan, Level 1", _link(f"{_USGS}/landsat-c2l1/items/{pan}", pan) if pan else "none"
+    for scene, pan, _ in item.scenes:
+        if scene is not None:
+            yield "Landsat Level 2", _link(f"{_USGS}/landsat-c2l2-sr/items/{scene.id}_SR", scene.id)
+            yield "Pan, Level 1", _link(f"{_USGS}/landsat-c2l1/items/{pan}", pan) if pan else "none"
     for title, name in (("Model", "l8s2:model"), ("Model where pan is missing", "l8s2:model_without_pan")):
         if item.text(name) is not None:
             yield title, f"{text(item.text(name))}, SHA-256 <code>{text(item.text(f'{name}_sha256'))}</code>"
@@ -98,17 +100,24 @@ def _files(product: Finished) -> Iterator[list[str]]:
 def command(product: Finished) -> str:
     """Return the command line that makes the product again, as far as its Item tells; options in backticks."""
     item, times = product.item, number(product.item.properties.get("l8s2:mc_dropout"))
-    given = {
+    asked = item.facts("l8s2:options")
+    bbox = asked.get("bbox")
+    given: dict[str, str | None] = {
         "model": item.text("l8s2:model"),
-        "pan": item.pan_id,
-        "crs": str(product.geobox.crs) if item.properties.get("l8s2:warped") else None,
+        "engine": "torch" if asked.get("engine") == "torch" else None,
+        "pan": item.scenes[0].pan_id if len(item.scenes) == 1 else None,
+        **{name: str(asked[name]) for name in ("mgrs", "crs", "like") if name in asked},
+        "align_pan": "off" if asked.get("align_pan") == "off" else None,
         "sigma": "detail" if product.sigma_kind == "detail" else None,
         "mc_dropout": None if times is None else f"{times:.0f}",
     }
     options = [f"`{name}` {shlex.quote(value)}" for name, value in given.items() if value is not None]
+    if isinstance(bbox, list):
+        options.append(f"`bbox` {' '.join(shlex.quote(str(value)) for value in bbox)}")
     if "sigma" not in item.assets:
         options.append("`no_sigma`")
-    return " ".join(["l8s2 harmonize", shlex.quote(item.id.removesuffix(SUFFIX)), "-o out", *options])
+    ids = [scene.name.id for scene in item.scenes if scene.name] or [shlex.quote(item.id.removesuffix(SUFFIX))]
+    return " ".join(["l8s2 harmonize", *ids, "-o out", *options])
 
 
 def _citation(product: Finished) -> Iterator[str]:

@@ -9,7 +9,7 @@ from l8s2.evaluation.pictures import HEAT_COLOURS
 from l8s2.masks import QA_BITS
 from l8s2.report import origin
 from l8s2.report.advice import LEVELS, advice_on
-from l8s2.report.finished import Finished, number
+from l8s2.report.finished import Finished, SceneFacts, number
 from l8s2.report.markup import figures, histogram, page, table, text
 from l8s2.report.pictures import Shown, SigmaMap
 from l8s2.report.sample import Sampled
@@ -17,7 +17,6 @@ from l8s2.sensors import BAND_NAMES
 
 _MOST = 30
 """Lines of a list from outside."""
-_GIVE_IT = "Give the input: <code>l8s2 report PRODUCT `landsat` INPUT</code>."
 
 
 def report_page(
@@ -96,7 +95,12 @@ def _pictures(
     )
     yield from (figures(row, pixels=True) for row in close)
     if not sampled.has_input:
-        yield f"<p>The 30 m input and pan are not shown: {text(numbers['why_not_compared'])}. {_GIVE_IT}</p>"
+        yield f"<p>The 30 m input and pan are not shown: {text(numbers['why_not_compared'])}. {_give_it(numbers)}</p>"
+
+
+def _give_it(numbers: dict[str, Any]) -> str:
+    one = len(numbers["scenes"]) == 1
+    return "Give the input: <code>l8s2 report PRODUCT `landsat` INPUT</code>." if one else ""
 
 
 def _histograms(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
@@ -126,7 +130,7 @@ def _consistency(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
     yield "<h2>Consistency at 30 m</h2>"
     if not numbers["ms_pixels_compared"]:
         why = numbers["why_not_compared"] or "no clear Landsat pixel is far enough from cloud, fill and border"
-        yield f"<p>It was not computed: {text(why)}. {'' if sampled.has_input else _GIVE_IT}</p>"
+        yield f"<p>It was not computed: {text(why)}. {'' if sampled.has_input else _give_it(numbers)}</p>"
         return
     yield (
         '<p class="quiet">The output averaged to 30 m as Landsat would see it (band-pass and point spread function of '
@@ -203,12 +207,20 @@ _MEASURES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
 
 def _sensor(product: Finished) -> Iterator[str]:
     yield "<h2>What the scene tells of its sensor</h2>"
+    scenes = product.item.scenes
+    for scene in scenes:
+        if len(scenes) > 1:
+            yield f"<h3>{text(scene.name and scene.name.id)}</h3>"
+        yield _measures(scene)
+
+
+def _measures(scene: SceneFacts) -> str:
     rows = []
     for name, (title, fields) in _MEASURES.items():
-        found = product.item.facts(f"l8s2:{name}")
+        found = scene.facts(f"l8s2:{name}")
         said = [form.format(f"{value:g}") for key, form in fields if (value := number(found.get(key))) is not None]
         rows.append([title, text(found.get("verdict", "no pan")), text(found.get("reason") or ", ".join(said))])
-    noise = product.item.facts("l8s2:noise")
+    noise = scene.facts("l8s2:noise")
     bands = noise.get("bands")
     ratios = [
         f"{text(name)} {snr:.0f} ({documented:.0f})"
@@ -219,7 +231,7 @@ def _sensor(product: Finished) -> Iterator[str]:
     ]
     words = f"signal-to-noise ratio (documented): {', '.join(ratios)}" if ratios else text(noise.get("reason"))
     rows.append(["Noise", text(noise.get("verdict")), words])
-    yield table(["Measure", "Verdict", "Found"], [[c or "" for c in row] for row in rows], words=True)
+    return table(["Measure", "Verdict", "Found"], [[c or "" for c in row] for row in rows], words=True)
 
 
 def clear_words(numbers: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from l8s2.cube.layout import CHUNK
 from l8s2.cube.observation import clear
 from l8s2.cube.store import Cube
 from l8s2.errors import InputError
+from l8s2.masks import flag
 from l8s2.progress import Progress
 from l8s2.studies.bootstrap import Estimate
 from l8s2.studies.chart import Panel, chart
@@ -22,30 +23,30 @@ from l8s2.studies.result import Study
 
 SETS: dict[str, tuple[str, ...]] = {"Sentinel-2": ("msi",), "Landsat": ("oli",), "together": ("msi", "oli")}
 """Sensors of a cube that are counted, by the name of the row."""
-_MOST = 400
-"""Clear days of a month, or days of a gap, that a histogram tells apart."""
+_MONTH = 32
+"""Numbers of clear days that a month can have, 0 to 31."""
 
 
 class _Counts(NamedTuple):
     """Histograms over pixels, of one set of sensors."""
 
     days: NDArray[np.int64]
-    """(months, _MOST): pixels by their number of clear days in a month."""
+    """(months, _MONTH): pixels by their number of clear days in a month."""
     gaps: NDArray[np.int64]
-    """(_MOST,): pixels by their longest time without a clear day."""
+    """(period + 2,): pixels by the most days from one clear day to the next."""
 
 
-def study_cloudfree(path: Path, *, progress: Progress | None = None) -> Study:
+def study_cloudfree(path: Path, *, progress: Progress = lambda done, total, what: None) -> Study:
     """Count clear days per pixel and month in a cube: of Sentinel-2, of Landsat, of both together.
 
     A day counts once for a pixel, by the sun, however often it was seen that day. Clear is neither fill nor cloud, its
-    surroundings, cirrus or shadow, by the quality bits of the cube.
+    surroundings, cirrus or shadow, by the quality bits of the cube. Pixels that no observation covers do not count.
 
     Args:
         path: folder of the cube, of one period and both sensors.
         progress: told how many pixels are done.
 
-    Raises InputError for anything that is not a cube, and where one sensor is missing.
+    Raises InputError for anything that is not a cube, where one sensor is missing, and where all is fill.
     """
     cube = Cube(path)
     sensors = [str(name) for name in cube.columns["sensor"]]
@@ -53,20 +54,21 @@ def study_cloudfree(path: Path, *, progress: Progress | None = None) -> Study:
         if needed not in sensors:
             raise InputError(f"{path}: holds no observation of {name}; append some with l8s2 cube")
     days = np.asarray(cube.columns["solar_day"], np.int64)
-    months = _months(days)
-    names = sorted(set(months))
-    counts = {key: _Counts(np.zeros((len(names), _MOST), np.int64), np.zeros(_MOST, np.int64)) for key in SETS}
+    period = int(days.max() - days.min()) + 1
+    names = list(dict.fromkeys(map(_month, range(int(days.min()), int(days.max()) + 1))))
+    counts = {key: _Counts(np.zeros((len(names), _MONTH), np.int64), np.zeros(period + 2, np.int64)) for key in SETS}
     done, total = 0, cube.box.shape[0] * cube.box.shape[1]
     for rows, columns in windows(cube.box.shape, CHUNK):
-        _count(cube, (rows, columns), days, [names.index(month) for month in months], sensors, counts)
+        _count(cube, (rows, columns), days, [names.index(_month(day)) for day in days], sensors, counts)
         done += (rows.stop - rows.start) * (columns.stop - columns.start)
-        if progress:
-            progress(done, total, "counting")
-    return _study(counts, names, sensors, int(days.max() - days.min()) + 1)
+        progress(done, total, "counting")
+    if not counts["together"].gaps.any():
+        raise InputError(f"{path}: no observation covers a pixel of it; append some with l8s2 cube")
+    return _study(counts, names, sensors, period)
 
 
-def _months(days: NDArray[np.int64]) -> list[str]:
-    return [(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=int(day))).strftime("%Y-%m") for day in days]
+def _month(day: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=int(day))).strftime("%Y-%m")
 
 
 def _count(
@@ -75,10 +77,12 @@ def _count(
 ) -> None:  # fmt: skip
     """Add the pixels of a window to the histograms."""
     shape = tuple(s.stop - s.start for s in window)
-    seen = {key: np.zeros((len(counts[key].days), *shape), np.uint16) for key in SETS}
+    seen = {key: np.zeros((len(counts[key].days), *shape), np.uint8) for key in SETS}
     last = {key: np.full(shape, days.min() - 1, np.int32) for key in SETS}
     gap = {key: np.zeros(shape, np.int32) for key in SETS}
-    for day, masks in _by_day(cube, window, days, sensors):
+    covered = np.zeros(shape, bool)
+    for day, masks, looked in _by_day(cube, window, days, sensors):
+        covered |= looked
         month = months[int(np.flatnonzero(days == day)[0])]
         for key, members in SETS.items():
             mask = np.logical_or.reduce([masks[name] for name in members if name in masks] or [np.zeros(shape, bool)])
@@ -87,26 +91,29 @@ def _count(
             last[key][mask] = day
     for key, found in counts.items():
         longest = np.maximum(gap[key], int(days.max()) + 1 - last[key])
-        found.gaps[:] += np.bincount(np.minimum(longest, _MOST - 1).ravel(), minlength=_MOST)
+        found.gaps[:] += np.bincount(longest[covered], minlength=len(found.gaps))
         for month, image in enumerate(seen[key]):
-            found.days[month] += np.bincount(np.minimum(image, _MOST - 1).ravel(), minlength=_MOST)
+            found.days[month] += np.bincount(image[covered], minlength=_MONTH)
 
 
 def _by_day(
     cube: Cube, window: tuple[slice, slice], days: NDArray[np.int64], sensors: Sequence[str]
-) -> Iterator[tuple[int, dict[str, Mask]]]:
-    """Yield each solar day with where each sensor had a clear look."""
+) -> Iterator[tuple[int, dict[str, Mask], Mask]]:
+    """Yield each solar day, where each sensor had a clear look, and where any sensor looked at all."""
     for day in sorted(set(days.tolist())):
         masks: dict[str, Mask] = {}
+        covered = np.zeros(tuple(s.stop - s.start for s in window), bool)
         for index in np.flatnonzero(days == day):
-            seen = clear(cube.read("qa", (int(index), *window)))
+            bits = cube.read("qa", (int(index), *window))
+            covered |= (bits & flag("fill")) == 0
+            seen = clear(bits)
             name = sensors[int(index)]
             masks[name] = seen | masks[name] if name in masks else seen
-        yield day, masks
+        yield day, masks, covered
 
 
 def _spread(histogram: NDArray[np.int64]) -> Estimate:
-    """Return mean, 10th and 90th percentile over pixels."""
+    """Return mean, 10th and 90th percentile of (n,) pixels by number."""
     share = histogram.cumsum() / histogram.sum()
     low, high = (int(np.searchsorted(share, p)) for p in (0.1, 0.9))
     return Estimate(float((histogram * np.arange(len(histogram))).sum() / histogram.sum()), low, high)
@@ -134,13 +141,11 @@ def _study(counts: dict[str, _Counts], names: Sequence[str], sensors: Sequence[s
         f"In {period} days a pixel was seen clear on {_total(counts['Sentinel-2']):.1f} days by Sentinel-2, on "
         f"{_total(counts['Landsat']):.1f} by Landsat, and on {_total(counts['together']):.1f} by one or the other"
         + (f": {gain:+.0f} %. " if gain is not None else ". ")
-        + f"The longest time without a clear day is {gaps['Sentinel-2'].value:.0f} days on average with Sentinel-2 "
-        "alone, "
-        f"{gaps['together'].value:.0f} with both. Numbers are means over pixels; bars go from the 10th to the 90th "
-        f"percentile of "
-        "pixels. Clear is what the masks of the two sensors call so; they differ in what they miss, and nothing "
-        "here says how "
-        "good an observation is. What the catalogues had but the cube has not cannot count."
+        + f"The longest gap from one clear day to the next is {gaps['Sentinel-2'].value:.0f} days on average with "
+        f"Sentinel-2 alone, {gaps['together'].value:.0f} with both. Numbers are means over pixels that were covered at "
+        "least once; bars go from the 10th to the 90th percentile of pixels, which the mean of a skewed distribution "
+        "may lie outside of. Clear is what the masks of the two sensors call so; they differ in what they miss, and "
+        "nothing here says how good an observation is. What the catalogues had but the cube has not cannot count."
     )
     panels = [Panel("clear days per pixel and month", by_month), Panel("longest gap, days", {"": gaps})]
     facts = {
@@ -154,4 +159,5 @@ def _study(counts: dict[str, _Counts], names: Sequence[str], sensors: Sequence[s
 
 
 def _total(found: _Counts) -> float:
-    return float((found.days * np.arange(_MOST)).sum() / found.gaps.sum())
+    """Return the mean clear days of a pixel in all months."""
+    return float((found.days * np.arange(_MONTH)).sum() / found.gaps.sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,14 +45,13 @@ def study_crops(
     *,
     id_property: str | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = lambda done, total, what: None,
 ) -> Study:
     """Classify the pixels of labelled fields from a cube, from Sentinel-2 alone and with Landsat.
 
     Features are the means of clear values by band and period of at most 30 days; gaps are interpolated in time. A
-    random
-    forest is trained on the pixels of four fifths of the fields and asked for the rest, in turn: no field is on both
-    sides. Intervals come of drawing fields again.
+    random forest is trained on the pixels of four fifths of the fields and asked for the rest, in turn: no field is on
+    both sides. Pixels that lie in several fields are left out. Intervals come of drawing fields again.
 
     Args:
         path: folder of the cube.
@@ -60,22 +59,30 @@ def study_crops(
         label: property of a feature that names its crop.
         id_property: see ``cube.fields.read_fields``.
         seed: of folds, pixels and the classifier.
-        progress: told how many observations are read.
+        progress: told how many observations are read and folds answered.
 
-    Raises InputError for what cannot be used: fewer than two crops, or crops of fewer fields than there are folds.
+    Raises InputError for what cannot be used: no field in the cube, fewer than two crops, or crops of
+    fewer fields than there are folds.
     """
     forest = _forest(seed)
     cube = Cube(path)
-    found = [f for f in read_fields(fields, "polygons", cube.box, id_property) if (f.weights > _INSIDE).any()]
+    found = _whole(read_fields(fields, "polygons", cube.box, id_property))
+    if not found:
+        raise InputError(f"{fields}: no field in it has a pixel of the cube {path} to itself; give fields of its area")
     crops = _crops(found, label, fields)
     names = sorted(set(crops))
     classes = np.array([names.index(crop) for crop in crops], np.intp)
     pixels = _drawn(found, np.random.default_rng(seed))
     folds = _folds(classes, np.random.default_rng(seed))
-    features = _features(cube, pixels, progress)
+    steps = len(cube) + len(SETS) * FOLDS
+    step = iter(range(1, steps + 1))
+    features = _features(cube, pixels, lambda: progress(next(step), steps, "reading"))
     totals = []
     for values in features.values():
-        answer = _answered(forest, values, classes[pixels.field], folds[pixels.field])
+        answer = _answered(
+            forest, values, classes[pixels.field], folds[pixels.field],
+            lambda: progress(next(step), steps, "classifying"),
+        )  # fmt: skip
         totals.append(_confusion(pixels.field, classes[pixels.field], answer, len(found), len(names)))
     scores = estimates(np.concatenate(totals, axis=1), lambda sums: _statistics(sums, list(features), names))
     rows = [
@@ -85,8 +92,9 @@ def study_crops(
         for key in (*features, "difference")
     ]
     panels = [
-        Panel(score, {crop: {key: scores[f"{score} {crop} {key}"] for key in features} for crop in ("mean", *names)})
+        Panel(title, {crop: {key: scores[f"{score} {crop} {key}"] for key in keys} for crop in ("mean", *names)})
         for score in ("F1", "IoU")
+        for title, keys in ((score, features), (f"{score}, difference that Landsat makes", ("difference",)))
     ]
     facts = {
         "fields": len(found), "pixels": len(pixels.rows), "folds": FOLDS,
@@ -110,25 +118,42 @@ def _forest(seed: int) -> Any:
 def _crops(fields: Sequence[Field], label: str, path: Path) -> list[str]:
     for field in fields:
         if field.properties.get(label) in (None, ""):
-            raise InputError(f"{path}: feature {field.id!r} has no property {label!r}; name another with `label`")
+            raise InputError(
+                f"{path}: feature {field.id!r} has no {label!r}; name another property with `label`, or take it out"
+            )
     crops = [str(field.properties[label]) for field in fields]
     counts = {name: crops.count(name) for name in sorted(set(crops))}
     if len(counts) < 2:
         raise InputError(f"{path}: {len(fields)} fields of {len(counts)} crops in the cube; give at least two crops")
-    if (fewest := min(counts, key=lambda name: counts[name])) and counts[fewest] < FOLDS:
+    fewest = min(counts, key=lambda name: counts[name])
+    if counts[fewest] < FOLDS:
         raise InputError(
-            f"{path}: {counts[fewest]} fields of {fewest} in the cube, {FOLDS} are needed; give more fields, or "
-            f"leave it out"
+            f"{path}: {counts[fewest]} fields of {fewest} in the cube, {FOLDS} are needed; give more, or leave it out"
         )
     return crops
 
 
+def _whole(fields: Sequence[Field]) -> list[Field]:
+    """Return fields with those of their pixels that lie wholly within them and no other; without any, it is left out.
+
+    Else a field that is given twice would be on both sides of a split.
+    """
+    inside = [np.stack([field.rows, field.columns])[:, field.weights > _INSIDE] for field in fields]
+    _, at, times = np.unique(np.concatenate(inside, axis=1), axis=1, return_inverse=True, return_counts=True)
+    ends = np.cumsum([pixels.shape[1] for pixels in inside])[:-1]
+    once = np.split(times[at.reshape(-1)] == 1, ends)
+    return [
+        field._replace(rows=pixels[0, alone], columns=pixels[1, alone], weights=np.ones(alone.sum()))
+        for field, pixels, alone in zip(fields, inside, once, strict=True)
+        if alone.any()
+    ]
+
+
 def _drawn(fields: Sequence[Field], rng: np.random.Generator) -> _Pixels:
-    """Draw pixels that lie wholly within each field."""
+    """Draw pixels of each field."""
     rows, columns, numbers = [], [], []
     for number, field in enumerate(fields):
-        inside = np.flatnonzero(field.weights > _INSIDE)
-        taken = rng.permutation(inside)[:PIXELS]
+        taken = rng.permutation(len(field.rows))[:PIXELS]
         rows.append(field.rows[taken])
         columns.append(field.columns[taken])
         numbers.append(np.full(len(taken), number, np.intp))
@@ -144,7 +169,7 @@ def _folds(classes: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.in
     return folds
 
 
-def _features(cube: Cube, pixels: _Pixels, progress: Progress | None) -> dict[str, Float]:
+def _features(cube: Cube, pixels: _Pixels, progress: Callable[[], None]) -> dict[str, Float]:
     """Return (pixels, periods x bands) for each set of sensors."""
     days = np.asarray(cube.columns["solar_day"], np.int64)
     first, last = int(days.min()), int(days.max())
@@ -155,17 +180,16 @@ def _features(cube: Cube, pixels: _Pixels, progress: Progress | None) -> dict[st
     top, left = int(pixels.rows.min()), int(pixels.columns.min())
     window = slice(top, int(pixels.rows.max()) + 1), slice(left, int(pixels.columns.max()) + 1)
     at = pixels.rows - top, pixels.columns - left
-    for done, time in enumerate(range(len(days)), 1):
+    for time in range(len(days)):
         members = [key for key, sensors in SETS.items() if str(cube.columns["sensor"][time]) in sensors]
-        seen = clear(cube.read("qa", (time, *window)))[at]
+        seen = clear(cube.read("qa", (time, *window))[at])
         for band, name in enumerate(BAND_NAMES) if members and seen.any() else ():
-            values = decoded(cube.read(name, (time, *window)))[at]
+            values = decoded(cube.read(name, (time, *window))[at])
             known = seen & np.isfinite(values)
             for key in members:
                 sums[key][0][period[time], band, known] += values[known]
                 sums[key][1][period[time], band, known] += 1
-        if progress:
-            progress(done, len(days), "reading")
+        progress()
     found = {}
     for key, (total, count) in sums.items():
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -188,12 +212,19 @@ def _interpolated(means: Values) -> Values:
     return filled
 
 
-def _answered(forest: Any, features: Float, classes: NDArray[np.intp], folds: NDArray[np.intp]) -> NDArray[np.intp]:
+def _answered(
+    forest: Any,
+    features: Float,
+    classes: NDArray[np.intp],
+    folds: NDArray[np.intp],
+    progress: Callable[[], None],
+) -> NDArray[np.intp]:
     """Return what the forest answers for the pixels of each fold, trained on the others."""
     answer = np.empty(len(classes), np.intp)
     for fold in range(FOLDS):
         held_out = folds == fold
         answer[held_out] = forest.fit(features[~held_out], classes[~held_out]).predict(features[held_out])
+        progress()
     return answer
 
 
@@ -207,6 +238,7 @@ def _confusion(
 
 
 def _statistics(sums: Values, keys: Sequence[str], names: Sequence[str]) -> dict[str, Values]:
+    """Return scores of (n, sets x classes^2) confusions as (n,); NaN for a crop that is neither there nor said."""
     found: dict[str, Values] = {}
     size = len(names) ** 2
     for index, key in enumerate(keys):
@@ -238,8 +270,7 @@ def _paragraph(scores: dict[str, Estimate], facts: dict[str, Any]) -> str:
         f"F1 over crops is {alone:.3f} from Sentinel-2 alone and {both:.3f} with harmonised Landsat (difference "
         f"{difference.value:+.3f}, 95 % interval {difference.low:+.3f} to {difference.high:+.3f}): {verdict}. "
         f"{facts['fields']} fields, {facts['pixels']} pixels, {facts['folds']} folds by field; every field has the "
-        f"same weight. Fields "
-        "side by side share soil and weather, so the numbers are of this area and year, and kinder than those of "
-        "another. The "
-        "classifier is a plain one: compare the two columns with each other, not with the best maps there are."
+        "same weight. Fields side by side share soil and weather, so the numbers are of this area and year, and kinder "
+        "than those of another. The classifier is a plain one: compare the two columns with each other, not with the "
+        "best maps there are."
     )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from l8s2.errors import InputError
+from l8s2.sensors import BAND_NAMES
 from l8s2.studies.bootstrap import Estimate, as_row, estimates
 from l8s2.studies.chart import Panel, chart
 from l8s2.studies.result import Study
@@ -40,6 +41,7 @@ def study_generalisation(
 
     Raises InputError for files that are something else, or that do not fit together.
     """
+    by = list(dict.fromkeys(by))
     known = _places(places, by)
     means, lost = _site_means(scores, metric, bands, known)
     models = list(dict.fromkeys(model for model, _ in means))
@@ -61,21 +63,23 @@ def study_generalisation(
                     rows.append(
                         {"by": column, "group": label, "model": model, "sites": len(values), **as_row(estimate)}
                     )
-        panels.append(Panel(f"{metric}, {bands} bands, by {column}", groups))
+        panels.append(Panel(f"{metric}, {_named(bands)}, by {column}", groups))
     sites = sorted({site for _, site in means})
     facts = {"metric": metric, "bands": bands, "sites": len(sites), "sites_without_place": sorted(lost)}
     text = (
-        f"{metric} ({bands} bands) over {len(sites)} sites, by {', '.join(by)}. A site counts once. Intervals (95 %) "
-        f"come of "
-        "drawing sites again and are left out below five sites: such groups are anecdotes. Groups differ in more "
-        "than their name "
-        "(dates, sensors, how clear the images are), so a difference between two of them is no effect of the "
-        "continent or biome "
-        "as such. Sites that a model was trained on flatter it."
+        f"{metric} ({_named(bands)}) over {len(sites)} sites, by {', '.join(by)}. A site counts once. Intervals (95 %) "
+        "come of drawing sites again and are left out below five sites: such groups are anecdotes. Groups differ in "
+        "more than their name (dates, sensors, how clear the images are), so a difference between two of them is no "
+        "effect of the continent or biome as such. Sites that a model was trained on flatter it."
         + (f" {len(lost)} sites of the scores are not in the list of places and do not count." if lost else "")
     )
     figure = chart(panels, title=f"{metric} by {', '.join(by)}")
     return Study(name="Generalisation", rows=rows, paragraph=text, facts=facts, figure=figure)
+
+
+def _named(bands: str) -> str:
+    """Return what is said of ``all``, ``10 m``, ``20 m`` or one band."""
+    return bands if bands in BAND_NAMES else f"{bands} bands"
 
 
 def _mean(values: Sequence[float]) -> Estimate:
@@ -86,7 +90,7 @@ def _mean(values: Sequence[float]) -> Estimate:
 def _read(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(csv.DictReader(file, restval=""))
+            return list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as CSV ({error})") from None
 
@@ -112,13 +116,15 @@ def _site_means(
     """Return (model, site) -> mean over images, and the sites that are in no list."""
     values: dict[tuple[str, str], list[float]] = defaultdict(list)
     lost: set[str] = set()
-    metrics: set[str] = set()
+    there: dict[str, set[str]] = defaultdict(set)
     for path in scores:
         rows = _read(path)
         if not rows or not set(rows[0]) >= _COLUMNS:
             raise InputError(f"{path}: no scores of l8s2; give the scores.csv that evaluate wrote")
         for row in rows:
-            metrics.add(row["metric"])
+            if None in row.values():
+                raise InputError(f"{path}: a line has too few columns; give the scores.csv as evaluate wrote it")
+            there[row["bands"]].add(row["metric"])
             if row["metric"] != metric or row["bands"] != bands:
                 continue
             if row["site"] not in known:
@@ -133,7 +139,11 @@ def _site_means(
     if not values:
         if lost:
             raise InputError(f"none of the sites is in the list of places (such as {sorted(lost)[0]}); name them alike")
-        raise InputError(
-            f"`metric` {metric} of {bands} bands: not in the scores; there are {', '.join(sorted(metrics))}"
-        )
+        if bands not in there:
+            raise InputError(f"`bands` {bands}: not in the scores; there are {', '.join(sorted(there)) or 'none'}")
+        if metric not in there[bands]:
+            raise InputError(
+                f"`metric` {metric} of {_named(bands)}: not in the scores; there are {', '.join(sorted(there[bands]))}"
+            )
+        raise InputError(f"`metric` {metric} of {_named(bands)}: every value is empty; give scores of other imagery")
     return {key: float(np.mean(found)) for key, found in values.items()}, lost

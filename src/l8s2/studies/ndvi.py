@@ -24,9 +24,12 @@ BLOCK = 20
 """10 m pixels to a side of what is taken for independent: a field or so."""
 _DARKEST = 0.02
 """Sum of red and nir08 below which NDVI is all noise."""
+_CONSTANT = 1e-9
+"""Variance of NDVI below which a correlation would be that of rounding."""
 _RED, _NIR = BAND_NAMES.index("red"), BAND_NAMES.index("nir08")
 RAW, BAND_PASS = "raw", "band-pass"
 STATISTICS = ("correlation", "rmse", "bias")
+RATIO = "rmse over raw's"
 
 
 def study_ndvi(
@@ -34,14 +37,14 @@ def study_ndvi(
     *,
     models: Sequence[str] = ("compact",),
     side: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = lambda done, total, what: None,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Study:
     """Compare NDVI of Landsat at 10 m with that of Sentinel-2, on real pairs.
 
     *raw* is bicubic interpolation of Landsat, *band-pass* the same after the adjustment of its bands to Sentinel-2's.
-    All are compared on the same clear pixels, after the shift between the images was taken out. The 95 % intervals
-    come of drawing blocks of 200 m again.
+    All are compared on the same clear pixels of all pairs together, after the shift between the images was taken out.
+    The 95 % intervals come of drawing blocks of 200 m again.
 
     Args:
         pairs: as ``l8s2 evaluate`` takes real pairs.
@@ -58,26 +61,29 @@ def study_ndvi(
     sites, dates, done = set(), set(), 0
     for case in imagery.cases:
         done += 9 * case.ms[0].size
-        totals.append(_sums(case, predictors))
-        sites.add(case.site)
-        dates.add(case.date)
-        if progress:
-            progress(min(done, imagery.pixels), imagery.pixels, "comparing")
-    methods = [RAW, BAND_PASS, *models]
-    stacked = np.concatenate(totals) if totals else np.empty((0, 6 * len(methods)))
-    stacked = stacked[stacked[:, 0] > 0]
-    if not len(stacked):
+        sums = _sums(case, predictors)
+        if sums[:, 0].any():
+            totals.append(sums[sums[:, 0] > 0])
+            sites.add(case.site)
+            dates.add(case.date)
+        progress(min(done, imagery.pixels), imagery.pixels, "comparing")
+    methods = [RAW, BAND_PASS, *predictors]
+    if not totals:
         raise InputError("no clear pixel with a defined NDVI in any pair; give other pairs")
+    stacked = np.concatenate(totals)
     found = estimates(stacked, lambda sums: _statistics(sums, methods))
     rows = [
         {"method": method, "statistic": name, **as_row(found[f"{name} {method}"])}
-        for name in (*STATISTICS, "rmse over raw's")
+        for name in (*STATISTICS, RATIO)
         for method in methods
         if f"{name} {method}" in found
     ]
     panels = [
-        Panel(f"NDVI: {name} against Sentinel-2", {"": {method: found[f"{name} {method}"] for method in methods}})
-        for name in STATISTICS
+        Panel(
+            f"NDVI against Sentinel-2's: {name}",
+            {"": {method: found[f"{name} {method}"] for method in methods if f"{name} {method}" in found}},
+        )
+        for name in (*STATISTICS, RATIO)
     ]
     pixels = int(stacked[:, 0].sum())
     facts = {
@@ -88,7 +94,8 @@ def study_ndvi(
         "blocks": len(stacked),
     }
     text = _paragraph(found, models[0], facts)
-    return Study(name="NDVI across sensors", rows=rows, paragraph=text, facts=facts, figure=chart(panels, title="NDVI"))
+    figure = chart(panels, title="NDVI across sensors")
+    return Study(name="NDVI across sensors", rows=rows, paragraph=text, facts=facts, figure=figure)
 
 
 def _sums(case: Case, predictors: Mapping[str, Model]) -> Values:
@@ -120,37 +127,43 @@ def ndvi(image: Float) -> Float:
 
 
 def _statistics(sums: Values, methods: Sequence[str]) -> dict[str, Values]:
+    """Return every statistic of (n, 6 a method) sums as (n,); NaN where it is not defined."""
     found: dict[str, Values] = {}
     for index, method in enumerate(methods):
         n, x, y, xx, yy, xy = sums[:, 6 * index : 6 * index + 6].T
         with np.errstate(invalid="ignore", divide="ignore"):
             covariance = xy / n - x * y / n**2
-            spread = np.sqrt((xx / n - (x / n) ** 2) * (yy / n - (y / n) ** 2))
-            found[f"correlation {method}"] = covariance / spread
-            found[f"rmse {method}"] = np.sqrt((xx - 2 * xy + yy) / n)
+            spreads = xx / n - (x / n) ** 2, yy / n - (y / n) ** 2
+            defined = np.minimum(*spreads) > _CONSTANT
+            found[f"correlation {method}"] = np.where(defined, covariance / np.sqrt(np.multiply(*spreads)), np.nan)
+            found[f"rmse {method}"] = np.sqrt(np.maximum(xx - 2 * xy + yy, 0) / n)
             found[f"bias {method}"] = (y - x) / n
             if method != RAW:
-                found[f"rmse over raw's {method}"] = found[f"rmse {method}"] / found[f"rmse {RAW}"]
+                found[f"{RATIO} {method}"] = found[f"rmse {method}"] / found[f"rmse {RAW}"]
     return found
 
 
 def _paragraph(found: Mapping[str, Estimate], model: str, facts: Mapping[str, int]) -> str:
-    ours, raw = found[f"correlation {model}"], found[f"correlation {RAW}"]
-    ratio = found[f"rmse over raw's {model}"]
+    ours, raw = (_correlation(found[f"correlation {method}"].value) for method in (model, RAW))
+    ratio = found[f"{RATIO} {model}"]
     known = np.isfinite(ratio.low)
-    interval = f" (95 % interval {ratio.low:.3f} to {ratio.high:.3f})" if known else " (too few blocks for an interval)"
+    times = (
+        f"{ratio.value:.3f} times that of raw" if np.isfinite(ratio.value) else "not to be divided by raw's, which is 0"
+    )
+    times += f" (95 % interval {ratio.low:.3f} to {ratio.high:.3f})" if known else " (no interval)"
     verdict = "no difference from raw that these pairs can tell"
     if known and ratio.high < 1:
         verdict = "closer to Sentinel-2 than raw Landsat on these pairs"
     elif known and ratio.low > 1:
         verdict = "farther from Sentinel-2 than raw Landsat on these pairs"
     return (
-        f"NDVI of {model} correlates with Sentinel-2's by {ours.value:.3f}, that of raw Landsat by {raw.value:.3f}; "
-        f"its RMSE is "
-        f"{ratio.value:.3f} times that of raw{interval}: {verdict}. {facts['pairs']} pairs of {facts['sites']} sites, "
-        f"{facts['pixels']} clear pixels in {facts['blocks']} blocks of 200 m. The two images are of different hours "
-        f"or days, so "
-        "what changed in truth counts as error of every method alike. Intervals are of these places and dates: they "
-        "say nothing "
-        "of other ones, and blocks that see one season or one crop are less independent than they count."
+        f"NDVI of {model} correlates with Sentinel-2's by {ours}, that of raw Landsat by {raw}; its RMSE is "
+        f"{times}: {verdict}. {facts['pixels']} clear pixels in {facts['blocks']} blocks of 200 m, "
+        f"{facts['pairs']} pairs, {facts['sites']} sites. The two images are of different hours or days, so what "
+        "changed in truth counts as error of every method alike. Intervals are of these places and dates: they say "
+        "nothing of other ones, and blocks that see one season or one crop are less independent than they count."
     )
+
+
+def _correlation(value: float) -> str:
+    return f"{value:.3f}" if np.isfinite(value) else "nothing that is defined (an NDVI is constant)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,12 +40,17 @@ class Study:
         }  # fmt: skip
 
 
-def write_study(study: Study, output: Path, *, overwrite: bool = False) -> Path:
+def study_folder(output: Path, *, overwrite: bool = False) -> WholeFolder:
+    """Return the folder that a study is to be written into. Raises InputError where it exists or cannot be written."""
+    return WholeFolder(output, overwrite=overwrite, mark=MARK)
+
+
+def write_study(study: Study, folder: WholeFolder) -> Path:
     """Write ``study.json``, ``table.csv``, ``figure.svg`` and ``study.md``; the folder appears when it is whole.
 
-    Raises InputError where the folder exists, or cannot be written.
+    Raises InputError where it cannot be written.
     """
-    with WholeFolder(output, overwrite=overwrite, mark=MARK) as whole:
+    with folder as whole:
         text = io.StringIO()
         writer = csv.DictWriter(text, list(study.rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -53,7 +59,9 @@ def write_study(study: Study, output: Path, *, overwrite: bool = False) -> Path:
             MARK: json.dumps(study.as_json(), indent=2, allow_nan=False) + "\n",
             "table.csv": text.getvalue(),
             "figure.svg": study.figure,
-            "study.md": f"# {study.name}\n\n![]({'figure.svg'})\n\n{study.paragraph}\n\n{markdown(study.rows)}\n",
+            "study.md": (
+                f"# {study.name}\n\n![](figure.svg)\n\n{_escaped(study.paragraph)}\n\n{markdown(study.rows)}\n"
+            ),
         }
         for name, content in files.items():
             (whole.workspace / name).write_text(content, encoding="utf-8")
@@ -71,4 +79,9 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else _escaped(str(value))
+
+
+def _escaped(text: str) -> str:
+    """Return text on one line, without what ends a cell of a Markdown table or begins a tag of HTML."""
+    return re.sub(r"([\\|<`])", r"\\\1", " ".join(text.split()))

@@ -31,11 +31,11 @@ class Fault:
 def product_folders(path: Path) -> list[Path]:
     """Return the product at ``path``, or those below it in order; raises InputError where there is none.
 
-    Links to folders are not followed.
+    Links to folders are not followed. A product of another name is known by its Item.
     """
     if not path.is_dir():
         raise InputError(f"{path}: not a folder; give a product, or the folder that holds products")
-    if path.absolute().name.endswith(SUFFIX) or any(_items(path)):
+    if path.absolute().name.endswith(SUFFIX) or _holds_item(path):
         return [path]
     found = []
     for here, below, _ in os.walk(path):
@@ -59,6 +59,19 @@ def verify_product(folder: Path) -> list[Fault]:
 
 def _items(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
+
+
+def _holds_item(folder: Path) -> bool:
+    """Tell whether a folder holds an Item of l8s2; raises InputError where that is one of `l8s2 export`."""
+    for path in _items(folder):
+        try:
+            assets = read_item(path)["assets"]
+        except InputError:  # such as batch.json
+            continue
+        if "Fmask" in assets:
+            raise InputError(f"{folder}: a granule that `l8s2 export` wrote; give the product that it was made from")
+        return True
+    return False
 
 
 def _faults(folder: Path) -> Iterator[Fault]:

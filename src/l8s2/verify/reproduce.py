@@ -12,8 +12,9 @@ import numpy as np
 from affine import Affine
 
 from l8s2.arrays import windows
+from l8s2.deliveries.declared import Declared
+from l8s2.deliveries.find import ARCHIVES, IMAGES, level2_product
 from l8s2.errors import InputError
-from l8s2.landsat.layout import level2_product
 from l8s2.pipeline.provenance import INPUTS, OPTIONS, PROCESSOR, SOFTWARE
 from l8s2.pipeline.to_product import make_product
 from l8s2.predictors.load import load_predictor
@@ -94,23 +95,27 @@ def reproduce(
         raise InputError(f"{item_path.name}: does not say how to make the product again ({reason})")
     used = said[OPTIONS]
     product_id = str(item["id"]).removesuffix(SUFFIX)
-    product = _source(item_path, product_id, source)
-    if (there := level2_product(product).product_id) != product_id:
-        raise InputError(f"`input` {there}: the product was made of {product_id}; give that")
+    scenes = [str(scene["id"]) for scene in said.get("l8s2:scenes", [])] or [product_id]
+    declared = Declared.parse(**{key: used[key] for key in ("bands", "scale", "acquired", "platform") if key in used})
+    products = [_source(item_path, name, source) for name in scenes]
+    for name, product in zip(scenes, products, strict=True):
+        if (there := level2_product(product, declared).product_id) != name:
+            give = "give that" if len(scenes) == 1 else f"give the folder that holds all {len(scenes)} scenes"
+            raise InputError(f"`input` {there}: the product was made of {name}; {give}")
     if output is not None and (kept := product_folder(output, product_id)).exists():
         raise InputError(f"{kept}: exists already; give another folder as `output`")
     options = _model_options(used, model, trust_architecture)
     _check_model(options, said)
     with tempfile.TemporaryDirectory(prefix="l8s2-", ignore_cleanup_errors=True) as temporary:
         if pan is None and not any(fact["name"].endswith(f"_{OLI.pan_band}") for fact in said[INPUTS]):
-            product = _alone(product, Path(temporary) / "input")
+            products = [_alone(product, Path(temporary) / "input") for product in products]
         like = _like(said, Path(temporary) / "grid.tif") if "like" in used else None
         bbox = used.get("bbox")
         area = Area(bbox=tuple(bbox) if bbox else None, mgrs=used.get("mgrs"), crs=used.get("crs"), like=like)
         sigma: SigmaKind | None = used.get("sigma") if used.get("sigma") in get_args(SigmaKind) else None
         folder = make_product(
-            product, output or Path(temporary), area, options, sigma=sigma, pan=pan,
-            align_pan=used.get("align_pan", "off"), progress=progress, warn=warn,
+            products, output or Path(temporary), area, options, sigma=sigma, pan=pan,
+            align_pan=used.get("align_pan", "off"), declared=declared, progress=progress, warn=warn,
         )  # fmt: skip
         again = read_item(next(folder.glob("*.json")))
         return _compared(item_path.parent, item, folder, again, str(folder) if output else None)
@@ -122,7 +127,7 @@ def _source(item_path: Path, product_id: str, source: Path | None) -> Path:
         return source
     beside = item_path.absolute().parent.parent
     places = [beside, beside.parent] if source is None else [source]
-    names = [product_id, *(f"{product_id}{ending}" for ending in (".tar", ".tar.gz", ".tgz"))]
+    names = [product_id, *(f"{product_id}{ending}" for ending in (*ARCHIVES, *IMAGES))]
     found = next((path for place in places for name in names if (path := place / name).exists()), source)
     if found is None:
         raise InputError(f"{product_id}: not beside the product; give the folder that holds it as `input`")
@@ -131,7 +136,7 @@ def _source(item_path: Path, product_id: str, source: Path | None) -> Path:
 
 def _alone(product: Path, folder: Path) -> Path:
     """Show the input in a folder of its own, where no pan band that was not there then lies beside it."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     link = folder / product.absolute().name
     try:
         link.symlink_to(product.absolute())
@@ -190,7 +195,8 @@ def _compared(
         name = (old or new)["href"].removeprefix("./")
         files[name] = old is not None and new is not None and old["file:checksum"] == new["file:checksum"]
         if not files[name] and (before / name).is_file() and new is not None:
-            differences |= {f"{name} {band}": d for band, d in _differences(before / name, after / name)}
+            made = after / new["href"].removeprefix("./")
+            differences |= {f"{name} {band}": d for band, d in _differences(before / name, made)}
     changed = list(_changed(item["properties"], again["properties"]))
     return Comparison(files=files, changed=changed, differences=differences, product=kept)
 

@@ -45,7 +45,7 @@ def encoding_of(arrays: Sequence[xarray.DataArray], rasters: Sequence[Raster], s
             )
         return Encoding(True, f"{name}: digital numbers of Collection 2, by their scale_factor")
     integer = all(array.dtype.kind != "f" for array in arrays)
-    medians = [float(np.median(sample)) for raster in rasters if (sample := raster.sample()).size]
+    medians = _medians(rasters)
     if not medians:
         return Encoding(integer, f"{name}: nothing but fill")
     low, high = min(medians), max(medians)
@@ -59,3 +59,19 @@ def encoding_of(arrays: Sequence[xarray.DataArray], rasters: Sequence[Raster], s
         f"{said} are neither reflectance (0 to 1, floating-point) nor digital numbers of Collection 2 (0 is {zero:.0f},"
         f" 1 is {one:.0f})"
     )
+
+
+def as_said(scale: Scale, rasters: Sequence[Raster], scaling: Scaling, name: str) -> Encoding:
+    """Return what ``scale`` says. Raises InputError where the pixels would be no reflectance then."""
+    is_dn = scale == "dn"
+    made = [scaling.mult * median + scaling.add if is_dn else median for median in _medians(rasters)]
+    if made and (min(made) < _REFLECTANCE[0] or max(made) > _REFLECTANCE[1]):
+        raise InputError(
+            f"{name}: by scale {scale} the medians of its bands are reflectance of {min(made):.4g} to"
+            f" {max(made):.4g}; leave scale out, or scale the pixels"
+        )
+    return Encoding(is_dn, f"{name}: {scale}, as scale says")
+
+
+def _medians(rasters: Sequence[Raster]) -> list[float]:
+    return [float(np.median(sample)) for raster in rasters if (sample := raster.sample()).size]

@@ -19,7 +19,7 @@ from l8s2.landsat.native_pixels import NativePixels
 from l8s2.landsat.scene import PAN_ADD, PAN_MULT
 from l8s2.raster import Raster
 from l8s2.sensors import BAND_NAMES, MS_GSD, PAN_GSD
-from l8s2.xarray_scene.encoding import Encoding, Scale, encoding_of
+from l8s2.xarray_scene.encoding import Encoding, Scale, as_said, encoding_of
 from l8s2.xarray_scene.georeference import geobox_of, north_up
 from l8s2.xarray_scene.parts import Parts
 
@@ -134,7 +134,7 @@ def _encoding_of_bands(parts: Parts, bands: list[_ArrayRaster], scale: Scale | N
     if scale is not None:
         if scale not in ("dn", "reflectance"):
             raise InputError(f"scale {scale}: unknown; choose dn or reflectance")
-        return Encoding(scale == "dn", f"ms: {scale}, as scale says")
+        return as_said(scale, bands, SR_SCALING, "ms")
     try:
         return encoding_of(parts.bands, bands, SR_SCALING, "ms")
     except InputError as error:

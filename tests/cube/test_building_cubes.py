@@ -18,6 +18,7 @@ from l8s2 import files, masks
 from l8s2.cube import store
 from l8s2.cube.build import Written, build_cube
 from l8s2.cube.inputs import find_sources
+from l8s2.cube.landsat_product import landsat_product
 from l8s2.datasets.brdf import c_factor
 from l8s2.errors import InputError, TryAgainError
 from l8s2.files import lock
@@ -319,3 +320,19 @@ def test_what_cannot_be_used_is_said_in_one_line(tmp_path: Path, wrong: str) -> 
         build(cube, *paths)
     assert "\n" not in str(error.value)
     assert wrong == "no cube" or not cube.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "orbit"),
+    [
+        ("LC09_L2SP_192025_20230520_20230630_02_T1_S2L", "LC09_L2SP_192025_20230520_20230630_02_T1_SR_B2", 192),
+        ("LC08_L2SP_143_20230418_054-055_S2L", "LC08_L2SP_143054_20230418_20230429_02_T1_SR_B2", 143),
+        ("LC08_CU_003010_20210101_20210502_02_S2L", "LC08_CU_003010_20210101_20210502_02_SR_B2", -1),
+    ],
+)
+def test_the_orbit_is_the_path_of_the_scenes(name: str, file: str, orbit: int, tmp_path: Path) -> None:
+    (path,) = landsat(tmp_path).glob("*.json")
+    item = json.loads(path.read_text())
+    item["id"] = name
+    item["properties"]["l8s2:inputs"] = [{"name": file}]
+    assert landsat_product(path, item).about.orbit == orbit

@@ -1,0 +1,94 @@
+"""Items of a catalogue as products on disk, for harmonize."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from l8s2.cli.shell import ProgressBar, warn
+
+if TYPE_CHECKING:
+    from l8s2.acquire.fetch_request import FetchRequest
+    from l8s2.deliveries.product_name import ProductName
+    from l8s2.pipeline.align_pan import AlignPan
+    from l8s2.predictors.options import ModelOptions
+    from l8s2.radiometry import SigmaKind
+    from l8s2.target import Area
+
+
+def names_of(wanted: Sequence[FetchRequest]) -> list[ProductName]:
+    """Return the names of the scenes of items."""
+    from l8s2.deliveries.product_name import ProductName
+
+    found = [ProductName.find(request.landsat[0].product) for request in wanted]
+    return [name for name in found if name]
+
+
+def finished(
+    names: Sequence[ProductName],
+    output: Path,
+    area: Area,
+    options: ModelOptions,
+    sigma: SigmaKind | None,
+    align_pan: AlignPan,
+    pan: Path | None,
+) -> Path | None:
+    """Return the finished product of items, None where there is none. Raises InputError for one of other options."""
+    from l8s2.deliveries.pan import pan_products
+    from l8s2.pipeline.finished import asked_for, finished_product
+    from l8s2.pipeline.overpass import id_of_product
+    from l8s2.predictors.load import load_predictor
+    from l8s2.product.writer import product_folder
+
+    name = id_of_product(names, area)
+    if not product_folder(output, name).is_dir():
+        return None
+    asked = asked_for(load_predictor(options), options, area, sigma, align_pan)
+    if pan is not None and len(found := pan_products(pan)) == 1:
+        asked["`pan`"] = found[0].product_id
+    return finished_product(output, name, asked)
+
+
+@contextmanager
+def fetched(
+    wanted: Sequence[FetchRequest],
+    names: Sequence[ProductName],
+    output: Path,
+    overwrite: bool,
+    area: Area,
+    options: ModelOptions,
+    pan: Path | None,
+) -> Iterator[list[Path]]:
+    """Fetch what is needed of items as products on disk, after every check that is possible without it.
+
+    Of several those are left out that have nothing in the area.
+    """
+    from l8s2.acquire.cache import cached_product
+    from l8s2.deliveries.pan import pan_products
+    from l8s2.errors import OutsideError
+    from l8s2.files import WholeFolder
+    from l8s2.pipeline.overpass import id_of_product
+    from l8s2.predictors.load import load_predictor
+    from l8s2.product.writer import product_folder
+    from l8s2.sensors import MS_GSD
+
+    if pan is not None:
+        pan_products(pan)
+    WholeFolder(product_folder(output, id_of_product(names, area)), overwrite=overwrite)
+    model = load_predictor(options)
+    margin, with_pan = MS_GSD * (model.margin + 20), pan is None and model.uses_pan
+    bar = partial(ProgressBar, "fetching", unit="B")
+    products: list[Path] = []
+    with ExitStack() as stack:
+        for number, each in enumerate(wanted, 1):
+            fetching = cached_product(each, bbox=area.bounds, margin=margin, pan=with_pan, bar=bar, warn=warn)
+            try:
+                products.append(stack.enter_context(fetching))
+            except OutsideError as error:
+                if number == len(wanted) and not products:
+                    raise
+                warn(f"left out: {error}")
+        yield products
