@@ -225,7 +225,6 @@ KINDS = [
         _read_items,
         2,
         700,
-        lambda folder: ["fetch", str(folder / "items.json"), "-o", str(folder / "out")],
     ),
     _json_kind(
         "recipe",

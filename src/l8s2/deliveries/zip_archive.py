@@ -43,7 +43,7 @@ def read_zip(path: Path, wanted: Wanted) -> Members:
                 files.append(Member(name.name, str(name.parent), place))
     except NotImplementedError as error:
         raise InputError(f"{path.name}: {error}, which Python cannot unpack; unpack it and give the folder") from None
-    except (zipfile.BadZipFile, EOFError, zlib.error, struct.error, OSError) as error:
+    except (zipfile.BadZipFile, EOFError, zlib.error, struct.error, LookupError, ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"{path}: {error.strerror}; check the file and its permissions") from error
         raise InputError(f"{path.name}: damaged archive ({error}); download it again") from None
