@@ -6,6 +6,7 @@ import copy
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,9 @@ def encoded(tree: Any) -> bytes:
     return text.encode("utf-8")
 
 
-def writes(name: str, content: bytes) -> Callable[[Path], object]:
-    return lambda folder: (folder / name).write_bytes(content)
+def writes(name: str, content: bytes | Callable[[], bytes]) -> Callable[[Path], object]:
+    """Write a file; its content may be made only then."""
+    return lambda folder: (folder / name).write_bytes(content if isinstance(content, bytes) else content())
 
 
 def instead(name: str, kind: str = "") -> Iterator[Case]:
@@ -144,10 +146,10 @@ def wrong_values(name: str, tree: Any, each: int, rng: random.Random) -> Iterato
     """Every value of a JSON file: gone, of another type, absurd; ``each`` ways for each."""
     for path in _paths(tree):
         where = f"{name}: {'/'.join(map(str, path))}"[:120]
-        yield Case(f"{where} gone", writes(name, _changed(tree, path, lambda holder, key: holder.pop(key))))
+        yield Case(f"{where} gone", writes(name, partial(_changed, tree, path, lambda holder, key: holder.pop(key))))
         for number in rng.sample(range(len(WRONG)), each):
             value = WRONG[number]
-            content = _changed(tree, path, lambda holder, key, value=value: holder.__setitem__(key, value))
+            content = partial(_changed, tree, path, lambda holder, key, value=value: holder.__setitem__(key, value))
             yield Case(f"{where} = {str(value)[:40]!r}", writes(name, content))
 
 
