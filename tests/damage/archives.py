@@ -239,7 +239,8 @@ def zip_cases(sound: Path, rng: random.Random) -> Iterator[Case]:
             writes(name, (content[:at] + new + content[at + 4 :])[: len(content)]),
         )
     for what, member in {
-        "upwards": "../evil", "from the root": "/tmp/evil", "backslashes": "..\\evil", "the band once more": BAND, "without a name": "",
+        "upwards": "../evil", "from the root": "/tmp/evil", "backslashes": "..\\evil", "the band once more": BAND,
+        "without a name": "",
         "any letters": "\U0001f6f0\n", "long": "x" * 5000,
     }.items():  # fmt: skip
         yield Case(f"{name}: one more, {what}", writes(name, _zip_with(content, member, b"x")))
