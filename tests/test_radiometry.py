@@ -176,7 +176,7 @@ def assert_refused(content: bytes, says: str) -> None:
             "no COLLECTION_NUMBER|not of Coll",
         ),
         ("<a>é</a>".encode("utf-16"), "not a Landsat"),
-        (as_text(GROUPS)[:150], "no COLLECTION_NUMBER"),
+        (as_text(GROUPS)[:150], "breaks off in the group|no COLLECTION_NUMBER"),
         (as_json(GROUPS)[:-1], "not a Landsat"),
         (as_xml(GROUPS)[:-1], "not a Landsat"),
         (b" " * (5 << 20) + as_text(GROUPS), "5 MB"),

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
+
+pytest.importorskip("torch", reason="configurations of training are among the parsers, and need torch")
+import yaml
 
 from l8s2 import masks
 from l8s2.catalogs.endpoints import known_catalogs

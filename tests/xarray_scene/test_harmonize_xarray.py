@@ -12,7 +12,6 @@ import pytest
 import rasterio
 import xarray
 from odc.geo.geobox import GeoBox
-from odc.geo.xr import wrap_xr
 
 import l8s2
 import l8s2.xarray
@@ -20,6 +19,9 @@ from l8s2.pipeline import in_memory, in_xarray
 from l8s2.predictors.load import load_predictor
 from l8s2.sensors import BANDS
 from making.scenes import SUN, make, ms_grid, pan_of, part
+
+pytest.importorskip("dask", reason="arrays are made by odc.geo.xr, which needs dask")
+from odc.geo.xr import wrap_xr
 
 NAMES = [band.name for band in BANDS]
 DAY = np.datetime64("2023-05-20T10:02:30")
