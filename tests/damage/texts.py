@@ -233,7 +233,6 @@ KINDS = [
         lambda path: recipe_text(load_recipe(path)),
         2,
         500,
-        lambda folder: ["dataset", "build", str(folder / "recipe.json"), "-o", str(folder / "out")],
     ),
     _json_kind("scene-json", "scene.json", _scene, lambda path: item_text(read_item(path)), 2, 250),
     _json_kind("geojson-fields", "fields.geojson", _fields, _read_fields, 6, 300),

@@ -104,13 +104,13 @@ def landsat_product(path: Path, item: dict[str, Any]) -> LandsatProduct:
             sun=(properties.get("view:sun_elevation"), properties.get("view:sun_azimuth")),
             view=(0.0, 0.0),
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise InputError(f"{path}: not the Item of a product ({error}); harmonise the scene again") from None
     check_lattice(str(path), box)
     missing = [str(file) for file in files.values() if not file.is_file()] or [
         name for name in ("surface_reflectance", "qa") if name not in files
     ]
-    if missing or not all(map(math.isfinite, (*about.level[0], *about.level[1]))):
+    if missing or any(len(level) != N_BANDS or not all(map(math.isfinite, level)) for level in about.level):
         raise InputError(f"{path}: lacks {', '.join(missing) or 'its level'}; harmonise the scene again")
     return LandsatProduct(about, files, sigma.get("kind") == "total")
 

@@ -37,6 +37,13 @@ def _refused(name: str) -> None:
 
 def faults_of_item(item: dict[str, Any]) -> list[str]:
     """Return what contradicts the schema of STAC 1.1, or of a product of l8s2, a sentence for each."""
+    try:
+        return list(dict.fromkeys(_faults(item)))
+    except RecursionError:
+        return ["Item: lists or objects within each other without end"]
+
+
+def _faults(item: dict[str, Any]) -> list[str]:
     faults = [_sentence(error) for error in _of_products().iter_errors(item)]
     if item.get("stac_version") == _STAC:  # pystac would look for the schema of any other on the network
         from pystac import STACObjectType, STACValidationError
@@ -46,7 +53,7 @@ def faults_of_item(item: dict[str, Any]) -> list[str]:
             JsonSchemaSTACValidator().validate_core(item, STACObjectType.ITEM, _STAC)
         except STACValidationError as error:
             faults += [_sentence(cause) for cause in error.source or ()]
-    return list(dict.fromkeys(faults))
+    return faults
 
 
 @cache

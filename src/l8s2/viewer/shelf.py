@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -99,12 +100,17 @@ def _items(folder: Path) -> Iterator[dict[str, Any]]:
         try:
             if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_ITEM:
                 continue
-            item = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
+            item = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=lambda _: None)
             said, assets = item["properties"], item["assets"]
             if isinstance(said, dict) and isinstance(assets, dict) and "l8s2:model" in said:
                 yield item
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
+
+
+def _finite(text: str) -> float | None:
+    """Read a number; None for one beyond all floats, which a page could not read."""
+    return value if math.isfinite(value := float(text)) else None
 
 
 def _inside(root: Path, folder: Path, item: Mapping[str, Any], key: str) -> Path | None:
