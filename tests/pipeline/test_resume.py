@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from test_same_bytes import files
 from l8s2.cli import main
 from l8s2.landsat.scene import open_scene
 from l8s2.pipeline.to_product import harmonize_product
-from making.scenes import ID, make, ms_grid, part, rewrite
+from making.scenes import ID, archive, make, ms_grid, part, rewrite
 
 KILLED = """
 import os, signal, sys
@@ -74,6 +75,19 @@ def test_another_input_is_begun_anew(tmp_path: Path) -> None:
     rewrite(part(product, "SR_B4"), lambda x: x + 1)
     with open_scene(product) as scene:
         assert scene.input_files() != first
+
+
+@pytest.mark.parametrize(("ending", "mode"), [(".tar", "w"), (".tar.gz", "w:gz")])
+def test_another_archive_is_begun_anew(ending: str, mode: str, tmp_path: Path) -> None:
+    path = archive(make(tmp_path / "in", with_pan=False), tmp_path / f"{ID}{ending}", mode=mode)
+    found = []
+    for later in (0, 0, 60):
+        os.utime(path, (1e9 + later, 1e9 + later))
+        with open_scene(path) as scene:
+            found.append(scene.input_files())
+    assert [name for _, name, *_ in found[0]] == [path.name]
+    assert found[0] == found[1]
+    assert found[0] != found[2]
 
 
 def test_an_empty_folder_is_no_product(tmp_path: Path) -> None:

@@ -62,12 +62,11 @@ class Scene(NativePixels):
         """Return part, name, bytes and time of change (ns) of every file; of an archive those of the archive."""
         found = []
         for product in filter(None, self._files):
-            for part, path in sorted(product.parts.items()):
-                inner = Path(str(path).removeprefix("/vsitar/"))
-                file = next((p for p in (inner, *inner.parents) if p.is_file()), None)
-                if file is not None:
-                    told = file.stat()
-                    found.append((part, file.name, told.st_size, told.st_mtime_ns))
+            archive = Path(product.source)
+            files = {"": archive} if archive.is_file() else {part: Path(path) for part, path in product.parts.items()}
+            for part, file in sorted(files.items()):
+                told = file.stat()
+                found.append((part, file.name, told.st_size, told.st_mtime_ns))
         return found
 
     def parts(self) -> list[tuple[str, str]]:
