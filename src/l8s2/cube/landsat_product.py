@@ -20,12 +20,11 @@ from l8s2 import grid
 from l8s2.cube.observation import About, Layers, Opened, check_lattice, overlap, with_fill
 from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
+from l8s2.product.reader import RASTERS
 from l8s2.product.writer import FILL_BIT, SUFFIX
 from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE, NODATA, decoded, detail_sigma
 from l8s2.raster import open_dataset
 from l8s2.sensors import N_BANDS
-
-_FILES = ("surface_reflectance", "sigma", "qa")
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def landsat_product(path: Path, item: dict[str, Any]) -> LandsatProduct:
     """Describe a product by its Item, read from ``path``. Raises InputError for one that cannot be used."""
     try:
         properties, assets = item["properties"], item["assets"]
-        files = {name: path.parent / assets[name]["href"] for name in _FILES if name in assets}
+        files = {name: path.parent / assets[name]["href"] for name in RASTERS if name in assets}
         sigma = properties.get("l8s2:sigma") or {}
         shape, transform = properties["proj:shape"], properties["proj:transform"]
         box = GeoBox((shape[0], shape[1]), Affine(*transform[:6]), properties["proj:code"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,13 @@ from typing import Any
 from odc.geo.geobox import GeoBox
 
 from l8s2.errors import InputError
+from l8s2.product.writer import SUFFIX
 from l8s2.raster import open_dataset
 
 RASTERS = ("surface_reflectance", "sigma", "qa")
 _LARGEST_ITEM = 4 << 20
+_DEPTH = 4
+"""Folders below the one given in which products are looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +29,17 @@ class Product:
     rasters: dict[str, Path]
     """``surface_reflectance`` and ``qa``, and ``sigma`` where there is one."""
     geobox: GeoBox
+
+
+def walk_products(root: Path) -> Iterator[Path]:
+    """Yield the folders from ``root`` on that are named as products are; links to folders are not followed."""
+    for here, below, _ in os.walk(root):
+        folder = Path(here)
+        is_product = folder.name.endswith(SUFFIX)
+        if is_product:
+            yield folder
+        deep = is_product or len(folder.relative_to(root).parts) >= _DEPTH
+        below[:] = [] if deep else sorted(name for name in below if not name.startswith("."))
 
 
 def open_product(folder: Path) -> Product:

@@ -10,13 +10,11 @@ from typing import Any
 
 from l8s2.cog.inspect import faults_of_layout
 from l8s2.errors import InputError
+from l8s2.product.reader import walk_products
 from l8s2.product.writer import SUFFIX
 from l8s2.raster import checksum
 from l8s2.verify.item import faults_of_item, read_item
 from l8s2.verify.pixels import faults_of_pixels
-
-_DEPTH = 4
-"""Folders below the one given in which products are looked for."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +35,7 @@ def product_folders(path: Path) -> list[Path]:
         raise InputError(f"{path}: not a folder; give a product, or the folder that holds products")
     if path.absolute().name.endswith(SUFFIX) or _holds_item(path):
         return [path]
-    found = []
-    for here, below, _ in os.walk(path):
-        folder = Path(here)
-        is_product = folder.name.endswith(SUFFIX)
-        found += [folder] if is_product else []
-        deep = is_product or len(folder.relative_to(path).parts) >= _DEPTH
-        below[:] = [] if deep else sorted(name for name in below if not name.startswith("."))
+    found = list(walk_products(path))
     if not found:
         raise InputError(f"{path}: holds no product of l8s2; give the folder that `l8s2 harmonize` wrote into")
     return found

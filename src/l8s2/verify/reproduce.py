@@ -19,6 +19,7 @@ from l8s2.pipeline.provenance import INPUTS, OPTIONS, PROCESSOR, SOFTWARE
 from l8s2.pipeline.to_product import make_product
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import ModelOptions
+from l8s2.product.reader import RASTERS
 from l8s2.product.writer import SUFFIX, product_folder
 from l8s2.progress import Progress
 from l8s2.radiometry import SigmaKind
@@ -27,7 +28,6 @@ from l8s2.target import Area
 from l8s2.verify.item import faults_of_item, read_item
 from l8s2.verify.pixels import GDAL_CACHE
 
-_RASTERS = ("surface_reflectance", "sigma", "qa")
 _BLOCK = 512
 
 
@@ -188,7 +188,7 @@ def _compared(
 ) -> Comparison:
     files: dict[str, bool] = {}
     differences: dict[str, Difference] = {}
-    for key in _RASTERS:
+    for key in RASTERS:
         old, new = item["assets"].get(key), again["assets"].get(key)
         if old is None and new is None:
             continue

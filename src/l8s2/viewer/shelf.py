@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,8 @@ from urllib.parse import quote
 
 from l8s2.errors import InputError
 from l8s2.masks import QA_BITS
-from l8s2.product.writer import SUFFIX
+from l8s2.product.reader import RASTERS, walk_products
 
-RASTERS = ("surface_reflectance", "sigma", "qa")
-"""Assets of an Item that the page reads."""
-_DEPTH = 4  # folders below the one given in which products are looked for
 _LARGEST_ITEM = 1 << 20  # bytes
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the first bytes of TIFF and BigTIFF in both byte orders
 
@@ -60,7 +56,7 @@ def fill_shelf(root: Path, beside: Mapping[str, Path] | None = None) -> Shelf:
     """
     files: dict[str, Path] = {}
     products = []
-    for folder in _product_folders(root):
+    for folder in walk_products(root):
         for item in _items(folder):
             named = {key: _inside(root, folder, item, key) for key in RASTERS}
             found = {key: path for key, path in named.items() if path is not None}
@@ -82,16 +78,6 @@ def fill_shelf(root: Path, beside: Mapping[str, Path] | None = None) -> Shelf:
 def still_inside(root: Path, path: Path) -> bool:
     """Whether ``path``, found before, is still a plain file below ``root`` with no link on the way."""
     return path.is_relative_to(root) and path.resolve() == path and path.is_file()
-
-
-def _product_folders(root: Path) -> Iterator[Path]:
-    """Folders named as products are; links to folders are not followed."""
-    for here, below, _ in os.walk(root):
-        folder = Path(here)
-        if folder.name.endswith(SUFFIX):
-            yield folder
-        deep = len(folder.relative_to(root).parts) >= _DEPTH or folder.name.endswith(SUFFIX)
-        below[:] = [] if deep else sorted(name for name in below if not name.startswith("."))
 
 
 def _items(folder: Path) -> Iterator[dict[str, Any]]:
