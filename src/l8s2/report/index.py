@@ -35,7 +35,7 @@ def index_page(name: str, found: Sequence[Mapping[str, Any]]) -> str:
 
 def _row(one: Mapping[str, Any]) -> list[str]:
     address = quote(Path(one["report"]).name, errors="replace")
-    differences = [band["consistency"]["rms"] for band in one["bands"].values() if band["consistency"]]
+    differences = [band["rms"] for scene in one["scenes"] for band in (scene["consistency"] or {}).values()]
     return [
         f'<a href="./{address}">{text(one["id"])}</a>',
         text(str(one["datetime"])[:16].replace("T", " ")).replace(" ", "&nbsp;").replace("-", "&#8209;"),

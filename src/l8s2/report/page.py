@@ -99,8 +99,8 @@ def _pictures(
 
 
 def _give_it(numbers: dict[str, Any]) -> str:
-    one = len(numbers["scenes"]) == 1
-    return "Give the input: <code>l8s2 report PRODUCT `landsat` INPUT</code>." if one else ""
+    what = "the input" if len(numbers["scenes"]) == 1 else "the folder that holds all of them"
+    return f"Give {what}: <code>l8s2 report PRODUCT `landsat` INPUT</code>."
 
 
 def _histograms(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
@@ -127,9 +127,14 @@ def _histograms(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
 
 
 def _consistency(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
+    scenes = numbers["scenes"]
+    several = len(scenes) > 1
     yield "<h2>Consistency at 30 m</h2>"
     if not numbers["ms_pixels_compared"]:
-        why = numbers["why_not_compared"] or "no clear Landsat pixel is far enough from cloud, fill and border"
+        why = numbers["why_not_compared"] or (
+            "no clear Landsat pixel is far enough from cloud, fill and border"
+            f"{' and from ground that several scenes saw' if several else ''}"
+        )
         yield f"<p>It was not computed: {text(why)}. {'' if sampled.has_input else _give_it(numbers)}</p>"
         return
     yield (
@@ -137,11 +142,25 @@ def _consistency(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
         f"OLI), less the input; reflectance of {numbers['ms_pixels_compared']:,} clear Landsat pixels. On eight real "
         "scenes the RMS was at most 0.0037; much more means that the output is not of this input, or is damaged.</p>"
     )
+    if several:
+        yield (
+            '<p class="quiet">Each scene is compared on the ground that no other scene saw: where they overlap the '
+            "product does not tell of which one a pixel is.</p>"
+        )
+        yield table(["Scene", "Landsat pixels", "", *BAND_NAMES], [row for one in scenes for row in _of_scene(one)])
+        return
     rows = [
         [name, *(_reflectance(band["consistency"][n], 5) for n in ("rms", "bias"))]
         for name, band in numbers["bands"].items()
     ]
     yield table(["Band", "RMS", "Bias"], rows)
+
+
+def _of_scene(scene: dict[str, Any]) -> Iterator[list[str]]:
+    found = scene["consistency"] or {}
+    for name, what in (("rms", "RMS"), ("bias", "Bias")):
+        values = (_reflectance(found[band][name] if found else None, 5) for band in BAND_NAMES)
+        yield [text(scene["id"]), f"{scene['ms_pixels_compared']:,}", what, *values]
 
 
 def _sigma(numbers: dict[str, Any], sigma: SigmaMap | None) -> Iterator[str]:
