@@ -1,4 +1,4 @@
-"""Reports of products of an overpass, and what is said of tiles of ARD."""
+"""Reports of products of an overpass, and of tiles of U.S. ARD."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from affine import Affine
+from odc.geo.geobox import GeoBox
 
 import l8s2.pipeline.to_product
 from l8s2.cli.shell import as_options
@@ -16,6 +18,7 @@ from l8s2.pipeline.to_product import harmonize_product
 from l8s2.report.make import make_reports
 from l8s2.sensors import BANDS
 from l8s2.simulate.sensor import Conditions, Observation
+from making.ramps import ramp_scene
 from making.scenes import ID, PAN_ID, Copying, make, ms_grid, smooth
 
 SOUTH = ID.replace("192025", "192026")
@@ -93,3 +96,18 @@ def test_scenes_that_saw_the_same_ground_are_not_compared(tmp_path: Path) -> Non
     assert (found["ms_pixels_compared"], found["why_not_compared"]) == (0, "")
     assert "from ground that several scenes saw" in Path(found["report"]).read_text()
     assert found["bands"]["red"]["input"]["median"] == pytest.approx(found["bands"]["red"]["output"]["median"])
+
+
+def test_a_tile_of_ard_leads_to_its_own_collection(tmp_path: Path) -> None:
+    tile = "LC08_CU_003010_20230520_20230605_02"
+    albers = "+proj=aea +lat_0=23 +lon_0=-96 +lat_1=29.5 +lat_2=45.5 +datum=WGS84 +units=m"
+    box = GeoBox((48, 44), Affine(30, 0, -2_115_585, 0, -30, 1_814_805), albers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(l8s2.pipeline.to_product, "load_predictor", lambda *_, **__: Copying())
+        harmonize_product(ramp_scene(tmp_path / "scenes", box, tile), tmp_path / "out", crs="native")
+    page = Path(report(product_of(tmp_path), tmp_path / "scenes")["report"]).read_text()
+    assert f'/collections/landsat-c2ard-sr/items/{tile}_SR">' in page
+    assert "landsat-c2l2-sr" not in page
+    assert "CU, horizontal 3, vertical 10" in page
+    assert "WRS-2" not in page
+    assert "10.5066/P960F8OC" in page

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from l8s2.report.markup import page, table, text
-from l8s2.report.page import clear_words
+from l8s2.report.checks import clear_words
+from l8s2.report.markup import page, percent, table, text
 
 
 def index_page(name: str, found: Sequence[Mapping[str, Any]]) -> str:
@@ -41,11 +41,7 @@ def _row(one: Mapping[str, Any]) -> list[str]:
         text(str(one["datetime"])[:16].replace("T", " ")).replace(" ", "&nbsp;").replace("-", "&#8209;"),
         f'<span class="{text(one["verdict"])}"><b>{text(one["verdict"])}</b></span>',
         clear_words(one),
-        _percent(one["untrusted_percent"]),
+        "unknown" if one["untrusted_percent"] is None else percent(one["untrusted_percent"]),
         f"{max(differences):.4f}" if differences else "not computed",
         text("; ".join(one["reasons"])),
     ]
-
-
-def _percent(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.2f}&nbsp;%"
