@@ -399,6 +399,28 @@ def test_pan_is_shown_where_it_was_moved_to(small: Path, product: Path, down: An
         assert shown == pytest.approx(scene.pan.read(rows, slice(10, 30)), abs=1e-4)
 
 
+def test_clouds_that_nobody_looked_for_are_told(small: Path, tmp_path: Path) -> None:
+    """A verdict says nothing of clouds where the input has no QA_PIXEL."""
+    input_ = make(tmp_path / "input", ms_grid(60, 70), qa_pixel=None)
+    page = Parsed(Path(report(harmonized(tmp_path / "out", input_), landsat=input_)["report"]).read_text())
+    assert "Clouds are not flagged, as the input had no QA_PIXEL" in page.words
+    assert "pixels (clouds among them)" in page.words
+
+
+def test_what_was_checked_is_told_with_its_limits(made: Path, numbers: dict[str, Any]) -> None:
+    words = Parsed((made / "page.html").read_text()).words.replace("\u00a0", " ")
+    for limit in (
+        "warn below 10 %",
+        "warn over 5 %, fail over 25 %",
+        "warn over 3 m, fail over 7.5 m",
+        "warn over 3 times",
+    ):
+        assert limit in words
+    found = [band["consistency"]["rms"] for band in numbers["bands"].values()]
+    assert f"{min(found):.4f} to {max(found):.4f}" in words
+    assert "Clouds are not flagged" not in words
+
+
 def test_products_without_sigma(small: Path, tmp_path: Path) -> None:
     found = report(harmonized(tmp_path, small / "input" / ID, sigma=None))
     page = Parsed(Path(found["report"]).read_text())

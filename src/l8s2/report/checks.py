@@ -18,10 +18,19 @@ _ALL = 99.99
 """Percent."""
 
 
+def clouds_flagged(numbers: Mapping[str, Any]) -> bool:
+    """Whether clouds were looked for in most of the input."""
+    return bool(numbers["qa_percent"]["no_qa"] <= 50)
+
+
 def clear_words(numbers: Mapping[str, Any]) -> str:
     """Say in markup how much is clear, or that nobody knows."""
-    shares = numbers["qa_percent"]
-    return "not known: no QA_PIXEL" if shares["no_qa"] > 50 else percent(shares["clear"])
+    return percent(numbers["qa_percent"]["clear"]) if clouds_flagged(numbers) else "not known: no QA_PIXEL"
+
+
+def clear_pixels(numbers: Mapping[str, Any]) -> str:
+    """Name the pixels that are counted."""
+    return "clear pixels" if clouds_flagged(numbers) else "pixels (clouds among them)"
 
 
 def checks(item: Item, numbers: dict[str, Any]) -> str:
@@ -37,7 +46,7 @@ def checks(item: Item, numbers: dict[str, Any]) -> str:
         [
             "Not to be trusted",
             "not known" if untrusted is None else percent(untrusted),
-            "of the clear pixels: the network expects large errors, or the ground is unlike what it was trained on",
+            f"of the {clear_pixels(numbers)}: the network expects large errors, or the ground is unlike its training",
             f"warn over {100 * UNTRUSTED[0]:.0f}&nbsp;%, fail over {100 * UNTRUSTED[1]:.0f}&nbsp;%",
         ],
         *_of_pan(scenes, numbers["qa_percent"]["no_pan"]),
@@ -84,7 +93,7 @@ def _of_pan(scenes: Sequence[SceneFacts], without: float) -> Iterator[list[str]]
     yield [
         "Blur of the input",
         _of_each(_metres(scene, "sharpness", "blur_m") for scene in scenes),
-        f"of the visible bands against pan, a Gaussian's standard deviation; {NOMINAL:.1f}&nbsp;m by documents",
+        f"of the visible bands against pan, a Gaussian's standard deviation; {NOMINAL:.1f}&nbsp;m documented",
         f"warn outside {low:.1f} to {high:.1f}&nbsp;m",
     ]
 

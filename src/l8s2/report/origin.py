@@ -6,13 +6,15 @@ import re
 import shlex
 from collections.abc import Iterator
 
+from l8s2 import grid
 from l8s2.deliveries.product_name import ProductName
 from l8s2.product.writer import SUFFIX
 from l8s2.report.finished import Finished, SceneFacts, number
 from l8s2.report.markup import table, text
-from l8s2.sensors import OUTPUT_GSD
 
 _USGS = "https://landsatlook.usgs.gov/stac-server/collections"
+_LOW_SUN = 20.0
+"""Degrees."""
 _SCENES = "Landsat 8-9 Collection 2 Level-2", "https://doi.org/10.5066/P9OGBGM6"
 _ARD = "Landsat Collection 2 U.S. Analysis Ready Data", "https://doi.org/10.5066/P960F8OC"
 
@@ -39,16 +41,20 @@ def facts(product: Finished) -> Iterator[tuple[str, str]]:
         )
     yield "Lattice", text(_lattice(product))
     sun = number(item.properties.get("view:sun_elevation"))
-    yield "Sun", "unknown" if sun is None else f"{sun:.1f}&deg; above the horizon"
+    low = ": long shadows, and Landsat's own reflectance is less certain" if sun is not None and sun < _LOW_SUN else ""
+    yield "Sun", "unknown" if sun is None else f"{sun:.1f}&deg; above the horizon{low}"
+    models = [item.text("l8s2:model"), item.text("l8s2:model_without_pan")]
     yield (
         "Made",
         f"{_moment(item.text('processing:datetime'))} by l8s2 {text(_version(product))}, model "
-        f"{text(item.text('l8s2:model'))}",
+        f"{text(models[0])}{f', where pan is missing {text(models[1])}' if models[1] else ''}",
     )
 
 
 def _moment(said: str | None) -> str:
     """Return a time as an Item has it, to the second."""
+    if said is not None and said.endswith("T00:00:00Z"):  # what an Item has where only the day is known
+        return f"{text(said[:10])}, time not known,"
     found = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?Z", said or "")
     return f"{found[1]} {found[2]} UTC" if found else text(said)
 
@@ -61,11 +67,10 @@ def _lattice(product: Finished) -> str:
     a, (height, width) = product.geobox.affine, product.shape
     crs = product.geobox.crs
     assert crs is not None
-    size = f"{width} x {height} pixels of {a.a:g} x {abs(a.e):g} {crs.units[0]} in {str(crs)[:60]}"
+    size = f"{width} x {height} pixels of {a.a:g} x {abs(a.e):g} {crs.units[0]} in {grid.crs_name(crs)}"
     if product.item.properties.get("l8s2:warped"):
         return f"{size}; warped once from the scene's own grid, pixels are interpolated"
-    on_lattice = (a.a, a.e) == (OUTPUT_GSD, -OUTPUT_GSD) and a.c % OUTPUT_GSD == a.f % OUTPUT_GSD == 0
-    where = f"{'on' if on_lattice else 'not on'} the 10 m lattice of Sentinel-2"
+    where = f"{'on' if grid.on_sentinel2_lattice(product.geobox) else 'not on'} the 10 m lattice of Sentinel-2"
     return f"{size}, upper left corner at {a.c:.0f} E, {a.f:.0f} N; {where}"
 
 
@@ -92,7 +97,7 @@ def _provenance(product: Finished) -> Iterator[tuple[str, str]]:
         if item.text(name) is not None:
             yield title, f"{text(item.text(name))}, SHA-256 <code>{text(item.text(f'{name}_sha256'))}</code>"
     yield "l8s2", text(_version(product))
-    yield "Lineage", text(item.text("processing:lineage"))
+    yield "Lineage", f'<span class="lines">{text(item.text("processing:lineage"))}</span>'
 
 
 def _scene(name: ProductName, pan: str | None) -> Iterator[tuple[str, str]]:

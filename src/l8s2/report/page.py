@@ -9,7 +9,7 @@ from l8s2.evaluation.pictures import HEAT_COLOURS
 from l8s2.masks import QA_BITS
 from l8s2.report import origin
 from l8s2.report.advice import LEVELS, advice_on
-from l8s2.report.checks import checks, clear_words
+from l8s2.report.checks import checks, clear_pixels, clear_words, clouds_flagged
 from l8s2.report.consistency import USUAL_RMS
 from l8s2.report.finished import Finished, SceneFacts, number
 from l8s2.report.markup import figures, histogram, page, percent, table, text
@@ -60,6 +60,8 @@ def _head(product: Finished, numbers: dict[str, Any]) -> Iterator[str]:
     yield f"<p>{text(item.text('description'))}</p>"
     known = level if level in LEVELS else ""
     yield f'<div class="verdict {known}"><p><b>{text(level)}</b> {LEVELS.get(known, "The Item has no verdict.")}</p>'
+    if not clouds_flagged(numbers):
+        yield "<p>Clouds are not flagged, as the input had no QA_PIXEL: look for them in the pictures.</p>"
     if reasons := numbers["reasons"][:_MOST]:
         yield "<dl>"
         for reason in reasons:
@@ -119,7 +121,7 @@ def _histograms(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
     line = "line: the 30 m input of the same pixels" if has_input else "the input is not at hand"
     yield (
         f'<p class="quiet">Filled: the 10 m output; {line}. Shares of pixels, by reflectance; '
-        f"{numbers['clear_pixels_counted']:,} clear pixels of {_share_of_blocks(numbers)}. The output "
+        f"{numbers['clear_pixels_counted']:,} {clear_pixels(numbers)} of {_share_of_blocks(numbers)}. The output "
         "has Sentinel-2A's bands: expect a small shift against Landsat.</p>"
     )
     yield '<div class="charts">'
@@ -147,9 +149,10 @@ def _consistency(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
         return
     yield (
         '<p class="quiet">The output averaged to 30 m as Landsat would see it (band-pass and point spread function of '
-        f"OLI), less the input; reflectance of {numbers['ms_pixels_compared']:,} clear Landsat pixels. On eight real "
-        f"scenes the RMS was at most {USUAL_RMS}; much more means that the output is not of this input, or is damaged. "
-        "The networks of the package keep the level of their input, so a bias near 0 is no proof that it is right.</p>"
+        f"OLI), less the input: reflectance of {numbers['ms_pixels_compared']:,} Landsat pixels that are not near "
+        f"cloud, fill or the border of a block. On eight real scenes the RMS was at most {USUAL_RMS}; much more means "
+        "that the output is not of this input, or is damaged. The networks of the package keep the level of their "
+        "input, so a bias near 0 is no proof that it is right.</p>"
     )
     if several:
         yield (
@@ -198,7 +201,7 @@ def _sigma(numbers: dict[str, Any], sigma: SigmaMap | None) -> Iterator[str]:
         '<p class="quiet"><b>Detail</b>: what the network knows of its own error; it averages out over a field. '
         "<b>Level</b>: how far two sensors disagree over a whole scene; it does not. Total is the root of the sum of "
         "both squares; &plusmn;1.645 times it is meant to hold 90 % of what Sentinel-2 would measure. Counted over the "
-        f"clear pixels of {_share_of_blocks(numbers)}.</p>"
+        f"{clear_pixels(numbers)} of {_share_of_blocks(numbers)}.</p>"
     )
 
 
