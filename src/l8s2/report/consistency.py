@@ -83,6 +83,8 @@ def differences(
     usable = masks.usable(pixels.qa)[own]
     for other in others:
         usable = usable & ~_any_of_each(np.isfinite(other[:, *whole]))
+    if not usable.any():
+        return reflectance[:, :0, 0]
     seen, compared = seen_by_oli(reflectance[:, *whole], ms, usable)
     return (seen - ms)[:, compared]
 

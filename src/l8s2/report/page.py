@@ -85,10 +85,12 @@ def _warnings(product: Finished) -> Iterator[str]:
 def _pictures(
     sampled: Sampled, whole: list[list[Shown]], close: list[list[Shown]], numbers: dict[str, Any]
 ) -> Iterator[str]:
+    several = sampled.has_input and len(numbers["scenes"]) > 1
     yield "<h2>Before and after</h2>"
+    overlap = " Where scenes overlap, the input that is shown and counted is that of the first." if several else ""
     yield (
         '<p class="quiet">True colour is red, green, blue; false colour is nir08, red, green, which shows plants red. '
-        "Grey is no data. Where the product has more pixels than the picture, means are shown.</p>"
+        f"Grey is no data. Where the product has more pixels than the picture, means are shown.{overlap}</p>"
     )
     yield from (figures(row, kind="whole") for row in whole if row)
     yield "<h3>A detail, pixel by pixel</h3>"
