@@ -159,7 +159,7 @@ def _consistency(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
     if several:
         yield (
             '<p class="quiet">Each scene is compared on the ground that no other scene saw: where they overlap the '
-            "product does not tell of which one a pixel is.</p>"
+            "product does not tell of which one a pixel is. A scene that was warped is not compared.</p>"
         )
         yield table(["Scene", "Landsat pixels", "", *BAND_NAMES], [row for one in scenes for row in _of_scene(one)])
         return

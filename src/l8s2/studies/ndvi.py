@@ -103,7 +103,7 @@ def study_ndvi(
         "pixels": pixels,
         "blocks": len(stacked),
     }
-    text = _paragraph(found, models[0], facts, simulated=simulated)
+    text = _paragraph(found, models[0], facts)
     figure = chart(panels, title="NDVI across sensors")
     return Study(name="NDVI across sensors", rows=rows, paragraph=text, facts=facts, figure=figure)
 
@@ -181,7 +181,7 @@ def _statistics(sums: Values, methods: Sequence[str]) -> dict[str, Values]:
     return found
 
 
-def _paragraph(found: Mapping[str, Estimate], model: str, facts: Mapping[str, int], *, simulated: bool = False) -> str:
+def _paragraph(found: Mapping[str, Estimate], model: str, facts: Mapping[str, int]) -> str:
     ours, raw = (_correlation(found[f"correlation {method}"].value) for method in (model, RAW))
     ratio = found[f"{RATIO} {model}"]
     known = np.isfinite(ratio.low)
@@ -197,7 +197,7 @@ def _paragraph(found: Mapping[str, Estimate], model: str, facts: Mapping[str, in
     told = (
         "Landsat is simulated from Sentinel-2 as its sensor is documented, with noise but at the level of Sentinel-2: "
         "real sensors differ by more, so gains are an upper bound."
-        if simulated
+        if facts["simulated"]
         else "The two images are of different hours or days, so what changed in truth counts as error of every method "
         "alike."
     )
