@@ -49,6 +49,12 @@ def checks(item: Item, numbers: dict[str, Any]) -> str:
             f"of the {clear_pixels(numbers)}: the network expects large errors, or the ground is unlike its training",
             f"warn over {100 * UNTRUSTED[0]:.0f}&nbsp;%, fail over {100 * UNTRUSTED[1]:.0f}&nbsp;%",
         ],
+        [
+            "Out of range",
+            percent(numbers["qa_percent"]["out_of_range"]),
+            "of the pixels with data: input below 0 or above 1 in a band, as over dark water, haze or glint",
+            _NO_PART,
+        ],
         *_of_pan(scenes, numbers["qa_percent"]["no_pan"]),
         [
             "Noise of the input",

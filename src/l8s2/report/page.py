@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from l8s2.deliveries.product_name import ProductName
 from l8s2.evaluation.pictures import HEAT_COLOURS
 from l8s2.masks import QA_BITS
 from l8s2.report import origin
@@ -161,7 +162,7 @@ def _consistency(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
             '<p class="quiet">Each scene is compared on the ground that no other scene saw: where they overlap the '
             "product does not tell of which one a pixel is. A scene that was warped is not compared.</p>"
         )
-        yield table(["Scene", "Landsat pixels", "", *BAND_NAMES], [row for one in scenes for row in _of_scene(one)])
+        yield table(["WRS-2 row", "Landsat pixels", "", *BAND_NAMES], [row for one in scenes for row in _of_scene(one)])
         return
     rows = [
         [name, *(_reflectance(band["consistency"][n], 5) for n in ("rms", "bias"))]
@@ -171,10 +172,10 @@ def _consistency(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
 
 
 def _of_scene(scene: dict[str, Any]) -> Iterator[list[str]]:
-    found = scene["consistency"] or {}
+    found, product = scene["consistency"] or {}, ProductName.parse(scene["id"])
     for name, what in (("rms", "RMS"), ("bias", "Bias")):
         values = (_reflectance(found[band][name] if found else None, 5) for band in BAND_NAMES)
-        yield [text(scene["id"]), f"{scene['ms_pixels_compared']:,}", what, *values]
+        yield [text(product and product.row), f"{scene['ms_pixels_compared']:,}", what, *values]
 
 
 def _sigma(numbers: dict[str, Any], sigma: SigmaMap | None) -> Iterator[str]:
