@@ -33,8 +33,9 @@ from l8s2.pipeline.verdict import Count, assess
 from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE, NODATA, SCALE, encoded
 from l8s2.report import sample
 from l8s2.report.advice import advice_on
+from l8s2.report.find_input import find_input
 from l8s2.report.finished import Finished
-from l8s2.report.landsat_input import Before, find_input
+from l8s2.report.landsat_input import Before
 from l8s2.report.make import make_reports
 from l8s2.report.markup import style
 from l8s2.report.pictures import LONGEST
@@ -386,41 +387,38 @@ def test_another_scene_is_not_compared(product: Path, tmp_path: Path) -> None:
         report(product, landsat=tmp_path / "nothing", overwrite=True)
 
 
-def test_the_product_of_an_overpass(small: Path, tmp_path: Path) -> None:
-    """Both scenes are told, with pan and what was measured of each; the page does not ask for one as input."""
-    south = ID.replace("192025", "192026")
-    for old, new in ((ID, south), (PAN_ID, PAN_ID.replace("192025", "192026"))):
-        (tmp_path / new).mkdir()
-        for path in (small / "input" / old).iterdir():
-            copy = tmp_path / new / path.name.replace(old, new)
-            if path.suffix == ".TIF":
-                shutil.copy(path, copy)
-            else:
-                copy.write_text(path.read_text().replace(old, new))
-    product = harmonized(tmp_path / "out", [small / "input" / ID, tmp_path / south], bbox=(14, 51, 14.5, 51.2))
-    found = report(product, landsat=small / "input")
-    assert found["why_not_compared"] == "it was made from 2 scenes, and is compared with one alone"
-    assert [scene["id"] for scene in found["scenes"]] == [ID, south]
-    assert all(scene["pan_shift"] and scene["noise"] for scene in found["scenes"])
-    page = Parsed(Path(found["report"]).read_text())
-    again = f"l8s2 harmonize {ID} {south} -o out --model copying --bbox 14 51 14.5 51.2"
-    for words in ("path 192, rows 25, 26", again, PAN_ID):
-        assert words in page.words
-    assert page.words.count("Pan against the 30 m bands") == 2
-    assert "Give the input" not in page.words
-
-
 @pytest.mark.parametrize(("down", "rows"), [(-15.0, slice(11, 31)), (1e9, slice(10, 30)), ("x", slice(10, 30))])
 def test_pan_is_shown_where_it_was_moved_to(small: Path, product: Path, down: Any, rows: slice) -> None:
     moved = {"l8s2:pan_aligned_m": {"down": down, "right": 0.0}}
     change_item(product, lambda item: item["properties"].update(moved))
     with Finished(product) as finished, ExitStack() as stack, open_scene(small / "input" / ID) as scene:
-        found = find_input(finished, small / "input", stack).scene
-        assert found is not None
+        (found,) = find_input(finished, small / "input", stack).scenes
         assert found.pan is not None
         assert scene.pan is not None
         shown = found.pan.read(slice(10, 30), slice(10, 30))
         assert shown == pytest.approx(scene.pan.read(rows, slice(10, 30)), abs=1e-4)
+
+
+def test_clouds_that_nobody_looked_for_are_told(small: Path, tmp_path: Path) -> None:
+    """A verdict says nothing of clouds where the input has no QA_PIXEL."""
+    input_ = make(tmp_path / "input", ms_grid(60, 70), qa_pixel=None)
+    page = Parsed(Path(report(harmonized(tmp_path / "out", input_), landsat=input_)["report"]).read_text())
+    assert "Clouds are not flagged, as the input had no QA_PIXEL" in page.words
+    assert "pixels (clouds among them)" in page.words
+
+
+def test_what_was_checked_is_told_with_its_limits(made: Path, numbers: dict[str, Any]) -> None:
+    words = Parsed((made / "page.html").read_text()).words.replace("\u00a0", " ")
+    for limit in (
+        "warn below 10 %",
+        "warn over 5 %, fail over 25 %",
+        "warn over 3 m, fail over 7.5 m",
+        "warn over 3 times",
+    ):
+        assert limit in words
+    found = [band["consistency"]["rms"] for band in numbers["bands"].values()]
+    assert f"{min(found):.4f} to {max(found):.4f}" in words
+    assert "Clouds are not flagged" not in words
 
 
 def test_products_without_sigma(small: Path, tmp_path: Path) -> None:

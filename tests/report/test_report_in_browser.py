@@ -61,6 +61,18 @@ def test_it_fits_and_asks_for_nothing(browser: Any, address: str, width: int, sc
     page.close()
 
 
+def test_it_prints_dark_on_white_and_nothing_is_cut(browser: Any, address: str) -> None:
+    """A4 is 210 mm wide, less the margins; backgrounds are not printed, so light text would be lost."""
+    page = browser.new_page(viewport={"width": round(184 / 25.4 * 96), "height": 1000}, color_scheme="dark")
+    page.emulate_media(media="print")
+    page.goto(address)
+    colours = "[document.body, ...document.querySelectorAll('h1, p, td, th, a, figcaption')].map("
+    found = page.evaluate(colours + "one => getComputedStyle(one).color.match(/[0-9]+/g).map(Number))")
+    assert max(sum(colour[:3]) / 3 for colour in found) < 110
+    assert page.evaluate("document.documentElement.scrollWidth") == page.viewport_size["width"]
+    page.close()
+
+
 def test_picture_of_the_documentation(browser: Any, address: str, request: pytest.FixtureRequest) -> None:
     """What docs/report.md shows; the scene of the demo is simulated."""
     page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]}, color_scheme="light")

@@ -87,7 +87,7 @@ def test_ndvi_that_is_constant_has_no_correlation() -> None:
     assert found["rmse raw"][0] == pytest.approx(0, abs=1e-6)
     told = {name: Estimate(float(value[0]), math.nan, math.nan) for name, value in found.items()}
     told[f"{RATIO} compact"] = Estimate(math.nan, math.nan, math.nan)
-    facts = {"pairs": 1, "sites": 1, "pixels": 500, "blocks": 1}
+    facts = {"simulated": False, "pairs": 1, "sites": 1, "pixels": 500, "blocks": 1}
     assert "nan" not in _paragraph(told, "compact", facts)
 
 

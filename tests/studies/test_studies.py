@@ -72,14 +72,15 @@ def test_few_units_have_no_interval() -> None:
     assert np.isnan([found.low, found.high]).all()
 
 
-@given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 30))
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 30), st.integers(-99, 99), st.integers(-99, 99))
 @settings(max_examples=50)
-def test_blocks_are_squares(height: int, width: int, side: int) -> None:
-    found = blocks((height, width), side)
+def test_blocks_are_squares_of_the_ground(height: int, width: int, side: int, top: int, left: int) -> None:
+    found, places = blocks((height, width), side, (top, left))
     for number in np.unique(found):
         rows, columns = np.nonzero(found == number)
         assert (np.ptp(rows) + 1) * (np.ptp(columns) + 1) == len(rows)
-        assert max(np.ptp(rows), np.ptp(columns)) < side
+        assert {(top + int(r)) // side for r in rows} == {places[number][0]}
+        assert {(left + int(c)) // side for c in columns} == {places[number][1]}
 
 
 def test_charts_are_well_formed_whatever_the_names() -> None:

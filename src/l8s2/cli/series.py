@@ -112,10 +112,13 @@ def study() -> None:
 @click.argument("pairs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", "models", multiple=True, default=("compact",), show_default=True, help="As of harmonize.")
 @click.option("--side", help="Of sets of real pairs.  [default: Test]")
+@click.option("--simulated", is_flag=True, help="PAIRS are .npz archives of Sentinel-2 imagery; Landsat is simulated.")
 @OUTPUT
 @OVERWRITE
 @JSON
-def ndvi(pairs: tuple[Path, ...], models: tuple[str, ...], side: str | None, output: Path, **how: Any) -> None:
+def ndvi(
+    pairs: tuple[Path, ...], models: tuple[str, ...], side: str | None, simulated: bool, output: Path, **how: Any
+) -> None:
     """Compare NDVI of the two sensors on real PAIRS: raw, band-pass adjusted, harmonised.
 
     PAIRS are as those of evaluate --pair: archives, folders of them, or sets.
@@ -124,7 +127,7 @@ def ndvi(pairs: tuple[Path, ...], models: tuple[str, ...], side: str | None, out
 
     def make() -> Study:
         with ProgressBar("comparing") as progress:
-            return study_ndvi(pairs, models=models, side=side, progress=progress, warn=warn)
+            return study_ndvi(pairs, models=models, side=side, simulated=simulated, progress=progress, warn=warn)
 
     _give(make, output, **how)
 

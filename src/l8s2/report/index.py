@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from l8s2.report.markup import page, table, text
-from l8s2.report.page import clear_words
+from l8s2.report.checks import clear_words, clouds_flagged
+from l8s2.report.markup import page, percent, table, text
 
 
 def index_page(name: str, found: Sequence[Mapping[str, Any]]) -> str:
@@ -35,17 +35,15 @@ def index_page(name: str, found: Sequence[Mapping[str, Any]]) -> str:
 
 def _row(one: Mapping[str, Any]) -> list[str]:
     address = quote(Path(one["report"]).name, errors="replace")
-    differences = [band["consistency"]["rms"] for band in one["bands"].values() if band["consistency"]]
+    differences = [band["rms"] for scene in one["scenes"] for band in (scene["consistency"] or {}).values()]
     return [
         f'<a href="./{address}">{text(one["id"])}</a>',
-        text(str(one["datetime"])[:16].replace("T", " ")).replace(" ", "&nbsp;").replace("-", "&#8209;"),
+        text(str(one["datetime"])[:16].replace("T00:00", "").replace("T", " "))
+        .replace(" ", "&nbsp;")
+        .replace("-", "&#8209;"),
         f'<span class="{text(one["verdict"])}"><b>{text(one["verdict"])}</b></span>',
-        clear_words(one),
-        _percent(one["untrusted_percent"]),
+        clear_words(one) if clouds_flagged(one) else "not known",
+        "unknown" if one["untrusted_percent"] is None else percent(one["untrusted_percent"]),
         f"{max(differences):.4f}" if differences else "not computed",
         text("; ".join(one["reasons"])),
     ]
-
-
-def _percent(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.2f}&nbsp;%"

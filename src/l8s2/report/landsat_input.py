@@ -1,11 +1,8 @@
-"""The Landsat scene that a product was made from: found, and brought onto the grid of the product."""
+"""The Landsat scenes that a product was made from, as the pixels of the product."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from copy import copy
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 from affine import Affine
@@ -13,74 +10,20 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import grid
 from l8s2.arrays import Float, Mask, enlarge
-from l8s2.deliveries.find import ARCHIVES, IMAGES, level2_product, products_in
-from l8s2.errors import InputError
-from l8s2.landsat.band import MovedBand
 from l8s2.landsat.native_pixels import Pixels
-from l8s2.landsat.scene import Scene, open_scene
-from l8s2.report.finished import Finished, SceneFacts, number
-from l8s2.sensors import N_BANDS, PAN_GSD
+from l8s2.landsat.scene import Scene
+from l8s2.sensors import N_BANDS
 
-_ENDINGS = ("", *ARCHIVES, *IMAGES)
-_FARTHEST = 500.0
-"""Metres that pan can be moved by; more in an Item is nonsense."""
 _STRIP = 512
 """MS rows read at a time."""
 
 
-class Found(NamedTuple):
-    """The input, or why there is none."""
-
-    scene: Scene | None
-    why_not: str
-    """In words that end a sentence; empty where there is one."""
-
-
-def find_input(product: Finished, landsat: Path | None, stack: ExitStack) -> Found:
-    """Open the Level-2 product that a product was made from.
-
-    Args:
-        product: the product.
-        landsat: the Level-2 product, or a folder with it; None looks in the folders around the product.
-        stack: closes it.
-
-    Raises InputError where ``landsat`` cannot be used.
-    """
-    scenes = product.item.scenes
-    if len(scenes) > 1:
-        return Found(None, f"it was made from {len(scenes)} scenes, and is compared with one alone")
-    name = scenes[0].name
-    if name is None:
-        return Found(None, "the Item does not say which Landsat product it was made from")
-    around = product.folder.absolute().parent
-    places = [landsat] if landsat is not None else [around, around.parent]
-    paths = [path for place in places for ending in _ENDINGS if (path := place / f"{name.id}{ending}").exists()]
-    if landsat is not None and not paths:
-        if not products_in(landsat):
-            return Found(None, f"{name.id} was not found in {landsat}")
-        found = level2_product(landsat)
-        if found.product_id != name.id:
-            return Found(None, f"it was made from {name.id}, and {landsat} is {found.product_id}")
-        paths = [landsat]
-    if not paths:
-        return Found(None, f"{name.id} was not found beside the product")
-    try:
-        return Found(_as_used(stack.enter_context(open_scene(paths[0])), scenes[0]), "")
-    except InputError as error:
-        if landsat is not None:
-            raise
-        return Found(None, f"the input cannot be read ({error})")
-
-
-def _as_used(scene: Scene, said: SceneFacts) -> Scene:
-    """Return the scene with its pan moved as it was when the product was made."""
-    moved = [number(said.facts("l8s2:pan_aligned_m").get(way)) for way in ("down", "right")]
-    pan, metres = scene.pan, [move for move in moved if move is not None and abs(move) <= _FARTHEST]
-    if pan is None or len(metres) != 2:
-        return scene
-    scene = copy(scene)
-    scene.pan = MovedBand(pan.raster, pan.scaling, pan.is_dn, (-metres[0] / PAN_GSD, -metres[1] / PAN_GSD))
-    return scene
+def joined(images: Sequence[Float]) -> Float:
+    """Return images of one ground as one: where several have a value, that of the first."""
+    result = images[0]
+    for image in images[1:]:
+        result = np.where(np.isnan(result), image, result)
+    return result
 
 
 class Before:

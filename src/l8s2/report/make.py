@@ -12,9 +12,10 @@ from l8s2.errors import InputError, L8S2Error
 from l8s2.files import check_free, write_whole
 from l8s2.product.writer import SUFFIX
 from l8s2.progress import Progress
+from l8s2.report.find_input import find_input
 from l8s2.report.finished import Finished, is_product
 from l8s2.report.index import index_page
-from l8s2.report.landsat_input import Before, find_input
+from l8s2.report.landsat_input import Before
 from l8s2.report.numbers import numbers_of
 from l8s2.report.page import report_page
 from l8s2.report.pictures import detail, false_colour, sigma_map, true_colour
@@ -86,10 +87,10 @@ def _report(
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE))
         product = stack.enter_context(Finished(folder))
-        scene, why_not = find_input(product, landsat, stack)
-        before = None if scene is None else Before(scene, product.geobox)
+        scenes, why_not = find_input(product, landsat, stack)
+        before = [Before(scene, product.geobox) for scene in scenes]
         sampled = Sampled(product, before, progress)
-        if before is not None and before.first is None:
+        if before and all(scene.first is None for scene in before):
             why_not = "the product was warped onto another grid, where its pixels are no longer parts of Landsat's"
         numbers = numbers_of(product, sampled, why_not, progress)
         whole = [true_colour(product), false_colour(product, before)]

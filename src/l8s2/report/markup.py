@@ -30,6 +30,11 @@ def text(value: object) -> str:
     return escape(whole if len(whole) <= _LONGEST else f"{whole[:_LONGEST]} ...")
 
 
+def percent(value: float) -> str:
+    """Return a percentage as markup."""
+    return ("0" if value == 0 else "&lt;&nbsp;0.01" if value < 0.01 else f"{value:.2f}") + "&nbsp;%"
+
+
 def page(title: str, parts: Sequence[str]) -> str:
     """Return a whole page; ``parts`` are markup. It runs no script and asks nobody for anything."""
     return (
@@ -43,10 +48,17 @@ def page(title: str, parts: Sequence[str]) -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False) -> str:
-    """Return a table; cells are markup, the first of each row is its heading. ``words``: aligned to the left."""
+    """Return a table; cells are markup, the first of each row is its heading.
+
+    ``words``: aligned to the left, and on a narrow screen a list in which each cell names its column.
+    """
     head = "".join(f'<th scope="col">{cell}</th>' for cell in heads)
+    names = [f' data-head="{head}: "' if words else "" for head in heads]
     body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>' for row in rows
+        f'<tr><th scope="row">{row[0]}</th>'
+        + "".join(f"<td{name}>{cell}</td>" for name, cell in zip(names[1:], row[1:], strict=True))
+        + "</tr>"
+        for row in rows
     )
     kind = ' class="text"' if words else ""
     return (
@@ -54,14 +66,13 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = 
     )
 
 
-def figures(shown: Sequence[Shown], *, pixels: bool = False) -> str:
-    """Return pictures side by side."""
-    kind = "row pixels" if pixels else "row"
+def figures(shown: Sequence[Shown], *, kind: str) -> str:
+    """Return pictures side by side; ``kind``: ``whole`` or ``pixels``."""
     each = "".join(
         f'<figure><img src="{item.uri}" alt="{text(item.alt)}"><figcaption>{text(item.caption)}</figcaption></figure>'
         for item in shown
     )
-    return f'<div class="{kind}">{each}</div>'
+    return f'<div class="row {kind}">{each}</div>'
 
 
 def histogram(name: str, band: int, output: Counts, before: Counts) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from l8s2.arrays import Values
 from l8s2.progress import Progress
+from l8s2.report.consistency import Differences
 from l8s2.report.counts import Counts
 from l8s2.report.finished import Finished, number
 from l8s2.report.sample import Sampled, count_bits
@@ -18,14 +19,14 @@ from l8s2.sensors import BAND_NAMES
 
 def numbers_of(product: Finished, sampled: Sampled, why_no_input: str, progress: Progress) -> dict[str, Any]:
     """Return what the page shows. Numbers that could not be computed are None."""
-    item, differences = product.item, sampled.differences
+    item, differences = product.item, Differences.of_all(sampled.differences)
     output, before = _distribution(sampled.output), _distribution(sampled.input)
     sigma = {name: _spread(counts) for name, counts in
              (("total", sampled.total), ("detail", sampled.detail), ("level", sampled.level))}  # fmt: skip
-    consistency = _by_band({"rms": differences.rms, "bias": differences.bias}) if differences.n else {}
+    consistency = _consistency(differences)
     bits, clean, clear = count_bits(product, progress)
     pixels, fill = product.shape[0] * product.shape[1], bits["fill"]
-    known = max(pixels - fill, 1)
+    known, scenes = max(pixels - fill, 1), item.scenes
     return {
         "id": item.id,
         "datetime": item.text("datetime"),
@@ -58,7 +59,8 @@ def numbers_of(product: Finished, sampled: Sampled, why_no_input: str, progress:
         "scenes": [
             {"id": scene.name and scene.name.id}
             | {name: _plain(scene.facts(f"l8s2:{name}")) for name in ("pan_shift", "sharpness", "noise")}
-            for scene in item.scenes
+            | {"ms_pixels_compared": own.n, "consistency": _consistency(own) or None}
+            for scene, own in zip(scenes, sampled.differences or [Differences()] * len(scenes), strict=True)
         ],
     }
 
@@ -66,6 +68,10 @@ def numbers_of(product: Finished, sampled: Sampled, why_no_input: str, progress:
 def _plain(facts: dict[str, Any]) -> dict[str, Any] | None:
     """Return facts without what JSON has no number for; None where there are none."""
     return json.loads(json.dumps(facts), parse_constant=lambda _: None) or None
+
+
+def _consistency(differences: Differences) -> dict[str, dict[str, float | None]]:
+    return _by_band({"rms": differences.rms, "bias": differences.bias}) if differences.n else {}
 
 
 def _distribution(counts: Counts) -> dict[str, dict[str, float | None]]:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 
+from l8s2 import grid
+from l8s2.deliveries.product_name import ProductName
 from l8s2.product.writer import SUFFIX
-from l8s2.report.finished import Finished, number
+from l8s2.report.finished import Finished, SceneFacts, number
 from l8s2.report.markup import table, text
-from l8s2.sensors import OUTPUT_GSD
 
 _USGS = "https://landsatlook.usgs.gov/stac-server/collections"
-_DOI = "https://doi.org/10.5066/P9OGBGM6"  # Landsat 8-9 OLI/TIRS Collection 2 Level-2
+_LOW_SUN = 20.0
+"""Degrees."""
+_SCENES = "Landsat 8-9 Collection 2 Level-2", "https://doi.org/10.5066/P9OGBGM6"
+_ARD = "Landsat Collection 2 U.S. Analysis Ready Data", "https://doi.org/10.5066/P960F8OC"
 
 
 def facts(product: Finished) -> Iterator[tuple[str, str]]:
     """Yield what heads the page: names, and values as markup."""
     item = product.item
     known = [scene.name for scene in item.scenes if scene.name is not None]
-    yield "Observed", f"{text(item.text('datetime'))} by {text(item.text('platform'))}"
-    if known:
+    yield "Observed", f"{_moment(item.text('datetime'))} by {text(item.text('platform'))}"
+    if known and known[0].region:
+        yield "Tile of U.S. ARD", f"{known[0].region}, horizontal {known[0].path}, vertical {known[0].row}"
+    elif known:
         rows = ", ".join(str(name.row) for name in known)
         yield "WRS-2", f"path {known[0].path}, row{'s'[: len(known) != 1]} {rows}"
     if item.bbox is not None:
@@ -33,9 +40,23 @@ def facts(product: Finished) -> Iterator[tuple[str, str]]:
             f"{_degrees(west, 'EW')} to {_degrees(east, 'EW')}, {_degrees(south, 'NS')} to {_degrees(north, 'NS')}",
         )
     yield "Lattice", text(_lattice(product))
-    sun = item.properties.get("view:sun_elevation")
-    yield "Sun", f"{sun:.1f} degrees high" if isinstance(sun, float) else "unknown"
-    yield "Made by", f"model {text(item.text('l8s2:model'))}, {text(item.text('processing:datetime'))}"
+    sun = number(item.properties.get("view:sun_elevation"))
+    low = ": long shadows, and Landsat's own reflectance is less certain" if sun is not None and sun < _LOW_SUN else ""
+    yield "Sun", "unknown" if sun is None else f"{sun:.1f}&deg; above the horizon{low}"
+    models = [item.text("l8s2:model"), item.text("l8s2:model_without_pan")]
+    yield (
+        "Made",
+        f"{_moment(item.text('processing:datetime'))} by l8s2 {text(_version(product))}, model "
+        f"{text(models[0])}{f', where pan is missing {text(models[1])}' if models[1] else ''}",
+    )
+
+
+def _moment(said: str | None) -> str:
+    """Return a time as an Item has it, to the second."""
+    if said is not None and said.endswith("T00:00:00Z"):  # what an Item has where only the day is known
+        return f"{text(said[:10])}, time not known,"
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?Z", said or "")
+    return f"{found[1]} {found[2]} UTC" if found else text(said)
 
 
 def _degrees(value: float, names: str) -> str:
@@ -46,12 +67,11 @@ def _lattice(product: Finished) -> str:
     a, (height, width) = product.geobox.affine, product.shape
     crs = product.geobox.crs
     assert crs is not None
-    size = f"{width} x {height} pixels of {a.a:g} x {abs(a.e):g} {crs.units[0]} in {str(crs)[:60]}"
+    size = f"{width} x {height} pixels of {a.a:g} x {abs(a.e):g} {crs.units[0]} in {grid.crs_name(crs)}"
     if product.item.properties.get("l8s2:warped"):
         return f"{size}; warped once from the scene's own grid, pixels are interpolated"
-    on_lattice = (a.a, a.e) == (OUTPUT_GSD, -OUTPUT_GSD) and a.c % OUTPUT_GSD == a.f % OUTPUT_GSD == 0
-    where = f"{'on' if on_lattice else 'not on'} the 10 m lattice of Sentinel-2"
-    return f"{size}, upper left corner {a.c:.0f}, {a.f:.0f}; {where}"
+    where = f"{'on' if grid.on_sentinel2_lattice(product.geobox) else 'not on'} the 10 m lattice of Sentinel-2"
+    return f"{size}, upper left corner at {a.c:.0f} E, {a.f:.0f} N; {where}"
 
 
 def sections(product: Finished) -> Iterator[str]:
@@ -70,15 +90,26 @@ def sections(product: Finished) -> Iterator[str]:
 
 def _provenance(product: Finished) -> Iterator[tuple[str, str]]:
     item = product.item
-    for scene, pan, _ in item.scenes:
-        if scene is not None:
-            yield "Landsat Level 2", _link(f"{_USGS}/landsat-c2l2-sr/items/{scene.id}_SR", scene.id)
-            yield "Pan, Level 1", _link(f"{_USGS}/landsat-c2l1/items/{pan}", pan) if pan else "none"
+    for scene in item.scenes:
+        if scene.name is not None:
+            yield from (_tile(scene.name, scene) if scene.name.region else _scene(scene.name, scene.pan_id))
     for title, name in (("Model", "l8s2:model"), ("Model where pan is missing", "l8s2:model_without_pan")):
         if item.text(name) is not None:
             yield title, f"{text(item.text(name))}, SHA-256 <code>{text(item.text(f'{name}_sha256'))}</code>"
     yield "l8s2", text(_version(product))
-    yield "Lineage", text(item.text("processing:lineage"))
+    yield "Lineage", f'<span class="lines">{text(item.text("processing:lineage"))}</span>'
+
+
+def _scene(name: ProductName, pan: str | None) -> Iterator[tuple[str, str]]:
+    yield "Landsat Level 2", _link(f"{_USGS}/landsat-c2l2-sr/items/{name.id}_SR", name.id)
+    yield "Pan, Level 1", _link(f"{_USGS}/landsat-c2l1/items/{pan}", pan) if pan else "none"
+
+
+def _tile(name: ProductName, scene: SceneFacts) -> Iterator[tuple[str, str]]:
+    """Of U.S. ARD, whose pan is in the top-of-atmosphere reflectance of the same tile."""
+    yield "U.S. ARD", _link(f"{_USGS}/landsat-c2ard-sr/items/{name.id}_SR", name.id)
+    has_pan = scene.facts("l8s2:pan_shift") or scene.pan_id
+    yield "Pan, U.S. ARD", _link(f"{_USGS}/landsat-c2ard-ta", f"{name.id}, TOA") if has_pan else "none"
 
 
 def _version(product: Finished) -> str:
@@ -127,5 +158,7 @@ def _citation(product: Finished) -> Iterator[str]:
         f"<li>l8s2 contributors ({text(year)}): l8s2: Landsat-8/9 in, Sentinel-2-like surface reflectance at 10 m out. "
         f"Version {text(_version(product))}.</li>"
     )
-    yield f'<li>Landsat 8-9 Collection 2 Level-2, U.S. Geological Survey, <a href="{_DOI}">{_DOI}</a>.</li>'
+    names = [scene.name for scene in product.item.scenes if scene.name is not None]
+    title, doi = _ARD if names and names[0].region else _SCENES
+    yield f'<li>{title}, U.S. Geological Survey, <a href="{doi}">{doi}</a>.</li>'
     yield f"<li>{text(product.item.text('l8s2:attribution'))}</li></ul>"

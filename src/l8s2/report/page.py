@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
+from l8s2.deliveries.product_name import ProductName
 from l8s2.evaluation.pictures import HEAT_COLOURS
 from l8s2.masks import QA_BITS
 from l8s2.report import origin
 from l8s2.report.advice import LEVELS, advice_on
+from l8s2.report.checks import checks, clear_pixels, clear_words, clouds_flagged
+from l8s2.report.consistency import USUAL_RMS
 from l8s2.report.finished import Finished, SceneFacts, number
-from l8s2.report.markup import figures, histogram, page, table, text
+from l8s2.report.markup import figures, histogram, page, percent, table, text
 from l8s2.report.pictures import Shown, SigmaMap
 from l8s2.report.sample import Sampled
 from l8s2.sensors import BAND_NAMES
@@ -41,6 +44,7 @@ def report_page(
     parts = [
         *_head(product, numbers),
         *_pictures(sampled, whole, close, numbers),
+        *_warnings(product),
         *_histograms(sampled, numbers),
         *_consistency(sampled, numbers),
         *_sigma(numbers, sigma),
@@ -57,6 +61,8 @@ def _head(product: Finished, numbers: dict[str, Any]) -> Iterator[str]:
     yield f"<p>{text(item.text('description'))}</p>"
     known = level if level in LEVELS else ""
     yield f'<div class="verdict {known}"><p><b>{text(level)}</b> {LEVELS.get(known, "The Item has no verdict.")}</p>'
+    if not clouds_flagged(numbers):
+        yield "<p>Clouds are not flagged, as the input had no QA_PIXEL: look for them in the pictures.</p>"
     if reasons := numbers["reasons"][:_MOST]:
         yield "<dl>"
         for reason in reasons:
@@ -64,11 +70,15 @@ def _head(product: Finished, numbers: dict[str, Any]) -> Iterator[str]:
             yield f"<dt>{text(reason)}</dt><dd>{text(advice.meaning)} <b>To do:</b> {text(advice.remedy)}</dd>"
         yield "</dl>"
     yield "</div>"
+    yield checks(item, numbers)
     yield '<dl class="facts">'
     for name, value in origin.facts(product):
         yield f"<dt>{name}</dt><dd>{value}</dd>"
-    yield f"<dt>Clear</dt><dd>{clear_words(numbers)}</dd></dl>"
-    if warnings := item.texts("l8s2:warnings")[:_MOST]:
+    yield "</dl>"
+
+
+def _warnings(product: Finished) -> Iterator[str]:
+    if warnings := product.item.texts("l8s2:warnings")[:_MOST]:
         yield "<h2>Warnings when it was made</h2><ul>"
         yield "".join(f"<li>{text(line)}</li>" for line in warnings) + "</ul>"
 
@@ -76,12 +86,14 @@ def _head(product: Finished, numbers: dict[str, Any]) -> Iterator[str]:
 def _pictures(
     sampled: Sampled, whole: list[list[Shown]], close: list[list[Shown]], numbers: dict[str, Any]
 ) -> Iterator[str]:
+    several = sampled.has_input and len(numbers["scenes"]) > 1
     yield "<h2>Before and after</h2>"
+    overlap = " Where scenes overlap, the input that is shown and counted is that of the first." if several else ""
     yield (
         '<p class="quiet">True colour is red, green, blue; false colour is nir08, red, green, which shows plants red. '
-        "Grey is no data. Where the product has more pixels than the picture, means are shown.</p>"
+        f"Grey is no data. Where the product has more pixels than the picture, means are shown.{overlap}</p>"
     )
-    yield from (figures(row) for row in whole if row)
+    yield from (figures(row, kind="whole") for row in whole if row)
     yield "<h3>A detail, pixel by pixel</h3>"
     if not close or sampled.best is None:
         yield "<p>No clear ground was found for a detail.</p>"
@@ -93,14 +105,14 @@ def _pictures(
         f"0.02), in {_share_of_blocks(numbers)}. Cloud, shadow, fill, pixels not to be trusted and all that is "
         "brighter than 0.3 in red count against a square. Input and output have one stretch.</p>"
     )
-    yield from (figures(row, pixels=True) for row in close)
+    yield from (figures(row, kind="pixels") for row in close)
     if not sampled.has_input:
         yield f"<p>The 30 m input and pan are not shown: {text(numbers['why_not_compared'])}. {_give_it(numbers)}</p>"
 
 
 def _give_it(numbers: dict[str, Any]) -> str:
-    one = len(numbers["scenes"]) == 1
-    return "Give the input: <code>l8s2 report PRODUCT `landsat` INPUT</code>." if one else ""
+    what = "the input" if len(numbers["scenes"]) == 1 else "the folder that holds all of them"
+    return f"Give {what}: <code>l8s2 report PRODUCT `landsat` INPUT</code>."
 
 
 def _histograms(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
@@ -111,8 +123,9 @@ def _histograms(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
     has_input = sampled.has_input
     line = "line: the 30 m input of the same pixels" if has_input else "the input is not at hand"
     yield (
-        f'<p class="quiet">Filled: the 10 m output; {line}. {numbers["clear_pixels_counted"]:,} clear pixels of '
-        f"{_share_of_blocks(numbers)}. The output has Sentinel-2A's bands: expect a small shift against Landsat.</p>"
+        f'<p class="quiet">Filled: the 10 m output; {line}. Shares of pixels, by reflectance; '
+        f"{numbers['clear_pixels_counted']:,} {clear_pixels(numbers)} of {_share_of_blocks(numbers)}. The output "
+        "has Sentinel-2A's bands: expect a small shift against Landsat.</p>"
     )
     yield '<div class="charts">'
     yield from (histogram(name, i, sampled.output, sampled.input) for i, name in enumerate(BAND_NAMES))
@@ -127,21 +140,42 @@ def _histograms(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
 
 
 def _consistency(sampled: Sampled, numbers: dict[str, Any]) -> Iterator[str]:
+    scenes = numbers["scenes"]
+    several = len(scenes) > 1
     yield "<h2>Consistency at 30 m</h2>"
     if not numbers["ms_pixels_compared"]:
-        why = numbers["why_not_compared"] or "no clear Landsat pixel is far enough from cloud, fill and border"
+        why = numbers["why_not_compared"] or (
+            "no clear Landsat pixel is far enough from cloud, fill and border"
+            f"{' and from ground that several scenes saw' if several else ''}"
+        )
         yield f"<p>It was not computed: {text(why)}. {'' if sampled.has_input else _give_it(numbers)}</p>"
         return
     yield (
         '<p class="quiet">The output averaged to 30 m as Landsat would see it (band-pass and point spread function of '
-        f"OLI), less the input; reflectance of {numbers['ms_pixels_compared']:,} clear Landsat pixels. On eight real "
-        "scenes the RMS was at most 0.0037; much more means that the output is not of this input, or is damaged.</p>"
+        f"OLI), less the input: reflectance of {numbers['ms_pixels_compared']:,} Landsat pixels that are not near "
+        f"cloud, fill or the border of a block. On eight real scenes the RMS was at most {USUAL_RMS}; much more means "
+        "that the output is not of this input, or is damaged. The networks of the package keep the level of their "
+        "input, so a bias near 0 is no proof that it is right.</p>"
     )
+    if several:
+        yield (
+            '<p class="quiet">Each scene is compared on the ground that no other scene saw: where they overlap the '
+            "product does not tell of which one a pixel is. A scene that was warped is not compared.</p>"
+        )
+        yield table(["WRS-2 row", "Landsat pixels", "", *BAND_NAMES], [row for one in scenes for row in _of_scene(one)])
+        return
     rows = [
         [name, *(_reflectance(band["consistency"][n], 5) for n in ("rms", "bias"))]
         for name, band in numbers["bands"].items()
     ]
     yield table(["Band", "RMS", "Bias"], rows)
+
+
+def _of_scene(scene: dict[str, Any]) -> Iterator[list[str]]:
+    found, product = scene["consistency"] or {}, ProductName.parse(scene["id"])
+    for name, what in (("rms", "RMS"), ("bias", "Bias")):
+        values = (_reflectance(found[band][name] if found else None, 5) for band in BAND_NAMES)
+        yield [text(product and product.row), f"{scene['ms_pixels_compared']:,}", what, *values]
 
 
 def _sigma(numbers: dict[str, Any], sigma: SigmaMap | None) -> Iterator[str]:
@@ -151,11 +185,14 @@ def _sigma(numbers: dict[str, Any], sigma: SigmaMap | None) -> Iterator[str]:
         return
     kind = "detail and level" if numbers["sigma"] == "total" else "the detail alone"
     colours = ", ".join(f"rgb({','.join(str(int(c)) for c in colour)})" for colour in HEAT_COLOURS)
-    yield f"<p>The file SIGMA holds {text(kind)}. The map is the root mean square over the six bands.</p>"
+    yield (
+        f"<p>The file SIGMA holds {text(kind)}, in reflectance, as a standard deviation (k = 1). The map is the root "
+        "mean square over the six bands of what it holds.</p>"
+    )
     yield (
         f'<figure class="sigma"><img src="{sigma.picture.uri}" alt="{text(sigma.picture.alt)}">'
         f'<figcaption><i style="background: linear-gradient(to right, {colours})"></i><span><b>0</b>'
-        f"<b>{sigma.scale / 2:.4g}</b><b>{sigma.scale:.4g} and more</b></span></figcaption></figure>"
+        f"<b>{sigma.scale / 2:.4g}</b><b>{sigma.scale:.4g} and more, reflectance</b></span></figcaption></figure>"
     )
     heads, rows = ["Band"], []
     parts = [part for part in ("total", "detail", "level") if any(b["sigma"][part] for b in numbers["bands"].values())]
@@ -166,21 +203,19 @@ def _sigma(numbers: dict[str, Any], sigma: SigmaMap | None) -> Iterator[str]:
     yield (
         '<p class="quiet"><b>Detail</b>: what the network knows of its own error; it averages out over a field. '
         "<b>Level</b>: how far two sensors disagree over a whole scene; it does not. Total is the root of the sum of "
-        "both squares; +-1.645 times it is meant to hold 90 % of what Sentinel-2 would measure. Counted over the clear "
-        f"pixels of {_share_of_blocks(numbers)}.</p>"
+        "both squares; &plusmn;1.645 times it is meant to hold 90 % of what Sentinel-2 would measure. Counted over the "
+        f"{clear_pixels(numbers)} of {_share_of_blocks(numbers)}.</p>"
     )
 
 
 def _quality(numbers: dict[str, Any]) -> Iterator[str]:
-    percent = numbers["qa_percent"]
+    shares = numbers["qa_percent"]
     yield "<h2>Quality bits</h2>"
     yield '<p class="quiet">Every pixel is counted; one may have several bits. Fill is a share of all pixels, the rest '
     yield "are shares of those with data.</p>"
-    rows = [
-        [bit.name, str(bit.bit), str(1 << bit.bit), _percent(percent[bit.name]), bit.description] for bit in QA_BITS
-    ]
+    rows = [[bit.name, str(bit.bit), str(1 << bit.bit), percent(shares[bit.name]), bit.description] for bit in QA_BITS]
     rows += [
-        ["clean", "", "0", _percent(percent["clean"]), "no bit is set"],
+        ["clean", "", "0", percent(shares["clean"]), "no bit is set"],
         [
             "clear",
             "",
@@ -234,12 +269,6 @@ def _measures(scene: SceneFacts) -> str:
     return table(["Measure", "Verdict", "Found"], [[c or "" for c in row] for row in rows], words=True)
 
 
-def clear_words(numbers: Mapping[str, Any]) -> str:
-    """Say in markup how much is clear, or that nobody knows."""
-    percent = numbers["qa_percent"]
-    return "not known: no QA_PIXEL" if percent["no_qa"] > 50 else _percent(percent["clear"])
-
-
 def _share_of_blocks(numbers: dict[str, Any]) -> str:
     some, every = numbers["blocks"], numbers["blocks_in_all"]
     return "the whole product" if some == every else f"{some} of {every} blocks of 512 x 512 pixels, evenly spread"
@@ -247,7 +276,3 @@ def _share_of_blocks(numbers: dict[str, Any]) -> str:
 
 def _reflectance(value: float | None, digits: int = 4) -> str:
     return "-" if value is None else f"{value:z.{digits}f}"
-
-
-def _percent(value: float) -> str:
-    return ("0" if value == 0 else "&lt;&nbsp;0.01" if value < 0.01 else f"{value:.2f}") + "&nbsp;%"

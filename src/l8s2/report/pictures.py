@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from l8s2.evaluation.pictures import data_uri, heat
 from l8s2.product.preview import SEPARATOR, Preview
 from l8s2.radiometry import decoded
 from l8s2.report.finished import Finished
-from l8s2.report.landsat_input import Before
+from l8s2.report.landsat_input import Before, joined
 from l8s2.report.sample import Place
 from l8s2.sensors import BAND_NAMES, N_BANDS, RGB
 
@@ -65,12 +66,13 @@ def true_colour(product: Finished) -> list[Shown]:
     return [_whole(half, when, "true colour") for half, when in zip(halves, _WHEN[-len(halves) :], strict=True)]
 
 
-def false_colour(product: Finished, before: Before | None) -> list[Shown]:
+def false_colour(product: Finished, before: Sequence[Before]) -> list[Shown]:
     """Show input, where there is one, and output in near infrared, red and green."""
     shape = overview_shape(product.shape)
     images = [decoded(product.reduced("surface_reflectance", FALSE, shape))]
-    if before is not None:
-        images.insert(0, before.means(FALSE, product.geobox.zoom_to(shape)))
+    if before:
+        target = product.geobox.zoom_to(shape)
+        images.insert(0, joined([scene.means(FALSE, target) for scene in before]))
     pictures = _coloured(images)
     return [_whole(p, when, "false colour") for p, when in zip(pictures, _WHEN[-len(images) :], strict=True)]
 
@@ -93,19 +95,19 @@ def sigma_map(product: Finished) -> SigmaMap | None:
     return SigmaMap(picture=shown, scale=scale)
 
 
-def detail(product: Finished, before: Before | None, place: Place) -> list[list[Shown]]:
+def detail(product: Finished, before: Sequence[Before], place: Place) -> list[list[Shown]]:
     """Show a place pixel by pixel: a row of input, output and pan in true colour, one of false colour."""
     images = [decoded(product.read("surface_reflectance", *place))]
-    pan = None
-    if before is not None:
-        under, pixels = before.read(*place)
-        images.insert(0, under)
-        pan = pixels.pan if pixels is not None else None
+    read = [scene.read(*place) for scene in before]
+    pans = [pixels.pan for _, pixels in read if pixels is not None and pixels.pan is not None]
+    if read:
+        images.insert(0, joined([under for under, _ in read]))
     rows = []
     for bands, what in ((TRUE, "true colour"), (FALSE, "false colour")):
         pictures = _coloured([image[bands] for image in images])
         rows.append([_pixels(p, f"{when}, {what}") for p, when in zip(pictures, _WHEN[-len(images) :], strict=True)])
-    if pan is not None and np.isfinite(pan).any():
+    pan = joined(pans) if pans else np.full((1, 1), np.nan, np.float32)
+    if np.isfinite(pan).any():
         low, high = np.nanpercentile(pan, _PERCENTILES)
         rows[0].append(_pixels(_light(np.stack([pan] * 3), low, high), "Pan, 15 m (input)"))
     return rows

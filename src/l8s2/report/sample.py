@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product as product_of
 from typing import NamedTuple
 
@@ -12,12 +13,12 @@ from l8s2 import grid, masks
 from l8s2.arrays import Float, Mask, Values
 from l8s2.cog import BLOCK
 from l8s2.masks import Bits
-from l8s2.metrics.no_reference import seen_by_oli
 from l8s2.progress import Progress
 from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE, NODATA, decoded
+from l8s2.report.consistency import Differences, differences
 from l8s2.report.counts import Counts
 from l8s2.report.finished import Finished, number
-from l8s2.report.landsat_input import Before
+from l8s2.report.landsat_input import Before, joined
 from l8s2.sensors import BAND_NAMES, N_BANDS
 
 A_SIDE = 6
@@ -42,15 +43,19 @@ class Place(NamedTuple):
 class Sampled:
     """Everything that is counted over the blocks."""
 
-    def __init__(self, product: Finished, before: Before | None, progress: Progress) -> None:
-        """Read the blocks. Raises InputError where a file is damaged."""
+    def __init__(self, product: Finished, before: Sequence[Before], progress: Progress) -> None:
+        """Read the blocks. Raises InputError where a file is damaged.
+
+        ``before``: every scene of the product; empty where the input is not at hand.
+        """
         self.output, self.input = Counts(), Counts()
         """Reflectance of the clear pixels; of the input of the same pixels."""
         self.total, self.level, self.detail = Counts(), Counts(), Counts()
         """Standard error of the same pixels, and its parts."""
         self.in_all, self.blocks = _places(product)
         """Blocks with data, and those of them that are read."""
-        self.differences = Differences()
+        self.differences = [Differences() for _ in before]
+        """Of each scene, where no other one has data: elsewhere the product does not tell of which scene it is."""
         self.best: Place | None = None
         """The clearest textured place; None where nothing is clear."""
         self._score = 0.0
@@ -76,8 +81,8 @@ class Sampled:
         self.output.add(reflectance[:, clear])
         if self._product.sigma_kind != "none":
             self._take_sigma(place, reflectance, clear)
-        if self._before is not None:
-            self._compare(self._before, place, reflectance, clear)
+        if self._before:
+            self._compare(place, reflectance, clear)
 
     def _take_sigma(self, place: Place, reflectance: Float, clear: Mask) -> None:
         sigma = decoded(self._product.read("sigma", *place))[:, clear]
@@ -91,28 +96,13 @@ class Sampled:
         self.detail.add(sigma if is_detail else np.sqrt(np.maximum(sigma**2 - level**2, 0)))
         self.total.add(np.hypot(sigma, level) if is_detail else sigma)
 
-    def _compare(self, before: Before, place: Place, reflectance: Float, clear: Mask) -> None:
-        under, pixels = before.read(*place)
-        self.input.add(under[:, clear])
-        if pixels is None or before.first is None:
-            return
-        inside = [
-            slice(-(-(s.start + first) // grid.BLOCK), (s.stop + first) // grid.BLOCK)
-            for s, first in zip(place, before.first, strict=True)
-        ]
-        if any(s.stop <= s.start for s in inside):
-            return
-        whole = [
-            slice(grid.BLOCK * m.start - first - s.start, grid.BLOCK * m.stop - first - s.start)
-            for m, s, first in zip(inside, place, before.first, strict=True)
-        ]
-        own = tuple(
-            slice(m.start - w.start, m.stop - w.start) for m, w in zip(inside, before.ms_window(*place), strict=True)
-        )
-        ms = pixels.ms[:, *own]
-        usable = masks.usable(pixels.qa)[own]
-        seen, compared = seen_by_oli(reflectance[:, *whole], ms, usable)
-        self.differences.add((seen - ms)[:, compared])
+    def _compare(self, place: Place, reflectance: Float, clear: Mask) -> None:
+        read = [scene.read(*place) for scene in self._before]
+        self.input.add(joined([under for under, _ in read])[:, clear])
+        for i, (scene, (_, pixels)) in enumerate(zip(self._before, read, strict=True)):
+            if pixels is not None:
+                others = [under for j, (under, _) in enumerate(read) if j != i]
+                self.differences[i].add(differences(scene, place, pixels, reflectance, others))
 
     def _look_for_texture(self, place: Place, reflectance: Float, clear: Mask) -> None:
         """Note the square with the strongest contours; a pixel that is not ``clear`` outweighs three contours.
@@ -127,7 +117,7 @@ class Sampled:
         contours = np.minimum(np.hypot(down, right).min(0), _STRONGEST)
         seen = clear & (image[0] < _BRIGHTEST)
         sums = _sums(np.where(seen, contours, -3 * _STRONGEST), side)
-        first = (0, 0) if self._before is None or self._before.first is None else self._before.first
+        first = next((scene.first for scene in self._before if scene.first is not None), (0, 0))
         top, left = ((-(s.start + f)) % grid.BLOCK for s, f in zip(place, first, strict=True))
         starts = sums[top :: grid.BLOCK, left :: grid.BLOCK]
         if starts.size and starts.max() > self._score:
@@ -135,31 +125,6 @@ class Sampled:
             at = (place.rows.start + top + grid.BLOCK * int(row), place.columns.start + left + grid.BLOCK * int(column))
             self._score = float(starts.max())
             self.best = Place(*(slice(n, n + m) for n, m in zip(at, side, strict=True)))
-
-
-class Differences:
-    """Sums over differences per band."""
-
-    def __init__(self) -> None:
-        self.n = 0
-        self._sum, self._squares = np.zeros(N_BANDS), np.zeros(N_BANDS)
-
-    def add(self, values: Float) -> None:
-        """Take in (6, n)."""
-        exact = values.astype(np.float64)
-        self.n += exact.shape[1]
-        self._sum += exact.sum(1)
-        self._squares += (exact**2).sum(1)
-
-    @property
-    def bias(self) -> Values:
-        """Mean difference per band, output less input."""
-        return self._sum / max(self.n, 1)
-
-    @property
-    def rms(self) -> Values:
-        """Root mean square per band."""
-        return np.asarray(np.sqrt(self._squares / max(self.n, 1)))
 
 
 def _sums(values: Float, side: tuple[int, ...]) -> Values:

@@ -76,11 +76,25 @@ def _tail(units: int) -> float:
     return NormalDist().cdf(-t * math.sqrt(units / n))
 
 
-def blocks(shape: tuple[int, int], side: int) -> NDArray[np.intp]:
-    """Return (h, w): the number of the square block of ``side`` pixels that each pixel lies in."""
-    height, width = shape
-    rows, columns = np.arange(height) // side, np.arange(width) // side
-    return np.asarray(rows[:, None] * (-(-width // side)) + columns[None], np.intp)
+def blocks(
+    shape: tuple[int, int], side: int, first: tuple[int, int] = (0, 0)
+) -> tuple[NDArray[np.intp], list[tuple[int, int]]]:
+    """Divide an image into square blocks of ``side`` pixels.
+
+    Args:
+        shape: rows and columns.
+        side: pixels.
+        first: row and column of the upper left pixel, counted from where a block begins. Counted from one place on the
+            ground, images that begin elsewhere have the same ground in the same block.
+
+    Returns:
+        (h, w) number of the block that each pixel lies in, and the row and column of each block.
+    """
+    (rows, down), (columns, right) = (
+        np.unique((start + np.arange(n)) // side, return_inverse=True) for start, n in zip(first, shape, strict=True)
+    )
+    places = [(row, column) for row in rows.tolist() for column in columns.tolist()]
+    return np.asarray(down[:, None] * len(columns) + right, np.intp), places
 
 
 def as_row(estimate: Estimate) -> dict[str, Any]:

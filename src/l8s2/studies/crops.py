@@ -84,15 +84,16 @@ def study_crops(
             lambda: progress(next(step), steps, "classifying"),
         )  # fmt: skip
         totals.append(_confusion(pixels.field, classes[pixels.field], answer, len(found), len(names)))
-    scores = estimates(np.concatenate(totals, axis=1), lambda sums: _statistics(sums, list(features), names))
+    mean = _free("mean", names)
+    scores = estimates(np.concatenate(totals, axis=1), lambda sums: _statistics(sums, list(features), names, mean))
     rows = [
         {"features": key, "crop": crop, "score": score, **as_row(scores[f"{score} {crop} {key}"])}
-        for crop in ("mean", *names)
+        for crop in (mean, *names)
         for score in ("F1", "IoU")
         for key in (*features, "difference")
     ]
     panels = [
-        Panel(title, {crop: {key: scores[f"{score} {crop} {key}"] for key in keys} for crop in ("mean", *names)})
+        Panel(title, {crop: {key: scores[f"{score} {crop} {key}"] for key in keys} for crop in (mean, *names)})
         for score in ("F1", "IoU")
         for title, keys in ((score, features), (f"{score}, difference that Landsat makes", ("difference",)))
     ]
@@ -104,7 +105,15 @@ def study_crops(
         },
     }  # fmt: skip
     figure = chart(panels, title="Maps of crops")
-    return Study(name="Maps of crops", rows=rows, paragraph=_paragraph(scores, facts), facts=facts, figure=figure)
+    text = _paragraph(scores, mean, facts)
+    return Study(name="Maps of crops", rows=rows, paragraph=text, facts=facts, figure=figure)
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    """Return ``name``, with a star for as long as a crop has it too."""
+    while name in taken:
+        name += "*"
+    return name
 
 
 def _forest(seed: int) -> Any:
@@ -237,8 +246,11 @@ def _confusion(
     return np.asarray(counts / counts.sum(1, keepdims=True))
 
 
-def _statistics(sums: Values, keys: Sequence[str], names: Sequence[str]) -> dict[str, Values]:
-    """Return scores of (n, sets x classes^2) confusions as (n,); NaN for a crop that is neither there nor said."""
+def _statistics(sums: Values, keys: Sequence[str], names: Sequence[str], mean: str = "mean") -> dict[str, Values]:
+    """Return scores of (n, sets x classes^2) confusions as (n,); NaN for a crop that is neither there nor said.
+
+    ``mean``: what that of all crops is called.
+    """
     found: dict[str, Values] = {}
     size = len(names) ** 2
     for index, key in enumerate(keys):
@@ -249,18 +261,18 @@ def _statistics(sums: Values, keys: Sequence[str], names: Sequence[str]) -> dict
             scores = {"F1": 2 * hit / (true + said), "IoU": hit / (true + said - hit)}
         for score, values in scores.items():
             found |= {f"{score} {name} {key}": values[:, i] for i, name in enumerate(names)}
-            found[f"{score} mean {key}"] = np.asarray(np.nanmean(values, axis=1))
+            found[f"{score} {mean} {key}"] = np.asarray(np.nanmean(values, axis=1))
     for score in ("F1", "IoU"):
-        for name in ("mean", *names):
+        for name in (mean, *names):
             found[f"{score} {name} difference"] = (
                 found[f"{score} {name} {keys[1]}"] - found[f"{score} {name} {keys[0]}"]
             )
     return found
 
 
-def _paragraph(scores: dict[str, Estimate], facts: dict[str, Any]) -> str:
-    alone, both = (scores[f"F1 mean {key}"].value for key in SETS)
-    difference = scores["F1 mean difference"]
+def _paragraph(scores: dict[str, Estimate], mean: str, facts: dict[str, Any]) -> str:
+    alone, both = (scores[f"F1 {mean} {key}"].value for key in SETS)
+    difference = scores[f"F1 {mean} difference"]
     verdict = "no difference that these fields can tell"
     if difference.low > 0:
         verdict = "better with Landsat on these fields"

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
+from l8s2 import grid
 from l8s2.arrays import Float, Mask, Values
+from l8s2.datasets.open import form_of
 from l8s2.errors import InputError
 from l8s2.evaluation.baselines import band_pass_bicubic, bicubic
-from l8s2.evaluation.cases import Case
+from l8s2.evaluation.cases import Case, Imagery, collect_images
 from l8s2.evaluation.fitted_pairs import collect_pairs
 from l8s2.evaluation.image_scores import Model
 from l8s2.predictors.load import load_model
 from l8s2.progress import Progress
-from l8s2.sensors import BAND_NAMES
+from l8s2.sensors import BAND_NAMES, OUTPUT_GSD
 from l8s2.studies.bootstrap import Estimate, as_row, blocks, estimates
 from l8s2.studies.chart import Panel, chart
 from l8s2.studies.result import Study
 
 BLOCK = 20
-"""10 m pixels to a side of what is taken for independent: a field or so."""
+"""10 m pixels to a side of the ground that is taken for independent, a field or so."""
 _DARKEST = 0.02
 """Sum of red and nir08 below which NDVI is all noise."""
 _CONSTANT = 1e-9
 """Variance of NDVI below which a correlation would be that of rounding."""
 _RED, _NIR = BAND_NAMES.index("red"), BAND_NAMES.index("nir08")
+_Ground = tuple[str, int, int]
+"""Where a block lies: a CRS, or a site that has none, and its row and column there."""
 RAW, BAND_PASS = "raw", "band-pass"
 STATISTICS = ("correlation", "rmse", "bias")
 RATIO = "rmse over raw's"
@@ -37,40 +42,44 @@ def study_ndvi(
     *,
     models: Sequence[str] = ("compact",),
     side: str | None = None,
+    simulated: bool = False,
     progress: Progress = lambda done, total, what: None,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Study:
-    """Compare NDVI of Landsat at 10 m with that of Sentinel-2, on real pairs.
+    """Compare NDVI of Landsat at 10 m with that of Sentinel-2, on real or simulated pairs.
 
     *raw* is bicubic interpolation of Landsat, *band-pass* the same after the adjustment of its bands to Sentinel-2's.
     All are compared on the same clear pixels of all pairs together, after the shift between the images was taken out.
-    The 95 % intervals come of drawing blocks of 200 m again.
+    The 95 % intervals come of drawing blocks of 200 m of ground again, each with all its dates.
 
     Args:
         pairs: as ``l8s2 evaluate`` takes real pairs.
         models: as ``load_model`` takes them; ``compact`` answers pairs without pan with its no-pan model.
         side: of sets of pairs.
+        simulated: ``pairs`` are archives of Sentinel-2 imagery (``simulate.archives``) or folders of them; Landsat is
+            simulated from it as ``l8s2 evaluate`` does, without errors of level, which blocks would share.
         progress: told how many 10 m pixels are done.
         warn: told what is left out.
 
     Raises InputError where nothing is to be compared.
     """
-    imagery = collect_pairs(pairs, side=side, warn=warn)
+    imagery = _simulated(pairs, side, warn) if simulated else collect_pairs(pairs, side=side, warn=warn)
     predictors = {name: load_model(name) for name in models}
-    totals: list[Values] = []
-    sites, dates, done = set(), set(), 0
+    grounds: dict[_Ground, Values] = {}
+    pairs_seen, sites, dates, done = 0, set(), set(), 0
     for case in imagery.cases:
         done += 9 * case.ms[0].size
-        sums = _sums(case, predictors)
-        if sums[:, 0].any():
-            totals.append(sums[sums[:, 0] > 0])
+        if sums := _sums(case, predictors):
+            pairs_seen += 1
             sites.add(case.site)
             dates.add(case.date)
+            for ground, values in sums.items():
+                grounds[ground] = grounds.get(ground, 0) + values
         progress(min(done, imagery.pixels), imagery.pixels, "comparing")
     methods = [RAW, BAND_PASS, *predictors]
-    if not totals:
+    if not grounds:
         raise InputError("no clear pixel with a defined NDVI in any pair; give other pairs")
-    stacked = np.concatenate(totals)
+    stacked = np.stack(list(grounds.values()))
     found = estimates(stacked, lambda sums: _statistics(sums, methods))
     rows = [
         {"method": method, "statistic": name, **as_row(found[f"{name} {method}"])}
@@ -87,7 +96,8 @@ def study_ndvi(
     ]
     pixels = int(stacked[:, 0].sum())
     facts = {
-        "pairs": len(totals),
+        "simulated": simulated,
+        "pairs": pairs_seen,
         "sites": len(sites),
         "dates": len(dates - {""}),
         "pixels": pixels,
@@ -98,8 +108,20 @@ def study_ndvi(
     return Study(name="NDVI across sensors", rows=rows, paragraph=text, facts=facts, figure=figure)
 
 
-def _sums(case: Case, predictors: Mapping[str, Model]) -> Values:
-    """Return (blocks, 6 a method): n, x, y, xx, yy, xy of NDVI; x is Sentinel-2's."""
+def _simulated(paths: Sequence[Path], side: str | None, warn: Callable[[str], None]) -> Imagery:
+    for path in paths:
+        if form_of(path) or not (path.suffix == ".npz" or any(path.glob("*.npz"))):
+            raise InputError(
+                f"{path}: no Sentinel-2 imagery for `simulated`; give .npz archives with x10, x20 and meta, or folders "
+                "of them"
+            )
+    with ExitStack() as stack:
+        imagery = collect_images(paths, stack, side=side, warn=warn)
+    return imagery
+
+
+def _sums(case: Case, predictors: Mapping[str, Model]) -> dict[_Ground, Values]:
+    """Return (6 a method,) for each block with a usable pixel: n, x, y, xx, yy, xy of NDVI; x is Sentinel-2's."""
     assert case.truth is not None
     made = {RAW: bicubic(case.ms), BAND_PASS: band_pass_bicubic(case.ms)}
     for name, predictor in predictors.items():
@@ -108,14 +130,30 @@ def _sums(case: Case, predictors: Mapping[str, Model]) -> Values:
     usable: Mask = case.valid[[_RED, _NIR]].all(0) & np.isfinite(reference)
     for index in indices:
         usable = usable & np.isfinite(index)
-    where = blocks(usable.shape, BLOCK)[usable]
-    count = int(blocks(usable.shape, BLOCK).max()) + 1
+    where_lies, first = _position(case)
+    numbers, places = blocks((usable.shape[0], usable.shape[1]), BLOCK, first)
+    where = numbers[usable]
     x = reference[usable].astype(np.float64)
     columns = []
     for index in indices:
         y = index[usable].astype(np.float64)
-        columns += [np.bincount(where, weights, count) for weights in (np.ones_like(x), x, y, x * x, y * y, x * y)]
-    return np.stack(columns, axis=1)
+        weights = np.ones_like(x), x, y, x * x, y * y, x * y
+        columns += [np.bincount(where, weight, len(places)) for weight in weights]
+    sums = np.stack(columns, axis=1)
+    return {(where_lies, *place): row for place, row in zip(places, sums, strict=True) if row[0]}
+
+
+def _position(case: Case) -> tuple[str, tuple[int, int]]:
+    """Return a CRS, and row and column in 10 m pixels of the upper left pixel of ``truth`` in it.
+
+    Without a position the site stands for the CRS: all pairs of a site then begin at one place, as those of a pair
+    archive do.
+    """
+    ms = case.lattice.ms if case.lattice is not None else None
+    if ms is None:
+        return case.site, (0, 0)
+    box = grid.output_geobox(ms)
+    return str(box.crs), (round(-box.affine.f / OUTPUT_GSD), round(box.affine.c / OUTPUT_GSD))
 
 
 def ndvi(image: Float) -> Float:
@@ -156,12 +194,19 @@ def _paragraph(found: Mapping[str, Estimate], model: str, facts: Mapping[str, in
         verdict = "closer to Sentinel-2 than raw Landsat on these pairs"
     elif known and ratio.low > 1:
         verdict = "farther from Sentinel-2 than raw Landsat on these pairs"
+    told = (
+        "Landsat is simulated from Sentinel-2 as its sensor is documented, with noise but at the level of Sentinel-2: "
+        "real sensors differ by more, so gains are an upper bound."
+        if facts["simulated"]
+        else "The two images are of different hours or days, so what changed in truth counts as error of every method "
+        "alike."
+    )
     return (
         f"NDVI of {model} correlates with Sentinel-2's by {ours}, that of raw Landsat by {raw}; its RMSE is "
-        f"{times}: {verdict}. {facts['pixels']} clear pixels in {facts['blocks']} blocks of 200 m, "
-        f"{facts['pairs']} pairs, {facts['sites']} sites. The two images are of different hours or days, so what "
-        "changed in truth counts as error of every method alike. Intervals are of these places and dates: they say "
-        "nothing of other ones, and blocks that see one season or one crop are less independent than they count."
+        f"{times}: {verdict}. {facts['pixels']} clear pixels in {facts['blocks']} blocks of 200 m of ground, "
+        f"{facts['pairs']} pairs, {facts['sites']} sites. {told} Intervals come of drawing blocks again, each with all "
+        "its dates. They are of these places and dates and say nothing of other ones, and blocks side by side, of one "
+        "crop or under one sky, are less independent than they count."
     )
 
 

@@ -1,0 +1,86 @@
+"""The Landsat scenes that a product was made from: found, and opened as they were used."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from copy import copy
+from pathlib import Path
+from typing import NamedTuple
+
+from l8s2.deliveries.find import ARCHIVES, IMAGES, level2_product, products_in
+from l8s2.deliveries.product_name import ProductName
+from l8s2.errors import InputError
+from l8s2.landsat.band import MovedBand
+from l8s2.landsat.scene import Scene, open_scene
+from l8s2.report.finished import Finished, SceneFacts, number
+from l8s2.sensors import PAN_GSD
+
+_ENDINGS = ("", *ARCHIVES, *IMAGES)
+_FARTHEST = 500.0
+"""Metres that pan can be moved by; more in an Item is nonsense."""
+
+
+class Found(NamedTuple):
+    """The input, or why there is none."""
+
+    scenes: list[Scene]
+    """All that the product was made from, in the order of its Item; none where one of them is missing."""
+    why_not: str
+    """In words that end a sentence; empty where there are scenes."""
+
+
+def find_input(product: Finished, landsat: Path | None, stack: ExitStack) -> Found:
+    """Open the Level-2 products that a product was made from.
+
+    Args:
+        product: the product.
+        landsat: the Level-2 product, or a folder with all of them; None looks in the folders around the product.
+        stack: closes them.
+
+    Raises InputError where ``landsat`` cannot be used.
+    """
+    said = product.item.scenes
+    names = [scene.name for scene in said if scene.name is not None]
+    if len(names) < len(said):
+        return Found([], "the Item does not say which Landsat product it was made from")
+    found = [_path_of(name, product, landsat) for name in names]
+    if missing := [why for path, why in found if path is None]:
+        return Found([], "; ".join(missing))
+    try:
+        return Found(
+            [_as_used(stack.enter_context(open_scene(p)), s) for (p, _), s in zip(found, said, strict=True) if p], ""
+        )
+    except InputError as error:
+        if landsat is not None:
+            raise
+        return Found([], f"the input cannot be read ({error})")
+
+
+def _path_of(name: ProductName, product: Finished, landsat: Path | None) -> tuple[Path | None, str]:
+    """Return where a Level-2 product lies, or why it is not found."""
+    around = product.folder.absolute().parent
+    for place in [landsat] if landsat is not None else [around, around.parent]:
+        for ending in _ENDINGS:
+            if (path := place / f"{name.id}{ending}").exists():
+                return path, ""
+    if landsat is None:
+        return None, f"{name.id} was not found beside the product"
+    if not products_in(landsat):
+        return None, f"{name.id} was not found in {landsat}"
+    given = level2_product(landsat).product_id
+    if given == name.id:
+        return landsat, ""
+    if any(scene.name is not None and scene.name.id == given for scene in product.item.scenes):
+        return None, f"it was made from {name.id} too, which is not in {landsat}"
+    return None, f"it was made from {name.id}, and {landsat} is {given}"
+
+
+def _as_used(scene: Scene, said: SceneFacts) -> Scene:
+    """Return the scene with its pan moved as it was when the product was made."""
+    moved = [number(said.facts("l8s2:pan_aligned_m").get(way)) for way in ("down", "right")]
+    pan, metres = scene.pan, [move for move in moved if move is not None and abs(move) <= _FARTHEST]
+    if pan is None or len(metres) != 2:
+        return scene
+    scene = copy(scene)
+    scene.pan = MovedBand(pan.raster, pan.scaling, pan.is_dn, (-metres[0] / PAN_GSD, -metres[1] / PAN_GSD))
+    return scene
