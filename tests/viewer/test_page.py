@@ -441,3 +441,17 @@ def test_picture_for_the_documentation(
         server.shutdown()
     with Image.open(PICTURE) as image:
         assert image.size == (1200, 800)
+
+
+def test_the_30_m_image_of_a_product_that_lacks_a_band_is_shown(open_page: Open, tmp_path: Path) -> None:
+    noise_product(tmp_path)
+    with rasterio.open(tmp_path / NOISE / "surface_reflectance.tif") as dataset:
+        samples, profile = dataset.read(), {**dataset.profile, "driver": "COG", "blocksize": 512}
+    samples[4] = -32768
+    with rasterio.open(tmp_path / NOISE / "surface_reflectance.tif", "w", **profile) as dataset:
+        dataset.write(samples)
+    with open_server(tmp_path, port=0) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        picture = open_page("#left=m30&swipe=100", server.url).picture()
+        server.shutdown()
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 1000

@@ -1,7 +1,7 @@
 // The page: controls, what they change, and what is read.
 
 import 'ol/ol.css';
-import {blockSource, geotiffSource, openRaster, stretchOf} from './raster.js';
+import {blockSource, imageSource, openRaster, stretchOf} from './raster.js';
 import {filesOf, productsIn} from './dropped.js';
 import {comparable, projectionOf, registerZones} from './lattice.js';
 import {MOST_PIXELS, readArea, readOther, readPoint, windowOf} from './readings.js';
@@ -67,9 +67,9 @@ async function showProduct(id, wanted) {
   now = {product, sr, stretch, projection, aligned: !product.warped, landsat: usable(landsat, projection), ...compared(other, projection)};
   stage.look(projection, sr.extent, wanted);
   stage.setSources({
-    m10: geotiffSource(sr, projection),
-    m30: now.landsat ? geotiffSource(now.landsat, projectionOf(now.landsat.code)) : now.aligned ? blockSource(sr, projection) : null,
-    s2: now.other && geotiffSource(now.other, now.otherProjection),
+    m10: imageSource(sr, projection),
+    m30: now.landsat ? imageSource(now.landsat, projectionOf(now.landsat.code)) : now.aligned ? blockSource(sr, projection) : null,
+    s2: now.other && imageSource(now.other, now.otherProjection),
     sigma: null,
     qa: null,
   });
@@ -99,7 +99,7 @@ async function openOverlay() {
   if (name === 'none' || stage.layers[name].getSource()) return;
   const opened = await raster(name);
   if (!opened) tell(`This product has no ${name === 'qa' ? 'quality bits' : 'standard errors'}.`);
-  else if (here === now) stage.setSources({[name]: geotiffSource(opened, here.projection)});
+  else if (here === now) stage.setSources({[name]: imageSource(opened, here.projection)});
 }
 
 function describe(product) {
