@@ -2,8 +2,8 @@
 
     python benchmarks/viewer.py OUT [--rounds 5]      (needs playwright, of the extra `test`, and Chromium)
 
-OUT is a folder of products, as `l8s2 view` takes it. Each round opens the page in a new browser without a cache; WebGL is
-drawn in software. A picture counts as drawn when the map says that no tile is missing.
+OUT is a folder of products, as `l8s2 view` takes it. Each round opens the page in a new browser without a cache; WebGL
+is drawn in software. A picture counts as drawn when the map says that no tile is missing.
 """
 
 from __future__ import annotations

@@ -452,6 +452,6 @@ def test_the_30_m_image_of_a_product_that_lacks_a_band_is_shown(open_page: Open,
         dataset.write(samples)
     with open_server(tmp_path, port=0) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        picture = open_page("#left=m30&swipe=100", server.url).picture()
+        picture = open_page("#l=m30&s=100", server.url).picture()
         server.shutdown()
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 1000
