@@ -120,10 +120,12 @@ class Raster:
         return values, self._known(values)
 
     def _read(self, **how: Any) -> NDArray[Any]:
+        import rasterio
         from rasterio.errors import RasterioError
 
         try:
-            values: NDArray[Any] = self.dataset.read(self.band, **how)
+            with rasterio.Env(**STRICT):
+                values: NDArray[Any] = self.dataset.read(self.band, **how)
         except (RasterioError, MemoryError):
             raise InputError(self._damage() or f"{self.name}: cannot be read; download it again") from None
         return values
@@ -195,6 +197,8 @@ class Raster:
 
 FORMATS = ("GTiff", "JP2OpenJPEG")
 """GDAL's names of the formats in which a user may give a raster that is no Landsat file."""
+STRICT = {"GDAL_NUM_THREADS": "1"}
+"""Option of GDAL by which a damaged JPEG 2000 file is an error; its threads would leave zeros where they fail."""
 ALONE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
 """Options of GDAL by which a file is read without those beside it: .aux.xml, .ovr and .msk can lead anywhere."""
 
