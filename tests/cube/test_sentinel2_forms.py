@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from l8s2 import masks
 from l8s2.catalogs.items import SceneItem, read_item
+from l8s2.cli.shell import sentinel2_raster
 from l8s2.cube.inputs import find_sources
 from l8s2.cube.observation import Source
+from l8s2.cube.sentinel2_raster import write_sentinel2_raster
 from l8s2.errors import InputError
-from making.cubes import sentinel2
+from l8s2.evaluation.truth import Truth
+from making.cubes import MS, landsat, sentinel2
 from making.items import sentinel2 as stac_item
 from making.safe import as_safe, zipped
 
@@ -90,9 +94,7 @@ def test_a_zip_leaves_nothing_behind(tmp_path: Path, fetched: Path, item: SceneI
 
 def write_item(folder: Path, style: str, **changes: Any) -> dict[str, Any]:
     raw = stac_item("20230520T101031", "33UVS", processed="20230520T160000", removed=False, style=style)
-    raw["properties"]["l8s2:catalog"] = {"pc": "planetary-computer", "cdse": "cdse"}.get(
-        style, "earth-search"
-    )
+    raw["properties"]["l8s2:catalog"] = {"pc": "planetary-computer", "cdse": "cdse"}.get(style, "earth-search")
     raw |= changes
     (folder / "item.json").write_text(json.dumps(raw), encoding="utf-8")
     return raw
@@ -138,3 +140,32 @@ def test_images_whose_item_does_not_do(fetched: Path, change: Any, said: str) ->
     with pytest.raises(InputError, match=said) as caught:
         find_sources([fetched])
     assert "\n" not in str(caught.value)
+
+
+def test_as_one_raster(tmp_path: Path, fetched: Path, item: SceneItem) -> None:
+    """What ``evaluate --sentinel2`` and ``view --sentinel2`` make of it."""
+    before = pixels(one(fetched))
+    safe = zipped(as_safe(fetched, item, tmp_path / "safe"), tmp_path / f"{item.product}.zip")
+    with sentinel2_raster(safe) as path, Truth(path, MS) as truth:
+        assert path.name == f"{item.product}_SR.tif"
+        image = truth.read(*(slice(0, n) for n in MS.shape))
+    assert not path.parent.exists()
+    usable = masks.usable(before[2])
+    assert 0 < usable.sum() < usable.size
+    np.testing.assert_allclose(image, np.where(usable, before[1], np.nan), atol=6e-5)
+
+
+def test_an_area_of_it(tmp_path: Path, fetched: Path) -> None:
+    west, south, east, north = one(fetched).about.box.geographic_extent.boundingbox
+    area = (0.7 * west + 0.3 * east, 0.7 * south + 0.3 * north, 0.3 * west + 0.7 * east, 0.3 * south + 0.7 * north)
+    path = write_sentinel2_raster(fetched, tmp_path, lambda *_: None, area)
+    with Truth(path, MS) as truth:
+        assert 0 < truth.rows.stop - truth.rows.start < MS.shape[0]
+        assert np.isfinite(truth.read(truth.rows, truth.columns)).all()
+    with pytest.raises(InputError, match="holds 0 images of Sentinel-2"):
+        write_sentinel2_raster(landsat(tmp_path / "landsat"), tmp_path, lambda *_: None)
+
+
+def test_other_rasters_are_passed_on(tmp_path: Path) -> None:
+    with sentinel2_raster(tmp_path / "s2.tif") as path:
+        assert path == tmp_path / "s2.tif"

@@ -37,9 +37,11 @@ def safe_files(path: Path) -> tuple[Members, SafeMetadata, dict[str, Member]]:
         InputError: Level 1C, the format before 2016, several tiles, something missing, or an unsafe or damaged archive.
     """
     members = _in_folder(path) if path.is_dir() else read_zip(path, _is_needed)
-    return members, SafeMetadata(_read(_one(members, path, PRODUCT)), _read(_one(members, path, TILE))), {
-        band: _one(members, path, ending) for band, ending in _ENDINGS.items()
-    }
+    return (
+        members,
+        SafeMetadata(_read(_one(members, path, PRODUCT)), _read(_one(members, path, TILE))),
+        {band: _one(members, path, ending) for band, ending in _ENDINGS.items()},
+    )
 
 
 def is_safe(path: Path) -> bool:

@@ -53,8 +53,7 @@ def safe_item(files: SafeMetadata, name: str, footprint: dict[str, Any], paths: 
         InputError: for what is not such metadata, contradicts itself, or has another scale or offset.
     """
     product, tile = (
-        _root(content, f"{name}: {file}")
-        for content, file in zip(files, ("MTD_MSIL2A.xml", "MTD_TL.xml"), strict=True)
+        _root(content, f"{name}: {file}") for content, file in zip(files, ("MTD_MSIL2A.xml", "MTD_TL.xml"), strict=True)
     )
     ids = [_PRODUCT.search(text) for text in (_text(product, "PRODUCT_URI") or "", name)]
     found = next((match[0] for match in ids if match), None)
@@ -132,7 +131,9 @@ def _view(tile: Element) -> tuple[float | None, float | None]:
         for band in _every(tile, "Mean_Viewing_Incidence_Angle")
         if band.get("bandId") in wanted
     ]
-    known = [(zenith, math.radians(azimuth)) for zenith, azimuth in angles if zenith is not None and azimuth is not None]
+    known = [
+        (zenith, math.radians(azimuth)) for zenith, azimuth in angles if zenith is not None and azimuth is not None
+    ]
     if not known:
         return None, None
     zeniths, azimuths = np.array(known).T
