@@ -126,7 +126,7 @@ def _none(folder: Path) -> None: ...
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (_none, "holds no STAC Item, which tells date, angles and offset"),
+        (_none, "holds no STAC Item, telling date, angles and offset"),
         (lambda f: (f / "item.json").write_text('{"type": "Feature", "assets": 3}'), "no STAC item"),
         (lambda f: [write_item(f, "c1"), (f / "b.json").write_text((f / "item.json").read_text())], "holds 2 STAC"),
         (lambda f: [write_item(f, "c1"), (f / "B11.tif").unlink()], r"holds no B11\.tif, which is swir16 by its Item"),

@@ -21,7 +21,7 @@ _CLASSES = re.compile(r"(.*_)?scl(_20m)?[.](tif|tiff|jp2)", re.IGNORECASE)
 
 
 def has_images(names: Iterable[str]) -> bool:
-    """Whether a file of a folder is the scene classification of Sentinel-2, as catalogues name it."""
+    """Whether a file of a folder is Sentinel-2's scene classification, as catalogues name it."""
     return any(_CLASSES.fullmatch(name) for name in names)
 
 
@@ -34,7 +34,7 @@ def item_files(folder: Path) -> tuple[SceneItem, dict[str, Path]]:
     found = [(path, content) for path in sorted(folder.glob("*.json")) if (content := _item(path))]
     if len(found) != 1:
         raise InputError(
-    """Whether a file of a folder is Sentinel-2's scene classification, as catalogues name it."""
+            f"{folder}: holds {len(found) or 'no'} STAC Item{'s'[: len(found) > 1]}, telling date, angles and offset"
             " of the images; save the Item of the scene beside them as item.json, or get the scene with l8s2 fetch"
         )
     path, content = found[0]
