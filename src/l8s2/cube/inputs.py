@@ -68,7 +68,7 @@ def _sources(path: Path) -> Iterator[Source]:
 
 
 def _of_file(path: Path) -> Source:
-    if is_safe(path) or path.suffix.lower() == ".zip":
+    if path.is_dir() or path.suffix.lower() == ".zip":
         return sentinel2_image(path)
     if path.name == PRODUCT:
         return sentinel2_image(path.parent)

@@ -35,7 +35,7 @@ def item_files(folder: Path) -> tuple[SceneItem, dict[str, Path]]:
     if len(found) != 1:
         raise InputError(
             f"{folder}: holds {len(found) or 'no'} STAC Item{'s'[: len(found) > 1]}, telling date, angles and offset"
-            " of the images; save the Item of the scene beside them as item.json, or get the scene with l8s2 fetch"
+            " of the images; save the Item of the scene beside them as item.json, or of a SAFE product give all of it"
         )
     path, content = found[0]
     (item,) = parse_items(content, known_catalogs(), str(path)).scenes

@@ -91,7 +91,7 @@ def _one(members: Members, path: Path, ending: str) -> Member:
             f"{path}: in the format before December 2016 (S2A_USER_PRD_...), which l8s2 does not read; Copernicus has"
             " the same image as S2A_MSIL2A_... of Collection 1 (N0500 and later)"
         )
-    if _LEVEL1 in names:
+    if _LEVEL1 in names or "MSIL1C_" in path.name:
         raise InputError(
             f"{path}: Level 1C, reflectance at the top of the atmosphere; get the Level-2A product of it (MSIL2A)"
         )

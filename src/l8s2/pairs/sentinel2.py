@@ -121,7 +121,7 @@ def open_sentinel2(path: Path) -> Sentinel2Scene:
     Raises:
         InputError: A file is missing or cut, has another pixel size, or is off Sentinel-2's lattice.
     """
-    if is_safe(path):
+    if is_safe(path) or path.suffix.lower() == ".zip":
         return _open_safe(path)
     if not path.is_dir():
         raise InputError(f"{path}: no Sentinel-2 image; give a .SAFE folder, its .zip, or a folder of l8s2 fetch")
