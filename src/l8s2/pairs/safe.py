@@ -36,12 +36,12 @@ def safe_files(path: Path) -> tuple[Members, SafeMetadata, dict[str, Member]]:
     Raises:
         InputError: Level 1C, the format before 2016, several tiles, something missing, or an unsafe or damaged archive.
     """
-    members = _in_folder(path) if path.is_dir() else read_zip(path, _is_needed)
-    return (
-        members,
-        SafeMetadata(_read(_one(members, path, PRODUCT)), _read(_one(members, path, TILE))),
-        {band: _one(members, path, ending) for band, ending in _ENDINGS.items()},
-    )
+    members = _in_folder(path) if path.is_dir() else read_zip(path, lambda _: False)
+    _check(members, path)
+    if not path.is_dir():
+        members = read_zip(path, _is_needed)
+    metadata = SafeMetadata(*(_read(_one(members, name)) for name in (PRODUCT, TILE)))
+    return members, metadata, {band: _one(members, ending) for band, ending in _ENDINGS.items()}
 
 
 def is_safe(path: Path) -> bool:
@@ -77,27 +77,30 @@ def _in_folder(path: Path) -> Members:
     return Members([Member(file.name, str(file.parent), str(file)) for file in found], str(path))
 
 
-def _one(members: Members, path: Path, ending: str) -> Member:
-    """Return the only file that ends so."""
-    found = [member for member in members.files if member.name.endswith(ending)]
-    if len(found) == 1:
-        return found[0]
-    what = ending.removeprefix("_")
-    if len(found) > 1:
-        raise InputError(f"{path}: holds {len(found)} files {what}, so more than one tile or product; give one of one")
+def _one(members: Members, ending: str) -> Member:
+    return next(member for member in members.files if member.name.endswith(ending))
+
+
+def _check(members: Members, path: Path) -> None:
+    """Refuse what is not one whole product, before anything is taken out of an archive."""
     names = [path.name, *(member.name for member in members.files)]
-    if any(map(_OLD.search, names)):
-        raise InputError(
-            f"{path}: in the format before December 2016 (S2A_USER_PRD_...), which l8s2 does not read; Copernicus has"
-            " the same image as S2A_MSIL2A_... of Collection 1 (N0500 and later)"
-        )
-    if _LEVEL1 in names or "MSIL1C_" in path.name:
-        raise InputError(
-            f"{path}: Level 1C, reflectance at the top of the atmosphere; get the Level-2A product of it (MSIL2A)"
-        )
-    if ending == PRODUCT:
+    if PRODUCT not in names:
+        if any(map(_OLD.search, names)):
+            raise InputError(
+                f"{path}: in the format before December 2016 (S2A_USER_PRD_...), which l8s2 does not read; Copernicus"
+                " has the same image as S2A_MSIL2A_... of Collection 1 (N0500 and later)"
+            )
+        if _LEVEL1 in names or "MSIL1C_" in path.name:
+            raise InputError(
+                f"{path}: Level 1C, reflectance at the top of the atmosphere; get the Level-2A product of it (MSIL2A)"
+            )
         raise InputError(f"{path}: holds no {PRODUCT}; {_GIVE}")
-    raise InputError(f"{path}: holds no file {what}; it is not whole, download it again")
+    for ending in (PRODUCT, TILE, *_ENDINGS.values()):
+        what, count = ending.removeprefix("_"), sum(name.endswith(ending) for name in names)
+        if not count:
+            raise InputError(f"{path}: holds no file {what}; it is not whole, download it again")
+        if count > 1:
+            raise InputError(f"{path}: holds {count} files {what}, so more than one tile or product; give one of one")
 
 
 def _read(member: Member) -> bytes:

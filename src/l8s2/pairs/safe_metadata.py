@@ -24,6 +24,7 @@ from l8s2.sensors import BANDS
 _PRODUCT = re.compile(r"S2[A-C]_MSIL2A_\d{8}T\d{6}_N\d{4}_R\d{3}_T\d\d[A-Z]{3}_\d{8}T\d{6}")
 _BAND_IDS = {"B02": 1, "B03": 2, "B04": 3, "B8A": 8, "B11": 11, "B12": 12}
 """Band of ours -> ``band_id`` in the metadata, which counts B01 .. B08, B8A, B09 .. B12 from 0."""
+_ROOTS = {"MTD_MSIL2A.xml": "Level-2A_User_Product", "MTD_TL.xml": "Level-2A_Tile_ID"}
 _STEPS = 10_000
 """Digital numbers to a reflectance of 1; all of Level 2A so far."""
 _OFFSETS = {0: 0.0, -1000: -0.1}
@@ -53,7 +54,7 @@ def safe_item(files: SafeMetadata, name: str, footprint: dict[str, Any], paths: 
         InputError: for what is not such metadata, contradicts itself, or has another scale or offset.
     """
     product, tile = (
-        _root(content, f"{name}: {file}") for content, file in zip(files, ("MTD_MSIL2A.xml", "MTD_TL.xml"), strict=True)
+        _root(content, f"{name}: {file}", tag) for content, (file, tag) in zip(files, _ROOTS.items(), strict=True)
     )
     ids = [_PRODUCT.search(text) for text in (_text(product, "PRODUCT_URI") or "", name)]
     found = next((match[0] for match in ids if match), None)
@@ -90,9 +91,12 @@ def safe_item(files: SafeMetadata, name: str, footprint: dict[str, Any], paths: 
     return replace(item, raw={}, scale=S2_SCALE, offset=_offset(product, item.baseline, name))
 
 
-def _root(content: bytes, name: str) -> Element:
+def _root(content: bytes, name: str, tag: str) -> Element:
     try:
-        return parse_xml(content.decode("utf-8-sig"), name)
+        root = parse_xml(content.decode("utf-8-sig"), name)
+        if not root.tag.endswith(tag):
+            raise ValueError(root.tag)
+        return root
     except (ValueError, RecursionError):
         raise InputError(f"{name}: cut, or not the metadata of a product; download it again") from None
 
