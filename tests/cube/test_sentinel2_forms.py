@@ -92,8 +92,8 @@ def test_a_zip_leaves_nothing_behind(tmp_path: Path, fetched: Path, item: SceneI
     assert not list(room.iterdir())
 
 
-def write_item(folder: Path, style: str, **changes: Any) -> dict[str, Any]:
-    raw = stac_item("20230520T101031", "33UVS", processed="20230520T160000", removed=False, style=style)
+def write_item(folder: Path, style: str, tile: str = "33UVS", **changes: Any) -> dict[str, Any]:
+    raw = stac_item("20230520T101031", tile, processed="20230520T160000", removed=False, style=style)
     raw["properties"]["l8s2:catalog"] = {"pc": "planetary-computer", "cdse": "cdse"}.get(style, "earth-search")
     raw |= changes
     (folder / "item.json").write_text(json.dumps(raw), encoding="utf-8")
@@ -132,6 +132,7 @@ def _none(folder: Path) -> None: ...
         (lambda f: [write_item(f, "c1"), (f / "B11.tif").unlink()], r"holds no B11\.tif, which is swir16 by its Item"),
         (lambda f: write_item(f, "c1", collection="naip"), "does not know what the collection naip"),
         (lambda f: write_item(f, "c1", assets={}), "without blue, green"),
+        (lambda f: write_item(f, "c1", tile="44PKR"), "images of UTM zone 33, described as tile 44PKR"),
     ],
 )
 def test_images_whose_item_does_not_do(fetched: Path, change: Any, said: str) -> None:

@@ -131,7 +131,14 @@ def open_sentinel2(path: Path) -> Sentinel2Scene:
         images = {band: _fetched(path, band) for band in (*(band.sentinel2 for band in BANDS), "SCL")}
     else:
         item, images = item_files(path)
-    return Sentinel2Scene(item, *_rasters({band: (str(file), str(file)) for band, file in images.items()}))
+    scene = Sentinel2Scene(item, *_rasters({band: (str(file), str(file)) for band, file in images.items()}))
+    if item.zone not in (None, grid.epsg(scene.crs) % 100):
+        scene.close()
+        raise InputError(
+            f"{path}: images of UTM zone {grid.epsg(scene.crs) % 100}, described as tile {item.location}; one is of"
+            " another scene"
+        )
+    return scene
 
 
 def _open_safe(path: Path) -> Sentinel2Scene:
