@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from l8s2.arrays import windows
 from l8s2.cog import BLOCK, CogFile, Encoding
@@ -14,10 +13,7 @@ from l8s2.masks import flag
 from l8s2.progress import Progress
 from l8s2.radiometry import NODATA, SCALE, encoded
 from l8s2.sensors import BAND_NAMES
-from l8s2.target import Area, choose_target
-
-if TYPE_CHECKING:
-    from l8s2.target import BBox
+from l8s2.target import Area, BBox, choose_target
 
 _GDAL_CACHE = 256 << 20
 """Bytes: two rows of decoded JPEG 2000 tiles of six bands."""

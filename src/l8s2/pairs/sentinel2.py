@@ -122,23 +122,28 @@ def open_sentinel2(path: Path) -> Sentinel2Scene:
         InputError: A file is missing or cut, has another pixel size, or is off Sentinel-2's lattice.
     """
     if is_safe(path) or path.suffix.lower() == ".zip":
-        return _open_safe(path)
-    if not path.is_dir():
+        scene = _open_safe(path)
+    elif path.is_dir():
+        scene = _open_folder(path)
+    else:
         raise InputError(f"{path}: no Sentinel-2 image; give a .SAFE folder, its .zip, or a folder of l8s2 fetch")
+    zone, item = grid.epsg(scene.crs) % 100, scene.item
+    if item.zone not in (None, zone):
+        scene.close()
+        raise InputError(
+            f"{path}: images of UTM zone {zone}, described as tile {item.location}; one is of another scene"
+        )
+    return scene
+
+
+def _open_folder(path: Path) -> Sentinel2Scene:
     names = {file.name for file in path.iterdir()}
     if names & {"scene.json", "window.json"} or not has_images(names):
         item = read_item(path / "scene.json")
         images = {band: _fetched(path, band) for band in (*(band.sentinel2 for band in BANDS), "SCL")}
     else:
         item, images = item_files(path)
-    scene = Sentinel2Scene(item, *_rasters({band: (str(file), str(file)) for band, file in images.items()}))
-    if item.zone not in (None, grid.epsg(scene.crs) % 100):
-        scene.close()
-        raise InputError(
-            f"{path}: images of UTM zone {grid.epsg(scene.crs) % 100}, described as tile {item.location}; one is of"
-            " another scene"
-        )
-    return scene
+    return Sentinel2Scene(item, *_rasters({band: (str(file), str(file)) for band, file in images.items()}))
 
 
 def _open_safe(path: Path) -> Sentinel2Scene:
