@@ -120,10 +120,12 @@ class Raster:
         return values, self._known(values)
 
     def _read(self, **how: Any) -> NDArray[Any]:
+        import rasterio
         from rasterio.errors import RasterioError
 
         try:
-            values: NDArray[Any] = self.dataset.read(self.band, **how)
+            with rasterio.Env(**STRICT):
+                values: NDArray[Any] = self.dataset.read(self.band, **how)
         except (RasterioError, MemoryError):
             raise InputError(self._damage() or f"{self.name}: cannot be read; download it again") from None
         return values
@@ -195,6 +197,8 @@ class Raster:
 
 FORMATS = ("GTiff", "JP2OpenJPEG")
 """GDAL's names of the formats in which a user may give a raster that is no Landsat file."""
+STRICT = {"GDAL_NUM_THREADS": "1"}
+"""Option of GDAL by which a damaged JPEG 2000 file is an error; its threads would leave zeros where they fail."""
 ALONE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
 """Options of GDAL by which a file is read without those beside it: .aux.xml, .ovr and .msk can lead anywhere."""
 
@@ -251,7 +255,7 @@ def open_raster(path: str, name: str, driver: str = "GTiff", band: int | None = 
     except UnicodeError:
         raise InputError(f"{name}: lies in a folder whose name is not valid UTF-8; rename the folder") from None
     except (RasterioError, CRSError):
-        raise InputError(f"{name}: {_not_a_raster(path)}") from None
+        raise InputError(f"{name}: {_not_a_raster(path, driver)}") from None
     if crs is None or transform.is_identity or not np.isfinite(transform).all():
         raise InputError(f"{name}: has no position on the ground; use the file as USGS delivers it")
     if max(dataset.shape) > _LARGEST or dataset.height * dataset.width > _MOST:
@@ -275,7 +279,8 @@ def _tidied(transform: Affine) -> Affine:
     return Affine(round(a), 0, round(c, 3), 0, round(e), round(f, 3))
 
 
-def _not_a_raster(path: str) -> str:
+def _not_a_raster(path: str, driver: str) -> str:
+    form = "TIFF" if driver == "GTiff" else "JPEG 2000"
     try:
         head = first_bytes(path, 512).lstrip().lower()
     except OSError as error:
@@ -283,5 +288,5 @@ def _not_a_raster(path: str) -> str:
     if not head:
         return "empty file (0 bytes); download it again"
     if head.startswith((b"<!doctype", b"<html", b"<?xml", b"{")):
-        return "a web page or error message saved as TIFF; download it again (the link or the login may have expired)"
-    return "not a readable TIFF; download it again"
+        return f"a web page or error message saved as {form}; download it again (the link or login may have expired)"
+    return f"not a readable {form} file; download it again"

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from damage.case import Case, Kind
+from damage.case import Case, Cases, Kind
 from damage.content import accidents, cuts, instead, writes
 from damage.rasters import read_product
 from making.scenes import ID, archive, make
@@ -223,34 +223,40 @@ def _zip_with(content: bytes, name: str, data: bytes, mode: int = 0) -> bytes:
     return target.getvalue()
 
 
-def zip_cases(sound: Path, rng: random.Random) -> Iterator[Case]:
-    name = f"{ID}.zip"
-    content = (sound / name).read_bytes()
-    central, end = content.index(b"PK\1\2"), content.rindex(b"PK\5\6")
-    yield from instead(name)
-    yield from cuts(name, content, [3, 4, 30, central, central + 10, end, end + 4, len(content) - 1, len(content) // 2])
-    yield from accidents(name, content, 60, rng)
-    tail = content[central:]
-    for number in range(80):
-        at = central + rng.randrange(len(tail))
-        new = rng.choice((b"\xff\xff\xff\xff", b"\0\0\0\0", rng.randbytes(4)))
-        yield Case(
-            f"{name}: directory {number} at {at}",
-            writes(name, (content[:at] + new + content[at + 4 :])[: len(content)]),
+def of_zip(name: str, band: str) -> Cases:
+    """All that can happen to a .zip; ``band`` is a member that is read."""
+
+    def cases(sound: Path, rng: random.Random) -> Iterator[Case]:
+        content = (sound / name).read_bytes()
+        central, end = content.index(b"PK\1\2"), content.rindex(b"PK\5\6")
+        yield from instead(name)
+        yield from cuts(
+            name, content, [3, 4, 30, central, central + 10, end, end + 4, len(content) - 1, len(content) // 2]
         )
-    for what, member in {
-        "upwards": "../evil", "from the root": "/tmp/evil", "backslashes": "..\\evil", "the band once more": BAND,
-        "without a name": "",
-        "any letters": "\U0001f6f0\n", "long": "x" * 5000,
-    }.items():  # fmt: skip
-        yield Case(f"{name}: one more, {what}", writes(name, _zip_with(content, member, b"x")))
-    yield Case(
-        f"{name}: a link named as a band", writes(name, _zip_with(content, f"x/{BAND}", b"/etc/passwd", 0o120777))
-    )
-    yield Case(
-        f"{name}: a bomb named as a band",
-        lambda f: (f / name).write_bytes(_zip_with(content, f"x/{BAND}", bytes(600 << 20))),
-    )
+        yield from accidents(name, content, 60, rng)
+        tail = content[central:]
+        for number in range(80):
+            at = central + rng.randrange(len(tail))
+            new = rng.choice((b"\xff\xff\xff\xff", b"\0\0\0\0", rng.randbytes(4)))
+            yield Case(
+                f"{name}: directory {number} at {at}",
+                writes(name, (content[:at] + new + content[at + 4 :])[: len(content)]),
+            )
+        for what, member in {
+            "upwards": "../evil", "from the root": "/tmp/evil", "backslashes": "..\\evil", "the band once more": band,
+            "without a name": "",
+            "any letters": "\U0001f6f0\n", "long": "x" * 5000,
+        }.items():  # fmt: skip
+            yield Case(f"{name}: one more, {what}", writes(name, _zip_with(content, member, b"x")))
+        yield Case(
+            f"{name}: a link named as a band", writes(name, _zip_with(content, f"x/{band}", b"/etc/passwd", 0o120777))
+        )
+        yield Case(
+            f"{name}: a bomb named as a band",
+            lambda f: (f / name).write_bytes(_zip_with(content, f"x/{band}", bytes(600 << 20))),
+        )
+
+    return cases
 
 
 TAR = Kind(
@@ -263,8 +269,7 @@ GZ = Kind(
     command=lambda folder: ["info", str(folder / f"{ID}.tar.gz")],
 )  # fmt: skip
 ZIP = Kind(
-    name="zip", make=_make_zip, cases=zip_cases, read=lambda folder: read_product(folder / f"{ID}.zip"),
+    name="zip", make=_make_zip, cases=of_zip(f"{ID}.zip", BAND), read=lambda folder: read_product(folder / f"{ID}.zip"),
     command=lambda folder: ["info", str(folder / f"{ID}.zip")],
 )  # fmt: skip
 KINDS = [TAR, GZ, ZIP]
-"""Zip as soon as l8s2 reads it."""

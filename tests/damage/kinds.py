@@ -1,6 +1,6 @@
 """Every kind of input that l8s2 reads, by name. A new one is a row here."""
 
-from damage import answers, archives, models, products, rasters, stores, texts
+from damage import answers, archives, models, products, rasters, safe, stores, texts
 from damage.case import Kind
 
 KINDS: dict[str, Kind] = {
@@ -8,6 +8,7 @@ KINDS: dict[str, Kind] = {
     for kind in (
         rasters.PRODUCT,
         *archives.KINDS,
+        *safe.KINDS,
         *texts.KINDS,
         *products.KINDS,
         *stores.KINDS,

@@ -11,6 +11,7 @@ from damage.run import run
 
 KINDS = {
     "Landsat products": ["tiff", "tar", "tar.gz", "mtl-txt", "mtl-json", "mtl-xml"],
+    "Sentinel-2": ["safe-xml", "safe-jp2", "safe-zip"],
     "texts": [
         "stac-items", "recipe", "scene-json", "geojson-fields", "geojson-area", "yaml-configuration", "yaml-split",
         "toml-catalogues", "scores-csv",

@@ -588,7 +588,7 @@ BAD_ARCHIVES: dict[str, tuple[Any, str]] = {
     "small": (lambda f: [archive(f / "x.npz", x10=dn(4, 40), x20=dn(3, 40), count=1)], "no image that could be scored"),
     "nodata": (lambda f: [archive(f / "x.npz", count=1, x10=dn(4, value=-32768))], "no image that could be scored"),
     "one name": (twins, "two archives have one name"),
-    "truth": (lambda f: [archive(f / "x.npz"), "--sentinel2", f], "are for Landsat products"),
+    "truth": (lambda f: [archive(f / "x.npz"), "--sentinel2", f / "s2.tif"], "are for Landsat products"),
     "unknown model": (lambda f: [archive(f / "x.npz"), "--model", "no"], "model no"),
     "one model twice": (
         lambda f: [archive(f / "x.npz"), "--model", "compact", "--model", "compact"],

@@ -21,6 +21,8 @@ from l8s2.serialization import load, text_of
 S2_SCALE, S2_OFFSET = 1e-4, -0.1
 OFFSET_SINCE = "04.00"
 """Processing baseline of Sentinel-2 from which reflectance = DN * S2_SCALE + S2_OFFSET; before it the offset is 0."""
+SAFE = "SAFE"
+"""In place of a catalogue: the scene is described by the metadata of its own SAFE product."""
 _SENTINEL2 = re.compile(
     r"(?P<satellite>S2[A-C])_MSIL2A_(?P<datatake>\d{8}T\d{6})(_N(?P<baseline>\d{4}))?_R\d{3}_T(?P<tile>\d\d[A-Z]{3})"
     r"_(?P<processed>\d{8}T\d{6})"

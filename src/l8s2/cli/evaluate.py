@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 
-from l8s2.cli.shell import JSON, PAN, TRUST, ProgressBar, warn
+from l8s2.cli.shell import JSON, PAN, TRUST, ProgressBar, sentinel2_raster, warn
 
 
 @click.command()
@@ -36,7 +37,8 @@ from l8s2.cli.shell import JSON, PAN, TRUST, ProgressBar, warn
 @click.option(
     "--sentinel2",
     type=click.Path(path_type=Path),
-    help="Six-band raster on the 10 m lattice: the truth for one Landsat product.",
+    help="The truth for one Landsat product: a Sentinel-2 image (.SAFE, its .zip, a folder of l8s2 fetch), or a raster"
+    " of six bands on the 10 m lattice.",
 )
 @PAN
 @click.option("--bbox", nargs=4, type=float, metavar="W S E N", help="Only this area of a scene, WGS 84 degrees.")
@@ -59,7 +61,11 @@ def evaluate(imagery: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     from l8s2.evaluation.run import run_evaluation
 
     options["bbox"] = options["bbox"] or None
-    with ProgressBar("evaluating") as progress:
+    with ExitStack() as stack:
+        if options["sentinel2"] is not None:
+            image = sentinel2_raster(options["sentinel2"], options["bbox"])
+            options["sentinel2"] = stack.enter_context(image)
+        progress = stack.enter_context(ProgressBar("evaluating"))
         summary, table = run_evaluation(imagery, progress=progress, warn=warn, **options)
     if as_json:
         click.echo(json.dumps(summary, indent=2, allow_nan=False))

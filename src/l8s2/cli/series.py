@@ -40,8 +40,8 @@ def cube(
 ) -> None:
     """Put ITEMS side by side into one Zarr cube on Sentinel-2's 10 m lattice, by time, never fused.
 
-    ITEMS are products of l8s2, Sentinel-2 images as l8s2 fetch writes them, their Items, or folders of them. Those that
-    the cube has already are skipped, so a killed call is simply given again.
+    ITEMS are products of l8s2, Sentinel-2 images (.SAFE, its .zip, of l8s2 fetch, or beside their Item), their Items,
+    or folders of them. Those that the cube has already are skipped, so a killed call is simply given again.
     """
     from l8s2.cube.build import build_cube
     from l8s2.cube.inputs import find_sources

@@ -208,3 +208,19 @@ class ProgressBar:
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.stop()
+
+
+@contextmanager
+def sentinel2_raster(image: Path, bbox: tuple[float, float, float, float] | None = None) -> Iterator[Path]:
+    """Give a raster as it is; of a Sentinel-2 image in another form one that goes with the context."""
+    if not image.is_dir() and image.suffix.lower() not in (".zip", ".xml"):
+        yield image
+        return
+    from tempfile import TemporaryDirectory
+
+    from l8s2.cube.sentinel2_raster import write_sentinel2_raster
+
+    with TemporaryDirectory(prefix="l8s2-sentinel2-") as folder:
+        with ProgressBar("reading Sentinel-2") as progress:
+            raster = write_sentinel2_raster(image, Path(folder), progress, bbox)
+        yield raster

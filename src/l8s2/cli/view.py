@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from l8s2.cli.shell import ProgressBar
+from l8s2.cli.shell import ProgressBar, sentinel2_raster
 
 
 @click.command()
@@ -16,8 +16,9 @@ from l8s2.cli.shell import ProgressBar
 @click.option(
     "--sentinel2",
     type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="GeoTIFF to compare with: six bands in the order of the product, reflectance, or integers of 10 000 times it.",
+    metavar="IMAGE",
+    help="To compare with: a Sentinel-2 image (.SAFE, its .zip, a folder of l8s2 fetch), or a GeoTIFF of six bands in"
+    " the order of the product, reflectance, or integers of 10 000 times it.",
 )
 @click.option(
     "--landsat",
@@ -41,6 +42,7 @@ def view(output: Path, sentinel2: Path | None, landsat: Path | None, port: int, 
     from l8s2.viewer.server import open_server
 
     with ExitStack() as stack:
+        sentinel2 = stack.enter_context(sentinel2_raster(sentinel2)) if sentinel2 is not None else None
         image = stack.enter_context(_landsat_image(landsat)) if landsat is not None else None
         opened = open_server(output, sentinel2=sentinel2, landsat=image, host=host, port=port)
         server = stack.enter_context(opened)

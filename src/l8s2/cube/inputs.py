@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from l8s2.acquire.fetch import SCENE
+from l8s2.acquire.fetch import SCENE, WINDOW
 from l8s2.cube.landsat_product import is_product, landsat_product, product_items
 from l8s2.cube.observation import Source
 from l8s2.cube.sentinel2_image import sentinel2_image
 from l8s2.errors import InputError
+from l8s2.pairs.item_folder import has_images
+from l8s2.pairs.safe import PRODUCT, is_level2a, is_safe
 
 _DEPTH = 4
 """Folders below the one named in which products and images are looked for."""
@@ -22,8 +24,8 @@ def find_sources(paths: Iterable[Path], warn: Callable[[str], None] = lambda _: 
     """Return the observations that paths name, in order of time, each once.
 
     Args:
-        paths: folder of a product of l8s2 or its Item; folder of a Sentinel-2 image as ``l8s2 fetch`` makes it or its
-            ``scene.json``; or a folder with such folders in it.
+        paths: folder of a product of l8s2 or its Item; a Sentinel-2 image in any form of ``open_sentinel2`` or a
+            metadata file in its folder; or a folder with such in it.
         warn: gets a line for each that is named again.
 
     Raises:
@@ -34,8 +36,8 @@ def find_sources(paths: Iterable[Path], warn: Callable[[str], None] = lambda _: 
         here = list(_sources(path))
         if not here:
             raise InputError(
-                f"{path}: holds no product of l8s2 and no Sentinel-2 image as l8s2 fetch writes it;"
-                " harmonise or fetch first"
+                f"{path}: holds no product of l8s2 and no Sentinel-2 image (.SAFE, its .zip, a folder of l8s2 fetch, or"
+                " images with their Item); harmonise or fetch first"
             )
         for source in here:
             if found.setdefault(source.about.item_id, source) is not source:
@@ -44,24 +46,32 @@ def find_sources(paths: Iterable[Path], warn: Callable[[str], None] = lambda _: 
 
 
 def _sources(path: Path) -> Iterator[Source]:
-    if path.is_file():
+    if path.is_file() or is_safe(path):
         yield _of_file(path)
-    elif not path.is_dir():
+        return
+    if not path.is_dir():
         raise InputError(f"{path}: no such file or folder; give products, images or a folder of them")
     for here, below, names in os.walk(path):
         folder = Path(here)
         below[:] = sorted(name for name in below if not name.startswith("."))
         if len(folder.relative_to(path).parts) >= _DEPTH:
             below[:] = []
-        if SCENE in names and _is_sentinel2(names):
+        if (SCENE in names or WINDOW not in names) and has_images(names):
             yield sentinel2_image(folder)
             below[:] = []
+        for safe in [file for file in map(folder.joinpath, (*below, *sorted(names))) if is_level2a(file)]:
+            yield sentinel2_image(safe)
+        below[:] = [name for name in below if not is_safe(folder / name)]
         for file, item in product_items(folder):
             yield landsat_product(file, item)
             below[:] = []
 
 
 def _of_file(path: Path) -> Source:
+    if path.is_dir() or path.suffix.lower() == ".zip":
+        return sentinel2_image(path)
+    if path.name == PRODUCT:
+        return sentinel2_image(path.parent)
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -73,7 +83,3 @@ def _of_file(path: Path) -> Source:
     raise InputError(
         f"{path}: an Item of a catalogue; get its files with l8s2 fetch {path.name}, then give that folder"
     )
-
-
-def _is_sentinel2(names: Iterable[str]) -> bool:
-    return any(name.startswith("SCL.") for name in names)

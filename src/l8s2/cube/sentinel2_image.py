@@ -32,32 +32,32 @@ _MARGIN = 20
 
 @dataclass(frozen=True)
 class Sentinel2Image:
-    """An image as ``l8s2 fetch`` makes it."""
+    """An image in a form that ``open_sentinel2`` takes."""
 
     about: About
-    folder: Path
+    path: Path
 
     @contextmanager
     def open(self, area: GeoBox) -> Iterator[Opened]:
         """See ``Source``; the offset is decided on what the image shows of ``area``."""
-        with open_sentinel2(self.folder) as scene:
+        with open_sentinel2(self.path) as scene:
             found = _offset(scene, area)
             assert found.offset is not None
             yield Opened(_Reader(scene, found.offset).read, found.offset, found.why)
 
 
-def sentinel2_image(folder: Path) -> Sentinel2Image:
-    """Describe the image in a folder. Raises InputError for one that cannot be used."""
-    with open_sentinel2(folder) as scene:
+def sentinel2_image(path: Path) -> Sentinel2Image:
+    """Describe an image in a form that ``open_sentinel2`` takes. Raises InputError for one that cannot be used."""
+    with open_sentinel2(path) as scene:
         item, box = scene.item, grid.sentinel2_convention(scene.bands[0].geobox)
-    check_lattice(str(folder), box)
+    check_lattice(str(path), box)
     orbit = re.search(r"_R(\d{3})_", item.product)
     about = About(
         item_id=item.product, time=item.acquired.astimezone(UTC).replace(microsecond=0), sensor="msi",
         platform=item.platform, orbit=int(orbit[1]) if orbit else -1, box=box,
         sun=(item.sun_elevation, item.sun_azimuth), view=(item.view_zenith, item.view_azimuth),
     )  # fmt: skip
-    return Sentinel2Image(about, folder)
+    return Sentinel2Image(about, path)
 
 
 def _offset(scene: Sentinel2Scene, area: GeoBox) -> offset.Evidence:

@@ -40,7 +40,7 @@ def checked_name(archive: str, name: str) -> PurePosixPath:
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or (path.parts and path.parts[0].endswith(":")):
         raise InputError(
-            f"{archive}: member {name!r} points outside the archive; it is not a USGS product, do not use it"
+            f"{archive}: member {name!r} points outside the archive, which none of a product does; do not use it"
         )
     return path
 
@@ -48,7 +48,7 @@ def checked_name(archive: str, name: str) -> PurePosixPath:
 def odd_member(archive: str, name: str) -> InputError:
     """Return the refusal of a member that no product has."""
     return InputError(
-        f"{archive}: member {name!r} is a link or larger than 4 GiB; it is not a USGS product, do not use it"
+        f"{archive}: member {name!r} is a link or larger than 4 GiB, which none of a product is; do not use it"
     )
 
 

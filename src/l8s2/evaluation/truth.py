@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 from l8s2 import grid, masks
 from l8s2.arrays import Float
 from l8s2.errors import InputError
-from l8s2.raster import FORMATS, open_dataset
+from l8s2.raster import FORMATS, STRICT, open_dataset
 from l8s2.sensors import BAND_NAMES, N_BANDS, OUTPUT_GSD
 
 _SCALE = 1e-4
@@ -81,6 +81,7 @@ class Truth:
 
     def read(self, rows: slice, columns: slice) -> Float:
         """(6, 3h, 3w) reflectance of a window of MS pixels; NaN where nothing is known, as beyond the raster."""
+        import rasterio
         from rasterio.errors import RasterioError
         from rasterio.windows import Window
 
@@ -95,8 +96,9 @@ class Truth:
             return result
         at = Window(part[1].start, part[0].start, part[1].stop - part[1].start, part[0].stop - part[0].start)
         try:
-            values = dataset.read(window=at, masked=True)
-            hidden = [~masks.usable(file.read(1, window=at)) for file in self._files[1:]]
+            with rasterio.Env(**STRICT):
+                values = dataset.read(window=at, masked=True)
+                hidden = [~masks.usable(file.read(1, window=at)) for file in self._files[1:]]
         except RasterioError:
             raise InputError(f"{self.name}: cannot be read; it may be damaged") from None
         plain = (

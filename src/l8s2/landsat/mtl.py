@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
 
+from l8s2.deliveries.metadata_xml import parse_xml
 from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
 from l8s2.landsat.band import Scaling
@@ -78,7 +78,7 @@ def parse_mtl(content: bytes, name: str) -> Metadata:
     try:
         groups = _groups(content.decode("utf-8-sig"), name)
         return _metadata(groups, name)
-    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError, ElementTree.ParseError):
+    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError):
         raise InputError(f"{name}: not a Landsat Collection-2 MTL file; download it again") from None
 
 
@@ -91,11 +91,7 @@ def _groups(text: str, name: str) -> _Groups:
     if start.startswith("{"):
         return _from_tree(json.loads(text))
     if start.startswith("<"):
-        if "<html" in start or "<!doctype html" in start:
-            raise InputError(f"{name}: a web page saved as MTL; download it again")
-        if re.search(r"<!(doctype|entity)", text, re.IGNORECASE):
-            raise InputError(f"{name}: XML with a document type, which no MTL has; download it again")
-        root = ElementTree.fromstring(text)
+        root = parse_xml(text, name)
         return {
             group.tag: {item.tag: (item.text or "").strip() for item in group} for group in root.iter() if len(group)
         }

@@ -34,6 +34,7 @@ from l8s2.errors import FetchError, InputError, L8S2Error, OutsideError
 from l8s2.files import make_folder, write_whole
 from l8s2.landsat.scene import open_scene
 from l8s2.pairs.measure import AROUND, Rejected, patches_of
+from l8s2.pairs.safe import safe_of
 from l8s2.pairs.sentinel2 import open_sentinel2
 from l8s2.patches.patch import Patch
 from l8s2.patches.patch_set import PatchSet
@@ -267,9 +268,11 @@ def _from_catalogs(recipe: Recipe, bar: Bar) -> Fetch:
 
 
 def _local(item: SceneItem, products: Path | None, bbox: BBox) -> Path | None:
-    """Find a scene among the products, a folder or an archive of Landsat, with all that an area needs."""
+    """Find a scene among the products, a folder, an archive of Landsat or a SAFE, with all that an area needs."""
     if products is None:
         return None
+    if item.kind == SENTINEL2 and (safe := safe_of(products, item.product)):
+        return safe
     parts, name = item.product.split("_"), item.product
     if item.kind != SENTINEL2 and len(parts) <= 6:  # the catalogue hides when it was made
         name = "_".join([*parts[:4], "*", *parts[4:]])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l8s2.arrays import Array
-from l8s2.catalogs.items import S2_OFFSET, SceneItem
+from l8s2.catalogs.items import S2_OFFSET, SAFE, SceneItem
 from l8s2.errors import InputError
 from l8s2.pairs.regression import fit_band
 from l8s2.sensors import BAND_NAMES
@@ -55,10 +55,11 @@ class Evidence(NamedTuple):
 
 
 def claimed(item: SceneItem) -> Evidence:
-    """Return what the catalogue claims, by the processing baseline and by flags that the offset was removed."""
+    """Return what catalogue or metadata claim, by the processing baseline and by flags that the offset was removed."""
     if item.offset_removed:
         return Evidence(item.offset, "the catalogue (offset removed)")
-    return Evidence(item.offset, f"the catalogue (processing baseline {item.baseline or 'not stated'})")
+    who = "its metadata" if item.catalog == SAFE else "the catalogue"
+    return Evidence(item.offset, f"{who} (processing baseline {item.baseline or 'not stated'})")
 
 
 def from_dark_objects(dn: NDArray[Any]) -> Evidence:

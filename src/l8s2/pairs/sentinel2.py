@@ -1,4 +1,4 @@
-"""A Sentinel-2 scene as it was fetched: six bands and the scene classification, digital numbers on their own grids."""
+"""A Sentinel-2 scene of Level 2A: six bands and the scene classification, digital numbers on their own grids."""
 
 from __future__ import annotations
 
@@ -16,14 +16,20 @@ from odc.geo.geobox import GeoBox
 from l8s2 import grid, masks
 from l8s2.arrays import Mask, enlarge
 from l8s2.catalogs.items import S2_SCALE, SceneItem, read_item
+from l8s2.deliveries.product_files import Unpacked
 from l8s2.errors import InputError
 from l8s2.pairs.as_oli import BandImage
+from l8s2.pairs.item_folder import has_images, item_files
+from l8s2.pairs.jpeg2000 import check_code_stream
+from l8s2.pairs.safe import is_safe, safe_files
+from l8s2.pairs.safe_metadata import safe_item
 from l8s2.radiometry import reflectance
 from l8s2.raster import Raster, open_raster
 from l8s2.sensors import BANDS, OUTPUT_GSD
 
 COARSE_GSD = 2 * OUTPUT_GSD
 """Metres to a pixel of B8A, B11, B12 and SCL."""
+_AGAIN = "fetch or download it again"
 FINE_BANDS = 3
 """Bands of ``sensors.BANDS`` that Sentinel-2 takes at 10 m, the first ones."""
 
@@ -60,12 +66,13 @@ class Sentinel2Window(NamedTuple):
 class Sentinel2Scene:
     """An opened scene. Close it, or use it as a context manager. Not to be shared between threads."""
 
-    def __init__(self, item: SceneItem, bands: list[Raster], scl: Raster) -> None:
+    def __init__(self, item: SceneItem, bands: list[Raster], scl: Raster, unpacked: Unpacked | None = None) -> None:
         self.item = item
-        """The scene as its catalogue describes it."""
+        """The scene as its catalogue or its metadata describe it."""
         self.bands, self.scl = bands, scl
         """The six in the order of ``sensors.BANDS``, and the scene classification; digital numbers on their own
         grids."""
+        self._unpacked = unpacked
         self.crs: CRS = grid.landsat_convention(scl.geobox).crs
         """Landsat's naming."""
 
@@ -89,9 +96,11 @@ class Sentinel2Scene:
         return _read(self.scl, box), box
 
     def close(self) -> None:
-        """Close every file."""
+        """Close every file, and remove what was taken out of an archive."""
         for raster in (*self.bands, self.scl):
             raster.dataset.close()
+        if self._unpacked is not None:
+            self._unpacked.cleanup()
 
     def __enter__(self) -> Sentinel2Scene:
         return self
@@ -102,19 +111,57 @@ class Sentinel2Scene:
         self.close()
 
 
-def open_sentinel2(folder: Path) -> Sentinel2Scene:
-    """Open a scene as ``l8s2 fetch`` makes it: bands, ``SCL.tif`` (or ``.jp2``), and ``scene.json``.
+def open_sentinel2(path: Path) -> Sentinel2Scene:
+    """Open a scene of Level 2A.
+
+    Args:
+        path: ``.SAFE`` folder or its ``.zip`` (``safe``); folder as ``l8s2 fetch`` makes it, ``B02.tif`` .. ``SCL.tif``
+            (or ``.jp2``) and ``scene.json``; or images beside their STAC Item (``item_folder``).
 
     Raises:
-        InputError: A file is missing, has another pixel size, or is off Sentinel-2's lattice.
+        InputError: A file is missing or cut, has another pixel size, or is off Sentinel-2's lattice.
     """
-    item = read_item(folder / "scene.json")
-    rasters = [_open(folder, band.sentinel2, band.sentinel2_gsd) for band in BANDS]
-    scl = _open(folder, "SCL", COARSE_GSD)
+    if is_safe(path) or path.suffix.lower() == ".zip":
+        scene = _open_safe(path)
+    elif path.is_dir():
+        scene = _open_folder(path)
+    else:
+        raise InputError(f"{path}: no Sentinel-2 image; give a .SAFE folder, its .zip, or a folder of l8s2 fetch")
+    zone, item = grid.epsg(scene.crs) % 100, scene.item
+    if item.zone not in (None, zone):
+        scene.close()
+        raise InputError(
+            f"{path}: images of UTM zone {zone}, described as tile {item.location}; one is of another scene"
+        )
+    return scene
+
+
+def _open_folder(path: Path) -> Sentinel2Scene:
+    names = {file.name for file in path.iterdir()}
+    if names & {"scene.json", "window.json"} or not has_images(names):
+        item = read_item(path / "scene.json")
+        images = {band: _fetched(path, band) for band in (*(band.sentinel2 for band in BANDS), "SCL")}
+    else:
+        item, images = item_files(path)
+    return Sentinel2Scene(item, *_rasters({band: (str(file), str(file)) for band, file in images.items()}))
+
+
+def _open_safe(path: Path) -> Sentinel2Scene:
+    members, metadata, images = safe_files(path)
+    bands, scl = _rasters({band: (image.path, f"{path.name}: {image.name}") for band, image in images.items()})
+    names = {ours: images[band].name for ours, band in [*((b.name, b.sentinel2) for b in BANDS), ("scl", "SCL")]}
+    item = safe_item(metadata, path.name, scl.geobox.geographic_extent.json, names)
+    return Sentinel2Scene(item, bands, scl, members.unpacked)
+
+
+def _rasters(files: dict[str, tuple[str, str]]) -> tuple[list[Raster], Raster]:
+    """Open the six bands and SCL, given the path and the name of each."""
+    scl = _open(*files["SCL"], COARSE_GSD)
+    rasters = [_open(*files[band.sentinel2], band.sentinel2_gsd) for band in BANDS]
     for raster in rasters:
         if grid.landsat_convention(raster.geobox).crs != grid.landsat_convention(scl.geobox).crs:
-            raise InputError(f"{raster.name}: in {raster.geobox.crs}, SCL in {scl.geobox.crs}; fetch the scene again")
-    return Sentinel2Scene(item, rasters, scl)
+            raise InputError(f"{raster.name}: in {raster.geobox.crs}, SCL in {scl.geobox.crs}; {_AGAIN}")
+    return rasters, scl
 
 
 def covering_20m(ms: GeoBox) -> GeoBox:
@@ -145,17 +192,25 @@ def _read(raster: Raster, box: GeoBox) -> NDArray[np.uint16]:
     return np.where(known, values, 0).astype(np.uint16)
 
 
-def _open(folder: Path, band: str, gsd: int) -> Raster:
+def _fetched(folder: Path, band: str) -> Path:
     path = next((path for path in (folder / f"{band}.tif", folder / f"{band}.jp2") if path.exists()), None)
     if path is None:
         raise InputError(f"{folder / band}.tif: no such file; delete the folder and fetch the scene again")
-    raster = open_raster(str(path), str(path), "JP2OpenJPEG" if path.suffix == ".jp2" else "GTiff")
-    raster.check_complete()
+    return path
+
+
+def _open(path: str, name: str, gsd: int) -> Raster:
+    is_jp2 = name.lower().endswith(".jp2")
+    raster = open_raster(path, name, "JP2OpenJPEG" if is_jp2 else "GTiff")
+    if is_jp2:
+        check_code_stream(path, name)
+    else:
+        raster.check_complete()
     a = grid.landsat_convention(raster.geobox).affine
     if not grid.is_utm(raster.geobox.crs) or (a.a, a.b, a.d, a.e) != (gsd, 0, 0, -gsd) or a.c % gsd or a.f % gsd:
         raise InputError(
-            f"{path}: pixels of {a.a:g} m at {a.c:g}, {a.f:g}, not on Sentinel-2's {gsd} m lattice; fetch it again"
+            f"{name}: pixels of {a.a:g} m at {a.c:g}, {a.f:g}, not on Sentinel-2's {gsd} m lattice; {_AGAIN}"
         )
     if raster.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"{path}: holds {raster.dtype}; Sentinel-2's digital numbers are uint16, fetch it again")
+        raise InputError(f"{name}: holds {raster.dtype}; Sentinel-2's digital numbers are uint16, {_AGAIN}")
     return raster
