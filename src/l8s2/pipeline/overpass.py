@@ -13,7 +13,7 @@ from l8s2 import grid
 from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
 from l8s2.landsat.scene import Scene
-from l8s2.pipeline.align_pan import AlignPan, Metres, with_aligned_pan
+from l8s2.pipeline.align_pan import Alignment, AlignPan, with_aligned_pan
 from l8s2.predictors.protocol import Predictor
 from l8s2.target import Area, ElsewhereError, Target, choose_target, target_on
 
@@ -77,10 +77,10 @@ def choose_source(scenes: Sequence[Scene], area: Area, names: Sequence[ProductNa
     return Source(product_id=product_id, scenes=[s for s, _ in pairs], targets=[t for _, t in pairs], notes=notes)
 
 
-def aligned(source: Source, predictor: Predictor, how: AlignPan) -> tuple[Source, list[Metres | None]]:
-    """Return ``source`` with the pan of each scene where it belongs (``with_aligned_pan``), and the metres of each."""
+def aligned(source: Source, predictor: Predictor, how: AlignPan) -> tuple[Source, list[Alignment]]:
+    """Return ``source`` with the pan of each scene where it belongs, and what became of each (``with_aligned_pan``)."""
     found = [with_aligned_pan(scene, predictor, how) for scene in source.scenes]
-    return replace(source, scenes=[scene for scene, _ in found]), [moved for _, moved in found]
+    return replace(source, scenes=[scene for scene, _ in found]), [alignment for _, alignment in found]
 
 
 def overpass_key(name: ProductName) -> str:

@@ -164,7 +164,8 @@ def make_product(
             if warn:
                 warn(message)
         told = [len(scene.warnings) for scene in source.scenes]
-        source, moved = aligned(source, predictor, align_pan)
+        source, pans = aligned(source, predictor, align_pan)
+        moved = [pan.moved for pan in pans]
         for scene, known in zip(source.scenes, told, strict=True):
             for message in scene.warnings[known:]:
                 if warn:
@@ -201,7 +202,7 @@ def make_product(
         for message in lacking:
             if warn:
                 warn(message)
-        measures = [measure_scene(scene) for scene in source.scenes]
+        measures = [measure_scene(scene, pan.shift) for scene, pan in zip(source.scenes, pans, strict=True)]
         verdict = assess(count, doubts_about(source, measures, with_pan=predictor.uses_pan))
         for reason in verdict.reasons:
             if warn:
