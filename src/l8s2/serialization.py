@@ -24,7 +24,7 @@ def text_of(value: Any, schema: str) -> str:
     return json.dumps({"schema": schema, **_plain(value)}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def read_json(path: Path, what: str, remedy: str, largest: int | None = LARGEST) -> Any:
+def read_json_file(path: Path, what: str, remedy: str, largest: int | None = LARGEST) -> Any:
     """Parse a JSON file; messages name ``what`` it was to be and the ``remedy``.
 
     Raises InputError for more than ``largest`` bytes, for lists and objects that are too deep, for numbers that are not
@@ -47,7 +47,7 @@ def load(path: Path, kind: Any, schema: str, what: str, remedy: str) -> Any:
 
     Raises InputError for anything else, and for another schema.
     """
-    content = read_json(path, what, remedy, largest=None)
+    content = read_json_file(path, what, remedy, largest=None)
     if not (isinstance(content, dict) and "schema" in content):
         raise InputError(f"{path}: no {what}; {remedy}")
     found = content.pop("schema")

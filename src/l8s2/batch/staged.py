@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from l8s2.deliveries.product_name import LEVEL2, ProductName, same_acquisition
 from l8s2.errors import InputError
-from l8s2.serialization import read_json
+from l8s2.serialization import read_json_file
 
 CATALOG = "catalog.json"
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
@@ -80,7 +80,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     what, remedy = "STAC catalogue or Item", "stage the catalogue in again"
-    content = read_json(path, what, remedy)
+    content = read_json_file(path, what, remedy)
     try:
         parts = [*(content.get("links") or []), *(content.get("assets") or {}).values()]
     except (AttributeError, TypeError):

@@ -13,7 +13,7 @@ from l8s2.cube.sentinel2_image import sentinel2_image
 from l8s2.errors import InputError
 from l8s2.product.reader import is_item, items_in
 from l8s2.product.writer import SUFFIX
-from l8s2.serialization import read_json
+from l8s2.serialization import read_json_file
 
 _DEPTH = 4
 """Folders below the one named in which products and images are looked for."""
@@ -63,7 +63,7 @@ def _sources(path: Path) -> Iterator[Source]:
 
 
 def _of_file(path: Path) -> Source:
-    content = read_json(path, "STAC Item", "give a product, its .json, or a folder of products")
+    content = read_json_file(path, "STAC Item", "give a product, its .json, or a folder of products")
     if is_item(content):
         return landsat_product(path, content)
     if path.name == SCENE:

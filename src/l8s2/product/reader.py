@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 from l8s2.errors import InputError
 from l8s2.product.writer import SUFFIX
 from l8s2.raster import open_dataset
-from l8s2.serialization import read_json
+from l8s2.serialization import read_json_file
 
 RASTERS = ("surface_reflectance", "sigma", "qa")
 _DEPTH = 4
@@ -50,7 +50,7 @@ def is_item(content: Any) -> bool:
 def read_item(path: Path) -> dict[str, Any]:
     """Read the STAC Item of a product of l8s2; raises InputError for what is none."""
     what, remedy = "STAC Item of l8s2", "give the .json of a product"
-    item = read_json(path, what, remedy)
+    item = read_json_file(path, what, remedy)
     if not is_item(item):
         raise InputError(f"{path}: no {what}; {remedy}")
     return dict(item)
