@@ -34,18 +34,22 @@ def inside(file: str, offset: int, size: int) -> str:
     return f"/vsisubfile/{offset}_{size},{file}"
 
 
+def _taken_apart(path: str) -> tuple[str, int, int | None]:
+    """Return file, offset and size of a path made by ``inside``; of a file itself the size is None."""
+    match = _INSIDE.fullmatch(path)
+    return (match["file"], int(match["offset"]), int(match["size"])) if match else (path, 0, None)
+
+
 def first_bytes(path: str, most: int) -> bytes:
     """Return the first bytes, at most ``most``, of a file or of a path made by ``inside``.
 
     Raises:
         OSError: for a file that cannot be read.
     """
-    offset, size = 0, most
-    if match := _INSIDE.fullmatch(path):
-        path, offset, size = match["file"], int(match["offset"]), min(most, int(match["size"]))
-    with open(path, "rb") as file:
+    name, offset, size = _taken_apart(path)
+    with open(name, "rb") as file:
         file.seek(offset)
-        return file.read(size)
+        return file.read(most if size is None else min(most, size))
 
 
 def checksum(path: str | Path) -> str:
@@ -57,10 +61,9 @@ def checksum(path: str | Path) -> str:
 
 
 def _blocks(path: str) -> Iterator[bytes]:
-    offset, left = 0, file_size(path)
-    if match := _INSIDE.fullmatch(path):
-        path, offset = match["file"], int(match["offset"])
-    with open(path, "rb") as file:
+    left = file_size(path)
+    name, offset, _ = _taken_apart(path)
+    with open(name, "rb") as file:
         file.seek(offset)
         while left > 0 and (block := file.read(min(left, 1 << 20))):
             left -= len(block)
@@ -69,8 +72,8 @@ def _blocks(path: str) -> Iterator[bytes]:
 
 def file_size(path: str) -> int:
     """Return the bytes of a file, or of a path made by ``inside``. Raises OSError."""
-    match = _INSIDE.fullmatch(path)
-    return int(match["size"]) if match else Path(path).stat().st_size
+    file, _, size = _taken_apart(path)
+    return Path(file).stat().st_size if size is None else size
 
 
 @dataclass(eq=False)
@@ -221,10 +224,11 @@ def open_dataset(path: str | Path, driver: str = "GTiff", *others: str) -> Any:
     from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
     text = str(path)
-    match = _INSIDE.fullmatch(text)
-    if not Path(match["file"] if match else text).is_file():  # also /vsicurl/..., http://..., GTIFF_DIR:..., XML
+    file, _, size = _taken_apart(text)
+    if not Path(file).is_file():  # also /vsicurl/..., http://..., GTIFF_DIR:..., XML
         raise RasterioIOError(f"{text}: not a local file")
-    text = text if match else os.path.abspath(text)  # which is no address, whatever the name of the file
+    if size is None:
+        text = os.path.abspath(text)  # which is no address, whatever the name of the file
     with warnings.catch_warnings(), rasterio.Env(**ALONE):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:

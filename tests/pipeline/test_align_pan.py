@@ -74,9 +74,9 @@ def psnr(dataset: Any, truth: np.ndarray) -> float:
 
 def left_after(path: Path) -> tuple[Any, dict[str, Any]]:
     with open_scene(path) as scene:
-        scene_moved, metres = with_aligned_pan(scene, Copying(), "auto")  # type: ignore[arg-type]
-        assert scene.pan is not scene_moved.pan or metres is None
-        return metres, measure_pan_shift(clear_windows(scene_moved))
+        scene_moved, pan = with_aligned_pan(scene, Copying(), "auto")  # type: ignore[arg-type]
+        assert scene.pan is not scene_moved.pan or pan.moved is None
+        return pan.moved, measure_pan_shift(clear_windows(scene_moved))
 
 
 @pytest.mark.parametrize("shift", [(0.2, 0.0), (0.0, -0.5), (1.0, 0.0), (-1.1, 1.0), (1.5, -1.5)])
@@ -102,6 +102,24 @@ def test_ordinary_pan_stays_as_it_is(tmp_path: Path, truth: np.ndarray) -> None:
     path = product(tmp_path / "in", truth, 0.08, 0.08)
     assert left_after(path)[0] is None
     assert files(path, tmp_path / "a") == files(path, tmp_path / "b", align_pan="off")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("shift", "times"), [(0.08, 1), (1.0, 2)])
+def test_where_pan_lies_is_measured_again_only_where_it_was_moved(
+    tmp_path: Path, truth: np.ndarray, monkeypatch: pytest.MonkeyPatch, shift: float, times: int
+) -> None:
+    told = []
+
+    def counted(windows: Any) -> dict[str, Any]:
+        told.append(measure_pan_shift(windows))
+        return told[-1]
+
+    for module in ("l8s2.pipeline.align_pan", "l8s2.landsat.measure_scene"):
+        monkeypatch.setattr(sys.modules[module], "measure_pan_shift", counted)
+    made = to_product.harmonize_product(product(tmp_path / "in", truth, shift), tmp_path / "out")
+    item = json.loads(next(made.glob("*.json")).read_text())["properties"]
+    assert len(told) == times
+    assert item["l8s2:pan_shift"] == told[-1]
 
 
 def test_the_product_says_so_and_is_the_same_in_whatever_windows(tmp_path: Path, truth: np.ndarray) -> None:

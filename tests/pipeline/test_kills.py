@@ -97,7 +97,7 @@ def harmonize(scene: Path, output: Path, log: Path, **options: Any) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(to_product, "load_predictor", lambda _: Counting(log))
         measures = SceneMeasures(pan_shift=None, sharpness=None, noise={"bands": {}})
-        patched.setattr(to_product, "measure_scene", lambda _: measures)
+        patched.setattr(to_product, "measure_scene", lambda *_: measures)
         to_product.harmonize_product(scene, output, **options)
 
 

@@ -41,6 +41,7 @@ from l8s2.report.markup import style
 from l8s2.report.pictures import LONGEST
 from l8s2.sensors import BAND_NAMES, BANDS
 from l8s2.simulate.sensor import Conditions, Observation
+from l8s2.verify import verify_product
 from making.scenes import ID, PAN_ID, Copying, coordinates_as_pixels, make, ms_grid, smooth
 
 NAME = f"{ID}_S2L"
@@ -187,6 +188,16 @@ def test_quality_is_counted_over_every_pixel(made: Path, numbers: dict[str, Any]
     assert {name for name, share in numbers["qa_percent"].items() if share} >= {"cloud", "cloud_shadow", "water"}
 
 
+def test_without_qa_pixel_nobody_knows_what_is_clear(tmp_path: Path) -> None:
+    product = harmonized(tmp_path / "out", make(tmp_path / "input", qa_pixel=None))
+    said = json.loads((product / f"{ID}.json").read_text())["properties"]
+    assert not said.keys() & {"l8s2:clear_percent", "eo:cloud_cover", "eo:snow_cover"}
+    assert verify_product(product) == []
+    found = report(product)
+    assert found["clear_percent"] is found["qa_percent"]["clear"] is None
+    assert Path(found["report"]).read_text().count("not known: no QA_PIXEL") == 2
+
+
 def test_consistency_of_a_constant_is_that_of_the_band_pass(tmp_path: Path) -> None:
     """Blur leaves a constant alone: what is copied differs from what OLI would see of it by a r + b - r."""
     box = ms_grid(60, 70)
@@ -313,18 +324,13 @@ def test_an_item_may_say_anything(product: Path, value: Any) -> None:
     Parsed(Path(found["report"]).read_text())
 
 
-def test_numbers_beyond_all_floats_are_unknown(product: Path) -> None:
-    path = product / f"{ID}.json"
-    path.write_text(re.sub(r'("l8s2:clear_percent": )[0-9.]+', r"\1 1e999", path.read_text()))
-    assert report(product)["clear_percent"] is None
-
-
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
         (lambda p: (p / f"{ID}.json").unlink(), "holds no product"),
         (lambda p: (p / f"{ID}.json").write_text("{"), "holds no product"),
         (lambda p: (p / f"{ID}.json").write_text('{"properties": {}}'), "holds no product"),
+        (lambda p: change_item(p, lambda item: item["properties"].update(gsd=float("inf"))), "holds no product"),
         (lambda p: (p / f"{ID}_QA.tif").unlink(), "missing"),
         (lambda p: (p / f"{ID}_SR.tif").write_bytes((p / f"{ID}_SR.tif").read_bytes()[:-99]), "its Item says"),
         (lambda p: change_item(p, lambda item: item["assets"]["qa"].update(href="../../x.tif")), "x.tif is missing"),

@@ -58,11 +58,14 @@ class SceneMeasures:
         return [(False, f"noise is stronger than documented ({which} times); the networks were tried up to {NOISE:g}")]
 
 
-def measure_scene(scene: Scene) -> SceneMeasures:
-    """Measure a scene on a few windows of it, read once; no more for a large scene than for a small one."""
+def measure_scene(scene: Scene, pan_shift: dict[str, Any] | None = None) -> SceneMeasures:
+    """Measure a scene on a few windows of it, read once; no more for a large scene than for a small one.
+
+    ``pan_shift``: what ``measure_pan_shift`` has told of the same windows; None has it measured.
+    """
     windows = clear_windows(scene)
     noise = measure_noise(windows)
     if scene.pan is None:
         return SceneMeasures(pan_shift=None, sharpness=None, noise=noise)
-    shift = measure_pan_shift(windows)
+    shift = pan_shift or measure_pan_shift(windows)
     return SceneMeasures(pan_shift=shift, sharpness=measure_sharpness(windows, shift), noise=noise)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from l8s2.errors import InputError
 from l8s2.landsat.band import MovedBand
@@ -18,16 +18,24 @@ AlignPan = Literal["auto", "off"]
 Metres = tuple[float, float]
 """Down and right."""
 
-
 _Scene = TypeVar("_Scene", bound=NativePixels)
 
 
-def with_aligned_pan(scene: _Scene, predictor: Predictor, how: AlignPan) -> tuple[_Scene, Metres | None]:
+class Alignment(NamedTuple):
+    """What became of the pan of a scene."""
+
+    moved: Metres | None = None
+    """By which it is moved; None where it stays."""
+    shift: dict[str, Any] | None = None
+    """As ``measure_pan_shift`` tells it of pan as it is read now; None where that was not measured."""
+
+
+def with_aligned_pan(scene: _Scene, predictor: Predictor, how: AlignPan) -> tuple[_Scene, Alignment]:
     """Measure where pan lies, on a few windows of the scene, and have it moved if that is to be done.
 
     Returns:
         The scene, whose pan is moved on reading and whose warnings say what was done, or why it was not, where pan
-        lies elsewhere; and the metres by which it is moved, None where it stays. The scene given remains as it is.
+        lies elsewhere; and what became of it. The scene given remains as it is.
 
     Raises:
         InputError: for a ``how`` that is not known.
@@ -36,14 +44,14 @@ def with_aligned_pan(scene: _Scene, predictor: Predictor, how: AlignPan) -> tupl
         raise InputError(f"`align_pan` {how}: unknown; choose {' or '.join(get_args(AlignPan))}")
     pan = scene.pan
     if how == "off" or pan is None or not predictor.uses_pan:
-        return scene, None
+        return scene, Alignment()
     shift = measure_pan_shift(clear_windows(scene))
     if shift.get("length_m", 0.0) < ALIGN:
-        return scene, None
+        return scene, Alignment(shift=shift)
     off, words = to_move(shift)
     scene = copy(scene)
     scene.warnings = [*scene.warnings, f"{pan.name}: {words}"]
     if off is None:
-        return scene, None
+        return scene, Alignment(shift=shift)
     scene.pan = MovedBand(pan.raster, pan.scaling, pan.is_dn, (off[0] / PAN_GSD, off[1] / PAN_GSD))
-    return scene, (-off[0], -off[1])
+    return scene, Alignment(moved=(-off[0], -off[1]))

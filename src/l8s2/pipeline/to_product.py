@@ -10,7 +10,6 @@ from pathlib import Path
 
 from l8s2._version import __version__
 from l8s2.deliveries.declared import NOTHING, Declared
-from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import ExistsError, InputError
 from l8s2.landsat.measure_scene import measure_scene
 from l8s2.landsat.scene import open_scene
@@ -135,17 +134,17 @@ def make_product(
     pan: str | Path | None = None,
     align_pan: AlignPan = "auto",
     declared: Declared = NOTHING,
-    names: Sequence[ProductName] | None = None,
+    overpass_id: str | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Path:
-    """Do what harmonize_product does, with values that were checked before; ``names``: see ``choose_source``."""
+    """Do what harmonize_product does, with values that were checked before; ``overpass_id``: see ``choose_source``."""
     import rasterio
 
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE))
         source = choose_source(
-            [stack.enter_context(open_scene(each, pan, declared)) for each in as_paths(path)], area, names
+            [stack.enter_context(open_scene(each, pan, declared)) for each in as_paths(path)], area, overpass_id
         )
         for message in source.warnings:
             if warn:
@@ -164,7 +163,8 @@ def make_product(
             if warn:
                 warn(message)
         told = [len(scene.warnings) for scene in source.scenes]
-        source, moved = aligned(source, predictor, align_pan)
+        source, pans = aligned(source, predictor, align_pan)
+        moved = [pan.moved for pan in pans]
         for scene, known in zip(source.scenes, told, strict=True):
             for message in scene.warnings[known:]:
                 if warn:
@@ -201,7 +201,7 @@ def make_product(
         for message in lacking:
             if warn:
                 warn(message)
-        measures = [measure_scene(scene) for scene in source.scenes]
+        measures = [measure_scene(scene, pan.shift) for scene, pan in zip(source.scenes, pans, strict=True)]
         verdict = assess(count, doubts_about(source, measures, with_pan=predictor.uses_pan))
         for reason in verdict.reasons:
             if warn:
@@ -213,7 +213,6 @@ def make_product(
             PROCESSOR: processor(),
             "l8s2:verdict": verdict.level,
             "l8s2:verdict_reasons": list(verdict.reasons),
-            "l8s2:clear_percent": count.percent(count.clear),
             "l8s2:untrusted_percent": round(100 * count.untrusted_share, 2),
             **scene_facts(source, measures, moved),
             **(_covers(count) if all(scene.qa_pixel for scene in source.scenes) else {}),
@@ -231,4 +230,6 @@ def make_product(
 
 
 def _covers(count: Count) -> dict[str, float]:
-    return {"eo:cloud_cover": count.percent(count.cloud), "eo:snow_cover": count.percent(count.snow)}
+    """Return what QA_PIXEL alone tells."""
+    shares = {"l8s2:clear_percent": count.clear, "eo:cloud_cover": count.cloud, "eo:snow_cover": count.snow}
+    return {name: count.percent(pixels) for name, pixels in shares.items()}

@@ -19,8 +19,8 @@ _ALL = 99.99
 
 
 def clouds_flagged(numbers: Mapping[str, Any]) -> bool:
-    """Whether clouds were looked for in most of the input."""
-    return bool(numbers["qa_percent"]["no_qa"] <= 50)
+    """Whether clouds were looked for in all of the input."""
+    return numbers["qa_percent"]["clear"] is not None
 
 
 def clear_words(numbers: Mapping[str, Any]) -> str:

@@ -19,13 +19,13 @@ from l8s2.pipeline.provenance import INPUTS, OPTIONS, PROCESSOR, SOFTWARE
 from l8s2.pipeline.to_product import make_product
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import ModelOptions
-from l8s2.product.reader import RASTERS
+from l8s2.product.reader import RASTERS, read_item
 from l8s2.product.writer import SUFFIX, product_folder
 from l8s2.progress import Progress
 from l8s2.radiometry import SigmaKind
 from l8s2.sensors import OLI
 from l8s2.target import Area
-from l8s2.verify.item import faults_of_item, read_item
+from l8s2.verify.item import faults_of_item
 from l8s2.verify.pixels import GDAL_CACHE
 
 _BLOCK = 512
@@ -116,6 +116,7 @@ def reproduce(
         folder = make_product(
             products, output or Path(temporary), area, options, sigma=sigma, pan=pan,
             align_pan=used.get("align_pan", "off"), declared=declared, progress=progress, warn=warn,
+            overpass_id=product_id if said.get("l8s2:scenes") else None,
         )  # fmt: skip
         again = read_item(next(folder.glob("*.json")))
         return _compared(item_path.parent, item, folder, again, str(folder) if output else None)
