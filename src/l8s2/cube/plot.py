@@ -26,8 +26,9 @@ PANELS = 60
 _SENSORS = {"oli": ("Landsat, harmonised", "o", "#d55e00"), "msi": ("Sentinel-2", "s", "#0072b2")}
 """Name, marker and colour; the colours are of Okabe and Ito, which people blind to some colours tell apart."""
 _CAPTION = (
-    f"Bars: ±1 standard error (k = 1) of a Landsat value, how far it may lie from what Sentinel-2 would have shown;"
-    f" Sentinel-2 comes without. Pale: less than {CLEAR:.0%} of the field is clear; values are means of what is clear."
+    "Bars: ±1 standard error (k = 1) of a Landsat value, how far it may lie from what Sentinel-2 would have shown;"
+    " Sentinel-2 comes without. Values are means of what is clear, pale ones where that is less than"
+    f" {CLEAR:.0%} of the field. Lines join the others of each sensor."
 )
 _STYLE = {"svg.hashsalt": "l8s2", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9, "timezone": "UTC"}
 
@@ -82,9 +83,12 @@ def draw(rows: Sequence[Row], title: str) -> Figure:
         if number + columns >= n:
             axes.set_xlabel("date (UTC)")
     labelled = {k: v for axes in figure.axes for v, k in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(labelled.values(), labelled, loc="outside upper center", ncols=3, frameon=False)
+    labels = sorted(labelled)
     wide = figure.get_figwidth()
-    figure.suptitle(_wrapped(title, 9 * wide))
+    figure.legend(
+        [labelled[label] for label in labels], labels, title=_wrapped(title, 9 * wide), title_fontsize=12,
+        loc="outside upper center", ncols=min(wide // 2.5, len(labels)), frameon=False,
+    )  # fmt: skip
     beyond = sum(row["band"] in INDICES and abs(row["mean"]) > 1 for row in rows)
     said = f" Beyond ±1 and not shown: {beyond}, where reflectance is about zero." if beyond else ""
     figure.supxlabel(_wrapped(_CAPTION + said, 15 * wide), fontsize=8)
@@ -101,8 +105,10 @@ def _panel(axes: Axes, rows: Sequence[Row]) -> None:
         unclear = [row for row in seen if row["clear_fraction"] < CLEAR]
         for some, alpha, how in ((clear, 1.0, ""), (unclear, 0.3, f", less than {CLEAR:.0%} clear")):
             if some:
+                sigmas = [row["sigma"] for row in some]
                 axes.errorbar(
-                    [_time(row) for row in some], [row["mean"] for row in some], [row["sigma"] for row in some],
+                    [_time(row) for row in some], [row["mean"] for row in some],
+                    None if all(map(math.isnan, sigmas)) else sigmas,
                     fmt=marker, ms=4.5, color=colour, alpha=alpha, capsize=2.5, elinewidth=1, label=label + how,
                 )  # fmt: skip
     if hidden := [_time(row) for row in rows if not math.isfinite(row["mean"])]:
