@@ -34,11 +34,10 @@ NAMES = ["ovr_2x", "ovr_4x"]
 
 @pytest.fixture(autouse=True, scope="module")
 def small() -> Iterator[None]:
-    """Cubes of 48 pixels get overviews, in chunks of 16; nobody waits for the disk."""
+    """Cubes of 48 pixels get overviews, in chunks of 12; nobody waits for the disk."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "SMALL", 12)
         for module in (layout, overviews):
-            patch.setattr(module, "CHUNK", 16)
+            patch.setattr(module, "CHUNK", 12)
         for module in (store, files):
             patch.setattr(module, "fsync", lambda path: None)
         yield
@@ -126,7 +125,7 @@ def test_the_cube_itself_is_as_without(place: Path, tmp_path: Path, monkeypatch:
     """Also one made without, which gets none when it is appended to."""
     first, second = sorted((place / "in").iterdir())
     with monkeypatch.context() as patch:
-        patch.setattr(layout, "SMALL", 1024)
+        patch.setattr(layout, "CHUNK", 1024)
         build(tmp_path / "plain.zarr", first)
     build(tmp_path / "plain.zarr", second)
     assert not list((tmp_path / "plain.zarr").glob("ovr*"))

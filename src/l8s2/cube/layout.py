@@ -28,8 +28,6 @@ LAYERS = (*BAND_NAMES, *(SIGMA.format(name) for name in BAND_NAMES), "qa")
 """Arrays of (time, y, x)."""
 OVERVIEW_LAYERS = (*BAND_NAMES, "qa")
 """Layers of an overview; a mean of standard errors is not the standard error of a mean."""
-SMALL = 1024
-"""Pixels to the longer side of a grid that needs no overview."""
 SINCE = "seconds since 1970-01-01T00:00:00"
 _CONVENTIONS = [
     {
@@ -79,13 +77,15 @@ COLUMNS = {
 
 def group_attributes(box: GeoBox, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the attributes of the cube; ``settings`` are those that every later call must share."""
+    multiscales = {"multiscales": _multiscales(box)} if overviews(box) else {}
     return {
         "Conventions": "CF-1.11",
         "title": "Surface reflectance of Landsat-8/9 at 10 m and of Sentinel-2, side by side",
         "comment": "Observations are never fused: each has a time, sensor and platform of its own.",
         "l8s2:schema": SCHEMA,
         "l8s2:settings": settings,
-        **({"zarr_conventions": _CONVENTIONS, "multiscales": _multiscales(box)} if overviews(box) else _here()),
+        "zarr_conventions": _CONVENTIONS if multiscales else _CONVENTIONS[:2],
+        **multiscales,
         **_place(box),
     }
 
@@ -93,10 +93,10 @@ def group_attributes(box: GeoBox, settings: dict[str, Any]) -> dict[str, Any]:
 def overviews(box: GeoBox) -> dict[str, GeoBox]:
     """Return the grids of the overviews of a cube by the names of their groups, which are those that GDAL gives.
 
-    Each has half the pixels of the next finer one to a side, rounded up; the coarsest fits into SMALL x SMALL.
+    Each has half the pixels of the next finer one to a side, rounded up; the coarsest fits into a chunk.
     """
     found: dict[str, GeoBox] = {}
-    while max(box.shape) > SMALL:
+    while max(box.shape) > CHUNK:
         box = GeoBox((-(-box.shape[0] // 2), -(-box.shape[1] // 2)), box.affine * Affine.scale(2), box.crs)
         found[f"ovr_{2 ** (len(found) + 1)}x"] = box
     return found
@@ -104,15 +104,11 @@ def overviews(box: GeoBox) -> dict[str, GeoBox]:
 
 def overview_attributes(box: GeoBox) -> dict[str, Any]:
     """Return the attributes of the group of an overview."""
-    return {"Conventions": "CF-1.11", **_here(), **_place(box)}
-
-
-def _here() -> dict[str, Any]:
-    return {"zarr_conventions": _CONVENTIONS[:2]}
+    return {"Conventions": "CF-1.11", "zarr_conventions": _CONVENTIONS[:2], **_place(box)}
 
 
 def _multiscales(box: GeoBox) -> dict[str, Any]:
-    """Return the layout: the cube itself, then each overview with how it follows from the one before."""
+    """Return the layout: the cube itself, then each overview and how it follows from the one before, by time, y, x."""
     layout: list[dict[str, Any]] = [{"asset": ".", "transform": {"scale": [1.0, 1.0, 1.0]}, **_extent(box)}]
     for name, coarser in overviews(box).items():
         made = {"derived_from": layout[-1]["asset"], "transform": {"scale": [1.0, 2.0, 2.0]}}

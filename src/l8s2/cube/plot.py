@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from l8s2.cube.statistics import INDICES
 from l8s2.cube.table import Row
@@ -17,12 +17,12 @@ from l8s2.errors import InputError
 from l8s2.files import check_free, whole_file
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 CLEAR = 0.9
 """Of a field; values of which less is clear are pale."""
 PANELS = 60
+"""Most that a figure has."""
 _SENSORS = {"oli": ("Landsat, harmonised", "o", "#d55e00"), "msi": ("Sentinel-2", "s", "#0072b2")}
 """Name, marker and colour; the colours are of Okabe and Ito, which people blind to some colours tell apart."""
 _CAPTION = (
@@ -87,7 +87,7 @@ def draw(rows: Sequence[Row], title: str) -> Figure:
     wide = figure.get_figwidth()
     figure.legend(
         [labelled[label] for label in labels], labels, title=_wrapped(title, 9 * wide), title_fontsize=12,
-        loc="outside upper center", ncols=min(wide // 2.5, len(labels)), frameon=False,
+        loc="outside upper center", ncols=min(int(wide / 2.5), len(labels)), frameon=False,
     )  # fmt: skip
     beyond = sum(row["band"] in INDICES and abs(row["mean"]) > 1 for row in rows)
     said = f" Beyond ±1 and not shown: {beyond}, where reflectance is about zero." if beyond else ""
@@ -95,7 +95,8 @@ def draw(rows: Sequence[Row], title: str) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, rows: Sequence[Row]) -> None:
+def _panel(axes: Any, rows: Sequence[Row]) -> None:
+    """Draw what both sensors saw of one field in one band into ``axes`` of matplotlib."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     for sensor, (label, marker, colour) in _SENSORS.items():
