@@ -68,7 +68,7 @@ def extract(
     if not len(cube):
         raise InputError(f"{path}: holds no observation yet; append some with l8s2 cube")
     n, done, bands, drawn = 0, 0, tuple(indices) or BAND_NAMES, list[Row]()
-    if plot:
+    if plot:  # what forbids it is said before any work is done
         check_plot(plot, len(inside), len(bands), overwrite=overwrite)
     with open_table(output, overwrite=overwrite) as table:
         for group in _neighbours(inside):
@@ -77,10 +77,10 @@ def extract(
             n, done = n + len(rows), done + len(group)
             drawn += [row for row in rows if plot and row["band"] in bands]
             progress(done * len(cube), len(inside) * len(cube), "extracting")
-        if plot:
-            order = [field.id for field in inside]
-            drawn.sort(key=lambda row: order.index(row["id"]))
-            save_plot(drawn, plot, f"{path.stem}: {kind} of {fields.name}")
+    if plot:
+        order = [field.id for field in inside]
+        drawn.sort(key=lambda row: order.index(row["id"]))
+        save_plot(drawn, plot, f"{path.stem}: {kind} of {fields.name}")
     return n
 
 
