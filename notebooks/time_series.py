@@ -126,7 +126,7 @@ from l8s2.cube.build import build_cube
 from l8s2.cube.inputs import find_sources
 from l8s2.target import Area
 
-path = work / "place.zarr"
+path = work / ("simulated.zarr" if simulated else "place.zarr")
 build_cube(find_sources([items], print), path, Area(), warn=print)
 cube = xarray.open_zarr(path, chunks=None, decode_coords="all").sortby("time")
 print(dict(cube.sizes))
@@ -134,42 +134,24 @@ for sensor in ("oli", "msi"):
     print(sensor, *cube.time[cube.sensor == sensor].dt.strftime("%m-%d").values)
 
 # %% [markdown]
-# ## The series of fields
+# ## The series of fields, both sensors
 #
-# `l8s2 extract place.zarr --polygons fields.geojson -o series.csv --index ndvi` does the same. The columns are told
-# in [time series](../docs/time-series.md).
+# `l8s2 extract place.zarr --polygons fields.geojson -o series.csv --index ndvi --plot series.png` does the same, for up
+# to 60 fields. The bars are ±1 sigma of a Landsat value: how far it may lie from what Sentinel-2 would have shown on
+# that day. So Sentinel-2 has none. The columns of the table are told in [time series](../docs/time-series.md).
 
 # %%
 import csv
 
+from IPython.display import Image
+
 from l8s2.cube.extract import extract
 
-extract(path, fields, "polygons", work / "series.csv", indices=["ndvi"], warn=print)
+extract(path, fields, "polygons", work / "series.csv", indices=["ndvi"], plot=work / "series.png", warn=print)
 with (work / "series.csv").open(newline="") as file:
     series = [row for row in csv.DictReader(file) if row["band"] == "ndvi" and float(row["clear_fraction"]) > 0.9]
 print(len(series), "observations of fields that are nine tenths clear")
-
-# %% [markdown]
-# ## NDVI, both sensors
-#
-# The bars are ±1 sigma of a Landsat value: how far it may lie from what Sentinel-2 would have shown on that day. So
-# Sentinel-2 has none.
-
-# %%
-names = sorted({row["id"] for row in series})[:6]
-figure, axes = plt.subplots(
-    len(names), 1, figsize=(9, 3.2 * len(names)), sharex=True, layout="constrained", squeeze=False
-)
-for axis, name in zip(axes.flat, names, strict=True):
-    for sensor, label, style in (("oli", "Landsat, harmonised", "o"), ("msi", "Sentinel-2", "s")):
-        rows = [row for row in series if row["id"] == name and row["sensor"] == sensor]
-        days = [datetime.fromisoformat(row["time"]) for row in rows]
-        sigmas = [float(row["sigma"]) for row in rows] if sensor == "oli" else None
-        axis.errorbar(days, [float(row["mean"]) for row in rows], sigmas, fmt=style, capsize=4, label=label)
-    axis.set(title=name + note, ylabel="NDVI")
-axes.flat[0].legend()
-figure.autofmt_xdate()
-plt.show()
+Image(filename=work / "series.png")
 
 # %% [markdown]
 # ## More clear days

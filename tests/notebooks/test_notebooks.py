@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def test_finetuning_gives_a_verdict(tmp_path: Path, real: bool) -> None:
     assert figures == 2
 
 
-def test_the_series_of_a_simulated_season(tmp_path: Path) -> None:
+def test_the_series_of_a_simulated_season(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     for needed in ("zarr", "exactextract"):
         pytest.importorskip(needed)
     finds = "[[[row['id'], row['sensor'], row['mean'], row['sigma']] for row in series], study.rows[-1]]"
@@ -129,3 +130,6 @@ def test_the_series_of_a_simulated_season(tmp_path: Path) -> None:
     assert all((0 < float(sigma) < 0.1) if sensor == "oli" else not sigma for _, sensor, _, sigma in series)
     assert year["together, clear days"] > year["Sentinel-2, clear days"] > 0
     assert figures == 2
+    if request.config.getoption("--write-pictures"):
+        (picture,) = tmp_path.glob("*/series.png")
+        shutil.copy(picture, FOLDER.parent / "docs/pictures")

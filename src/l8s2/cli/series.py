@@ -69,7 +69,9 @@ def cube(
 @click.option("--index", "indices", multiple=True, type=click.Choice(["ndvi", "ndwi", "nbr"]),
               help="Also this index of the means; may be given several times.")  # fmt: skip
 @click.option("--id", "id_property", metavar="PROPERTY", help="Property that names a feature. Default: its id.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing table once the new one is whole.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE",
+              help="Also draw the series, of --index or else of the six bands, as .png or .svg.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace an existing table and plot once the new ones are whole.")
 def extract(
     cube: Path,
     points: Path | None,
@@ -77,6 +79,7 @@ def extract(
     output: Path,
     indices: tuple[str, ...],
     id_property: str | None,
+    plot: Path | None,
     overwrite: bool,
 ) -> None:
     """Write the series of points or fields of CUBE as a long table: means, standard errors, clear fractions.
@@ -91,9 +94,10 @@ def extract(
     with ProgressBar("extracting", unit="rows") as progress:
         rows = extract_fields(
             cube, fields, "points" if points else "polygons", output, indices=tuple(dict.fromkeys(indices)),
-            id_property=id_property, overwrite=overwrite, progress=progress, warn=warn,
+            id_property=id_property, plot=plot, overwrite=overwrite, progress=progress, warn=warn,
         )  # fmt: skip
-    click.echo(str(output))
+    for written in filter(None, (output, plot)):
+        click.echo(str(written))
     click.echo(f"{rows} rows", err=True)
 
 

@@ -16,6 +16,7 @@ from l8s2 import grid
 from l8s2.arrays import windows
 from l8s2.cube.layout import CHUNK, LAYERS
 from l8s2.cube.observation import About, Opened, Source, clear, overlap
+from l8s2.cube.overviews import write_overviews
 from l8s2.cube.stac import collection_file, write_collection
 from l8s2.cube.store import Cube, create, locked
 from l8s2.datasets.brdf import c_factor, nbar
@@ -190,6 +191,7 @@ def _append(cube: Cube, source: Source, factor: NDArray[Any], mask: bool, progre
                 if overlap(window, source.about.box) is not None:
                     _write_window(group, (index, rows, columns), opened, window, factor, mask)
                 progress(rows.start * cube.box.shape[1] + (rows.stop - rows.start) * columns.stop)
+            write_overviews(group, index, cube.overviews)
 
         cube.append(source.about, factor, opened.offset, opened.offset_why, fill)
 

@@ -13,6 +13,7 @@ from l8s2.arrays import Float
 from l8s2.cube.fields import Field, Kind, read_fields
 from l8s2.cube.layout import CHUNK, SIGMA
 from l8s2.cube.observation import clear
+from l8s2.cube.plot import check_plot, save_plot
 from l8s2.cube.statistics import Mean, field_mean, index_of, native_blocks
 from l8s2.cube.store import Cube
 from l8s2.cube.table import Row, open_table
@@ -32,6 +33,7 @@ def extract(
     *,
     indices: Sequence[str] = (),
     id_property: str | None = None,
+    plot: Path | None = None,
     overwrite: bool = False,
     progress: Progress = lambda done, total, what: None,
     warn: Callable[[str], None] = lambda _: None,
@@ -47,12 +49,13 @@ def extract(
         output: ``.csv`` or ``.parquet``.
         indices: of ``statistics.INDICES``, besides the six bands.
         id_property: see ``read_fields``.
-        overwrite: replace an existing file.
+        plot: ``.png`` or ``.svg`` in which the indices are drawn, or the six bands where there are none.
+        overwrite: replace existing files.
         progress: gets fields times observations.
         warn: gets a line for each field outside the cube.
 
     Raises:
-        InputError: Something cannot be read or written, or no field touches the cube.
+        InputError: Something cannot be read or written, no field touches the cube, or too many are to be drawn.
     """
     cube = Cube(path)
     found = read_fields(fields, kind, cube.box, id_property)
@@ -64,13 +67,20 @@ def extract(
         raise InputError(f"{fields}: nothing in it touches the cube {path}; give fields of its area")
     if not len(cube):
         raise InputError(f"{path}: holds no observation yet; append some with l8s2 cube")
-    n, done = 0, 0
+    n, done, bands, drawn = 0, 0, tuple(indices) or BAND_NAMES, list[Row]()
+    if plot:  # what forbids it is said before any work is done
+        check_plot(plot, len(inside), len(bands), overwrite=overwrite)
     with open_table(output, overwrite=overwrite) as table:
         for group in _neighbours(inside):
             rows = _rows(cube, group, indices)
             table.write(rows)
             n, done = n + len(rows), done + len(group)
+            drawn += [row for row in rows if plot and row["band"] in bands]
             progress(done * len(cube), len(inside) * len(cube), "extracting")
+    if plot:
+        order = [field.id for field in inside]
+        drawn.sort(key=lambda row: order.index(row["id"]))
+        save_plot(drawn, plot, f"{path.stem}: {kind} of {fields.name}")
     return n
 
 

@@ -1,6 +1,6 @@
 """What is in a cube: its arrays, their encodings, and the attributes that CF and the Zarr conventions want.
 
-Conventions: CF 1.11; ``spatial:`` and ``proj:`` of zarr-conventions, declared in ``zarr_conventions``.
+Conventions: CF 1.11; ``spatial:``, ``proj:`` and ``multiscales`` of zarr-conventions, declared in ``zarr_conventions``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
@@ -25,6 +26,8 @@ SIGMA = "sigma_detail_{}"
 """Name of the array with the standard error of a band."""
 LAYERS = (*BAND_NAMES, *(SIGMA.format(name) for name in BAND_NAMES), "qa")
 """Arrays of (time, y, x)."""
+OVERVIEW_LAYERS = (*BAND_NAMES, "qa")
+"""Layers of an overview; a mean of standard errors is not the standard error of a mean."""
 SINCE = "seconds since 1970-01-01T00:00:00"
 _CONVENTIONS = [
     {
@@ -37,6 +40,8 @@ _CONVENTIONS = [
          "Spatial coordinate information"),
         ("f17cb550-5864-4468-aeb7-f3180cfb622f", "proj:", "zarr-experimental/geo-proj",
          "Coordinate reference system information for geospatial data"),
+        ("d35379db-88df-4056-af3a-620245f8e347", "multiscales", "zarr-conventions/multiscales",
+         "Multiscale layout of zarr datasets"),
     )
 ]  # fmt: skip
 
@@ -72,15 +77,47 @@ COLUMNS = {
 
 def group_attributes(box: GeoBox, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the attributes of the cube; ``settings`` are those that every later call must share."""
+    multiscales = {"multiscales": _multiscales(box)} if overviews(box) else {}
     return {
         "Conventions": "CF-1.11",
         "title": "Surface reflectance of Landsat-8/9 at 10 m and of Sentinel-2, side by side",
         "comment": "Observations are never fused: each has a time, sensor and platform of its own.",
         "l8s2:schema": SCHEMA,
         "l8s2:settings": settings,
-        "zarr_conventions": _CONVENTIONS,
+        "zarr_conventions": _CONVENTIONS if multiscales else _CONVENTIONS[:2],
+        **multiscales,
         **_place(box),
     }
+
+
+def overviews(box: GeoBox) -> dict[str, GeoBox]:
+    """Return the grids of the overviews of a cube by the names of their groups, which are those that GDAL gives.
+
+    Each has half the pixels of the next finer one to a side, rounded up; the coarsest fits into a chunk.
+    """
+    found: dict[str, GeoBox] = {}
+    while max(box.shape) > CHUNK:
+        box = GeoBox((-(-box.shape[0] // 2), -(-box.shape[1] // 2)), box.affine * Affine.scale(2), box.crs)
+        found[f"ovr_{2 ** (len(found) + 1)}x"] = box
+    return found
+
+
+def overview_attributes(box: GeoBox) -> dict[str, Any]:
+    """Return the attributes of the group of an overview."""
+    return {"Conventions": "CF-1.11", "zarr_conventions": _CONVENTIONS[:2], **_place(box)}
+
+
+def _multiscales(box: GeoBox) -> dict[str, Any]:
+    """Return the layout: the cube itself, then each overview and how it follows from the one before, by time, y, x."""
+    layout: list[dict[str, Any]] = [{"asset": ".", "transform": {"scale": [1.0, 1.0, 1.0]}, **_extent(box)}]
+    for name, coarser in overviews(box).items():
+        made = {"derived_from": layout[-1]["asset"], "transform": {"scale": [1.0, 2.0, 2.0]}}
+        layout.append({"asset": name, **made, "resampling_method": "average", **_extent(coarser)})
+    return {"layout": layout}
+
+
+def _extent(box: GeoBox) -> dict[str, Any]:
+    return {key: value for key, value in _place(box).items() if key in ("spatial:shape", "spatial:transform")}
 
 
 def _place(box: GeoBox) -> dict[str, Any]:
@@ -95,13 +132,14 @@ def _place(box: GeoBox) -> dict[str, Any]:
     }
 
 
-def make_arrays(group: Any, box: GeoBox, columns: dict[str, NDArray[Any]]) -> None:
+def make_arrays(group: Any, box: GeoBox, columns: dict[str, NDArray[Any]], layers: Sequence[str] = LAYERS) -> None:
     """Make every array in a Zarr group and fill all but the layers.
 
     Args:
         group: empty.
-        box: grid of the cube.
+        box: grid of the cube, or of an overview.
         columns: the values of COLUMNS, (n,) or (n, 6).
+        layers: LAYERS or OVERVIEW_LAYERS.
     """
     import pyproj
     from zarr.codecs import BloscCodec
@@ -109,11 +147,11 @@ def make_arrays(group: Any, box: GeoBox, columns: dict[str, NDArray[Any]]) -> No
     n, (height, width), a = len(columns["time"]), box.shape, box.affine
     chunks = (1, min(CHUNK, height), min(CHUNK, width))
     codec = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
-    for name in LAYERS:
+    for name in layers:
         group.create_array(
             name, shape=(n, height, width), chunks=chunks, dtype="uint16" if name == "qa" else "int16",
             fill_value=flag("fill") if name == "qa" else NODATA, compressors=codec,
-            dimension_names=("time", "y", "x"), attributes=_layer_attributes(name) | _place(box),
+            dimension_names=("time", "y", "x"), attributes=_layer_attributes(name, layers) | _place(box),
         )  # fmt: skip
     mapping = pyproj.CRS(str(box.crs)).to_cf() | {"GeoTransform": " ".join(map(str, a.to_gdal()))}
     _add(group, "spatial_ref", np.zeros((), np.int64), (), mapping)
@@ -144,7 +182,7 @@ def _add(
         array[...] = values
 
 
-def _layer_attributes(name: str) -> dict[str, Any]:
+def _layer_attributes(name: str, layers: Sequence[str]) -> dict[str, Any]:
     common: dict[str, Any] = {
         "grid_mapping": "spatial_ref",
         "coordinates": " ".join(["spatial_ref", *(name for name in COLUMNS if name != "time")]),
@@ -159,7 +197,7 @@ def _layer_attributes(name: str) -> dict[str, Any]:
     if name in BAND_NAMES:
         about = {
             "standard_name": "surface_bidirectional_reflectance", "long_name": f"surface reflectance, {name}",
-            "ancillary_variables": f"{SIGMA.format(name)} qa",
+            "ancillary_variables": " ".join(other for other in (SIGMA.format(name), "qa") if other in layers),
         }  # fmt: skip
     else:
         about = {

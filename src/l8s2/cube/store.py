@@ -2,7 +2,7 @@
 
 The metadata at the root are the truth. An observation is written into a hidden folder beside the cube, its chunks are
 moved to where no reader looks yet, and the last file that is replaced is the root's ``zarr.json``, which holds the
-metadata of every array (consolidated).
+metadata of every array (consolidated), also of those in the groups of the overviews.
 """
 
 from __future__ import annotations
@@ -65,9 +65,11 @@ class Cube:
             root = json.loads((path / _META).read_text(encoding="utf-8"))
             self.attributes: dict[str, Any] = root["attributes"]
             known = self.attributes["l8s2:schema"]
-            self._arrays: dict[str, Any] = root["consolidated_metadata"]["metadata"]
+            self._nodes: dict[str, Any] = root["consolidated_metadata"]["metadata"]
             shape, transform = self.attributes["spatial:shape"], self.attributes["spatial:transform"]
             self.box = GeoBox((shape[0], shape[1]), Affine(*transform), self.attributes["proj:code"])
+            self.overviews = layout.overviews(self.box) if "multiscales" in self.attributes else {}
+            """Groups of overviews, from fine to coarse, and their grids."""
         except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError):
             raise InputError(f"{path}: not a cube of l8s2; give a folder that l8s2 cube wrote") from None
         if known != layout.SCHEMA:
@@ -90,9 +92,15 @@ class Cube:
                 raise ValueError("columns of several lengths")
             if any(c.dtype not in ("string", str(known[name].dtype)) for name, c in layout.COLUMNS.items()):
                 raise ValueError("columns of other types")
-            if any(self.group[name].shape != (len(self), *self.box.shape) for name in layout.LAYERS):
+            if any(self.group[name].shape != (len(self), *box.shape) for name, box in self._layers()):
                 raise ValueError("layers of another size")
             _ = self.times
+
+    def _layers(self) -> Iterator[tuple[str, GeoBox]]:
+        """Yield the path and the grid of every array of (time, y, x)."""
+        yield from ((layer, self.box) for layer in layout.LAYERS)
+        for name, box in self.overviews.items():
+            yield from ((f"{name}/{layer}", box) for layer in layout.OVERVIEW_LAYERS)
 
     def read(self, name: str, at: Any) -> Any:
         """Return part of an array as it is stored. Raises InputError where it cannot be read."""
@@ -110,13 +118,13 @@ class Cube:
     def roll_back(self) -> None:
         """Remove what a killed call left. For whoever holds the lock."""
         shutil.rmtree(_scratch(self.path), ignore_errors=True)
-        for name, metadata in self._arrays.items():
+        for name, metadata in self._nodes.items():
             file = self.path / name / _META
-            if json.loads(file.read_text(encoding="utf-8")) != metadata:
+            if name not in self.overviews and json.loads(file.read_text(encoding="utf-8")) != metadata:
                 draft = file.with_suffix(".draft")
                 draft.write_text(json.dumps(metadata, indent=2), encoding="utf-8")
                 publish_file(draft, file)
-        for name in layout.LAYERS:
+        for name, _ in self._layers():
             for chunks in (self.path / name / "c").glob("[0-9]*"):
                 if int(chunks.name) >= len(self):
                     shutil.rmtree(chunks)
@@ -189,6 +197,9 @@ def _write(
     zarr = load_zarr()
     group = zarr.open_group(folder, mode="w", zarr_format=3, attributes=attributes)
     layout.make_arrays(group, box, columns)
+    for name, coarser in (layout.overviews(box) if "multiscales" in attributes else {}).items():
+        below = group.create_group(name, attributes=layout.overview_attributes(coarser))
+        layout.make_arrays(below, coarser, columns, layout.OVERVIEW_LAYERS)
     fill(group)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # consolidated metadata are not in the specification, readers may ignore them
