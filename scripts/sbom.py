@@ -10,10 +10,13 @@ import hashlib
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
+from cyclonedx.contrib.hash.factories import HashTypeFactory
 from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import HashAlgorithm, HashType
 from cyclonedx.model.bom import Bom
@@ -25,10 +28,13 @@ from packageurl import PackageURL
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from l8s2._version import __version__
 from l8s2.files import write_whole
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "l8s2"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 FOR_DEVELOPERS = {"test", "test-torch", "docs"}
 
 
@@ -46,7 +52,7 @@ def needed(extras: Iterable[str]) -> dict[str, set[str]]:
             continue
         seen.add(step)
         below = found.setdefault(name, set())
-        for text in installed(name).requires or ():
+        for text in own(asked) if name == "l8s2" else installed(name).requires or ():
             requirement = Requirement(text)
             if not requirement.marker or any(requirement.marker.evaluate({"extra": e}) for e in asked | {""}):
                 other = canonicalize_name(requirement.name)
@@ -55,6 +61,12 @@ def needed(extras: Iterable[str]) -> dict[str, set[str]]:
     return found
 
 
+def own(extras: Iterable[str]) -> list[str]:
+    """Return what l8s2 itself asks for with these extras."""
+    return [*PROJECT["dependencies"], *(text for extra in extras for text in EXTRAS[extra])]
+
+
+@cache
 def installed(name: str) -> Distribution:
     """Return an installed package."""
     try:
@@ -69,10 +81,12 @@ def python_packages(core: set[str], used: set[str], everything: set[str]) -> Ite
         found = installed(name)
         version = found.version.partition("+")[0]
         scope = ComponentScope.REQUIRED if name in core else ComponentScope.OPTIONAL
+        purl = PackageURL("pypi", name=name, version=version)
         yield Component(
             name=name,
             version=version,
-            purl=PackageURL("pypi", name=name, version=version),
+            purl=purl,
+            bom_ref=str(purl),
             scope=scope if name in used else ComponentScope.EXCLUDED,
             licenses=[LicenseFactory().make_from_string(said)] if (said := licence(found)) else [],
         )
@@ -96,25 +110,27 @@ def npm_packages() -> Iterator[Component]:
         if lock["version"] != version:
             raise SystemExit(f"{name}: {version} in the page, {lock['version']} locked; build the page anew")
         algorithm, _, digest = lock["integrity"].partition("-")
-        group, _, own = name.rpartition("/")
+        group, _, last = name.rpartition("/")
+        purl = PackageURL("npm", namespace=group or None, name=last, version=version)
         yield Component(
             group=group or None,
-            name=own,
+            name=last,
             version=version,
-            purl=PackageURL("npm", namespace=group or None, name=own, version=version),
+            purl=purl,
+            bom_ref=str(purl),
             scope=ComponentScope.REQUIRED,
-            hashes=[HashType.from_hashlib_alg(algorithm, base64.b64decode(digest).hex())],
+            hashes=[HashTypeFactory().from_hashlib_alg(algorithm, base64.b64decode(digest).hex())],
             licenses=[LicenseFactory().make_from_string(lock["license"])],
         )
 
 
-def weights(version: str) -> Iterator[Component]:
+def weights() -> Iterator[Component]:
     """Yield the embedded networks."""
     for path in sorted((PACKAGE / "weights").glob("*.onnx")):
         yield Component(
             type=ComponentType.MACHINE_LEARNING_MODEL,
             name=path.name,
-            version=version,
+            version=__version__,
             bom_ref=f"weights/{path.name}",
             scope=ComponentScope.REQUIRED,
             hashes=[HashType(alg=HashAlgorithm.SHA_256, content=hashlib.sha256(path.read_bytes()).hexdigest())],
@@ -124,18 +140,18 @@ def weights(version: str) -> Iterator[Component]:
 
 def bill() -> str:
     """Return the bill of materials as JSON, valid by the schema of CycloneDX 1.6."""
-    own = installed("l8s2")
-    extras = set(own.metadata.get_all("Provides-Extra", []))
-    core, used, everything = needed(()), needed(extras - FOR_DEVELOPERS), needed(extras)
+    core, used, everything = needed(()), needed(EXTRAS.keys() - FOR_DEVELOPERS), needed(EXTRAS)
+    purl = PackageURL("pypi", name="l8s2", version=__version__)
     root = Component(
         type=ComponentType.APPLICATION,
         name="l8s2",
-        version=own.version,
-        purl=PackageURL("pypi", name="l8s2", version=own.version),
+        version=__version__,
+        purl=purl,
+        bom_ref=str(purl),
         licenses=[LicenseFactory().make_from_string("MIT")],
     )
     python = {part.name: part for part in python_packages(set(core), set(used), set(everything))}
-    within = [*npm_packages(), *weights(own.version)]
+    within = [*npm_packages(), *weights()]
     bom = Bom(components=[*python.values(), *within])
     bom.metadata.component = root
     parts = {**python, "l8s2": root}
