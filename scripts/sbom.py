@@ -97,7 +97,7 @@ def licence(package: Distribution) -> str | None:
     said = package.metadata
     classified = [c.rpartition(" :: ")[2] for c in said.get_all("Classifier", []) if c.startswith("License :: OSI")]
     text = (said.get("License") or "").strip()
-    short = text if "\n" not in text else None  # some give the whole licence there
+    short = text if text != "UNKNOWN" and "\n" not in text else None  # some give the whole licence there
     return said.get("License-Expression") or short or " / ".join(classified) or None
 
 
