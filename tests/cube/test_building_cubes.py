@@ -27,6 +27,7 @@ from l8s2.sensors import BAND_NAMES
 from l8s2.target import Area
 from making.cubes import BOX, NOON, SHAPE, landsat, ramp, sentinel2
 from making.patches import box_at
+from making.stac import check_stac
 
 DAY = timedelta(days=1)
 
@@ -103,6 +104,7 @@ def test_conventions_are_declared(tmp_path: Path) -> None:
     assert found.red.encoding["scale_factor"] == 1e-4
     assert found.red.encoding["dtype"] == np.int16
     beside = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
+    check_stac(beside)
     (link,) = [link for link in beside["links"] if link["rel"] == "store"]
     assert (link["href"], link["type"]) == ("./c.zarr", "application/vnd.zarr; version=3")
     assert beside["summaries"]["platform"] == ["landsat-9"]

@@ -19,6 +19,7 @@ from l8s2.exports.hls import NO_FMASK, to_fmask, write_hls
 from l8s2.masks import QA_BITS, flag
 from l8s2.pipeline import harmonize_product
 from making.scenes import ID, make, ms_grid
+from making.stac import check_stac
 
 TILE = "33UVS"
 
@@ -99,11 +100,15 @@ def test_bits_are_those_of_hls(bits: int) -> None:
 def test_the_item_tells_the_files_and_where_they_come_from(granule: Path, product: Path) -> None:
     import pystac
 
-    item = pystac.Item.from_file(str(granule / f"{granule.name}.json"))
+    path = granule / f"{granule.name}.json"
+    check_stac(json.loads(path.read_text(encoding="utf-8")))
+    item = pystac.Item.from_file(str(path))
     before = pystac.Item.from_file(str(product / f"{ID}.json"))
     assert (item.id, item.datetime, item.geometry) == (granule.name, before.datetime, before.geometry)
     assert item.properties["mgrs:grid_square"] == "VS"
     assert item.properties["l8s2:model_sha256"] == before.properties["l8s2:model_sha256"]
+    bits = item.assets["Fmask"].extra_fields["classification:bitfields"]
+    assert [(bit["offset"], bit["name"]) for bit in bits][:2] == [(0, "cirrus"), (1, "cloud")]
     assert item.assets["B05"].to_dict()["bands"][0]["eo:common_name"] == "nir08"
     for asset in item.assets.values():
         path = granule / Path(asset.href).name

@@ -79,6 +79,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "an extension not named": (item(lambda i: i["stac_extensions"].pop(0)), f"{ITEM}: stac_extensions: "),
     "view not named": (item(lambda i: i["stac_extensions"].pop()), f"{ITEM}: stac_extensions: "),
     "a field that is none": (item(lambda i: i["properties"].update({"proj:epsg": 1})), f"{ITEM}: properties: "),
+    "a time of no zone": (
+        item(lambda i: i["properties"].update({"processing:datetime": "2023-05-20T05:05:09"})),
+        f"{ITEM}: properties/processing:datetime: ",
+    ),
+    "samples of no scale": (
+        item(lambda i: i["assets"]["sigma"]["bands"][0].pop("raster:scale")), f"{ITEM}: assets/sigma/bands/0: ",
+    ),
+    "bits of no name": (item(lambda i: i["assets"]["qa"].pop("classification:bitfields")), f"{ITEM}: assets/qa: "),
     "a file elsewhere": (
         item(lambda i: i["assets"]["qa"].update(href="../../../secret")), f"{ITEM}: assets/qa/href: ",
     ),

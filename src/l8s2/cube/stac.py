@@ -14,7 +14,7 @@ from l8s2.grid import footprint
 from l8s2.sensors import BANDS, OUTPUT_GSD
 
 _ZARR = "application/vnd.zarr; version=3"
-_SCHEMAS = ("datacube/v2.2.0", "projection/v2.0.0")
+_SCHEMAS = ("datacube/v2.2.0", "eo/v2.0.0", "projection/v2.0.0")
 _DESCRIPTION = (
     "Surface reflectance of Landsat-8/9 at 10 m, predicted by a model that imitates Sentinel-2A, and of Sentinel-2"
     " itself, side by side and never fused. Landsat data courtesy of the U.S. Geological Survey; contains modified"

@@ -24,6 +24,7 @@ from l8s2.errors import InputError
 from l8s2.files import WholeFolder, fsync
 from l8s2.grid import mgrs_tile_of
 from l8s2.masks import flag
+from l8s2.product.stac import bit_field
 from l8s2.progress import Progress
 from l8s2.radiometry import NODATA, SCALE
 from l8s2.raster import checksum, open_dataset
@@ -36,14 +37,14 @@ NO_FMASK = 255
 _REFLECTANCE = Encoding(dtype="int16", fill=NODATA_HLS, nodata=NODATA_HLS, scale=SCALE, overviews="average")
 _FMASK = Encoding(dtype="uint8", fill=NO_FMASK, nodata=NO_FMASK, scale=None, overviews="mode")
 _BITS = (
-    (0, ("cirrus",)),
-    (1, ("cloud", "cirrus")),
-    (2, ("dilated_cloud",)),
-    (3, ("cloud_shadow",)),
-    (4, ("snow",)),
-    (5, ("water",)),
+    (0, "cirrus", ("cirrus",)),
+    (1, "cloud", ("cloud", "cirrus")),
+    (2, "adjacent_to_cloud_or_shadow", ("dilated_cloud",)),
+    (3, "cloud_shadow", ("cloud_shadow",)),
+    (4, "snow_ice", ("snow",)),
+    (5, "water", ("water",)),
 )
-"""Bit of Fmask, and the bits of QA that set it. HLS reserves bit 0 and screens by bit 1, so cirrus sets both."""
+"""Bit of Fmask, name, the bits of QA that set it. HLS reserves bit 0 and screens by bit 1, so cirrus sets both."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,7 @@ def write_hls(
 def to_fmask(qa: NDArray[np.uint16]) -> NDArray[np.uint8]:
     """Return the bits of QA as those of HLS's Fmask layer, 255 where there is fill; the aerosol bits stay 0."""
     bits = np.zeros(qa.shape, np.uint8)
-    for bit, names in _BITS:
+    for bit, _, names in _BITS:
         bits |= np.where(qa & sum(map(flag, names)), np.uint8(1 << bit), np.uint8(0))
     bits[qa & flag("fill") > 0] = NO_FMASK
     return bits
@@ -179,7 +180,15 @@ def _item(product: _Product, name: str, files: dict[str, CogFile]) -> dict[str, 
     for key, file in files.items():
         common = {"file:size": file.path.stat().st_size, "file:checksum": checksum(file.path)}
         band = next((i for i in range(len(BANDS)) if key.startswith(_band(i))), None)
-        about: dict[str, Any] = {"title": "Quality bits as in HLS v2.0", "roles": ["metadata", "data-mask"]}
+        about: dict[str, Any] = {
+            "title": "Quality bits as in HLS v2.0",
+            "roles": ["metadata", "data-mask"],
+            "data_type": "uint8",
+            "nodata": NO_FMASK,
+            "classification:bitfields": [
+                bit_field(bit, name, f"set by {' or '.join(sources)} of QA") for bit, name, sources in _BITS
+            ],
+        }
         if band is not None:
             sigma = key.endswith("_sigma")
             title = f"{BANDS[band].name}, 10 m"

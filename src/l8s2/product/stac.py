@@ -225,6 +225,12 @@ def _gsd(geobox: GeoBox) -> float:
     return round(float(np.sqrt(abs(geobox.affine.determinant))), 3)
 
 
+def bit_field(bit: int, name: str, description: str) -> dict[str, Any]:
+    """Return what ``classification:bitfields`` says of one bit."""
+    classes = [{"value": 0, "name": f"not_{name}"}, {"value": 1, "name": name}]
+    return {"name": name, "description": description, "offset": bit, "length": 1, "classes": classes}
+
+
 def _asset_fields(key: str, encoding: Mapping[str, Any], info: ItemInfo) -> dict[str, Any]:
     if key == "preview":
         return {}
@@ -235,16 +241,7 @@ def _asset_fields(key: str, encoding: Mapping[str, Any], info: ItemInfo) -> dict
             "data_type": "uint16",
             "bands": [{"name": "qa"}],
             "l8s2:artefact_free": ARTEFACT_FREE,
-            "classification:bitfields": [
-                {
-                    "name": bit.name,
-                    "description": bit.description,
-                    "offset": bit.bit,
-                    "length": 1,
-                    "classes": [{"value": 0, "name": f"not_{bit.name}"}, {"value": 1, "name": bit.name}],
-                }
-                for bit in QA_BITS
-            ],
+            "classification:bitfields": [bit_field(bit.bit, bit.name, bit.description) for bit in QA_BITS],
         }
     return {
         **({"l8s2:uncertainty": uncertainty_of(info.uncertainty)} if key == "sigma" else {}),
