@@ -155,6 +155,13 @@ def test_pan_without_any_sun_elevation_says_so(tmp_path: Path) -> None:
     np.testing.assert_allclose(pan[0, 0] / np.sin(np.radians(SUN)), smooth(ms_grid()).pan[0, 0], atol=2e-5)
 
 
+def test_pan_of_another_name_is_called_by_it(tmp_path: Path) -> None:
+    product = make(tmp_path, mtl=None)
+    mine = pan_of(product).rename(tmp_path / "my pan.tif")
+    with open_scene(product, mine) as scene:
+        assert any(w.startswith("my pan.tif: no MTL") for w in scene.warnings)
+
+
 def test_pan_takes_the_sun_from_level_2_when_its_own_metadata_is_gone(tmp_path: Path) -> None:
     product = make(tmp_path)
     part(pan_of(product).parent, "MTL").unlink()
@@ -278,8 +285,8 @@ def test_quality_becomes_bits(tmp_path: Path) -> None:
     observation.ms[0, 2, 1] = 1.2
     with open_scene(make(tmp_path, observation=observation, qa_pixel=qa, qa_radsat=saturated)) as scene:
         found = everything(scene).qa
-    names = [None, "cloud", "dilated_cloud", "cloud_shadow", "water"]
-    assert found[0, :5].tolist() == [masks.flag(n) if n else 0 for n in names]
+    names = ["no_qa", "cloud", "dilated_cloud", "cloud_shadow", "water"]
+    assert found[0, :5].tolist() == [masks.flag(name) for name in names]
     assert found[1, :3].tolist() == [masks.flag("saturated")] * 2 + [0]
     assert found[2, :3].tolist() == [masks.flag("out_of_range")] * 2 + [0]
 
@@ -294,7 +301,9 @@ def test_quality_in_floating_point_with_holes(tmp_path: Path, recwarn: pytest.Wa
 
     rewrite(part(product, "QA_PIXEL"), holes, nodata=float("nan"))
     with open_scene(product) as scene:
-        assert (everything(scene).qa == 0).all()
+        qa = everything(scene).qa
+    assert (qa[:3] == masks.flag("no_qa")).all()  # whether there is a cloud, nobody knows
+    assert (qa[3:] == 0).all()
     assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
 
 

@@ -224,7 +224,11 @@ def open_scene(path: str | Path, pan: str | Path | None = None, declared: Declar
 
 def _open(product: ProductFiles, part: str) -> Raster:
     band = product.bands.get(part)
-    name = f"{product.product_id}_{part}.TIF" if band is None else f"{Path(product.parts[part]).name} band {band}"
+    name = f"{product.product_id}_{part}.TIF"
+    if band is not None:
+        name = f"{Path(product.parts[part]).name} band {band}"
+    elif not product.as_delivered and (own := Path(product.parts.get(part, ""))).is_file():
+        name = own.name
     if part not in product.parts:
         raise InputError(f"{name}: missing in {product.source}; download the whole product again")
     raster = open_raster(product.parts[part], name, band=band)
