@@ -211,7 +211,7 @@ def test_pan_that_cannot_be_used_is_refused(product: Path, pan: xarray.DataArray
         (pan, "sun_elevation None: pan of digital numbers needs"),
         (shifted(pan, 7.5), "pan: not on the native lattice of Landsat .0.50"),
         (shifted(pan, 90000), "pan: does not touch"),
-        (pan // 100, "pan: medians of"),
+        (pan // 100, "pan: median of"),
         (pan.to_dataset(name="pan"), "pan: must be a DataArray"),
     ):
         with pytest.raises(l8s2.InputError, match=message):
