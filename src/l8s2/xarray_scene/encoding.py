@@ -58,8 +58,8 @@ def encoding_of(arrays: Sequence[xarray.DataArray], rasters: Sequence[Raster], s
         return Encoding(False, f"{said}, taken for reflectance")
     zero, one = ((x - scaling.add) / scaling.mult for x in (0, 1))
     raise InputError(
-        f"{said}, which is neither reflectance (0 to 1, floating-point) nor digital numbers of Collection 2 (0 is {zero:.0f},"
-        f" 1 is {one:.0f})"
+        f"{said}, which is neither reflectance (0 to 1, floating-point) nor digital numbers of Collection 2 (0 is"
+        f" {zero:.0f}, 1 is {one:.0f})"
     )
 
 
