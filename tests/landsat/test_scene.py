@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 from l8s2 import grid, masks
+from l8s2.deliveries.declared import Declared
 from l8s2.errors import InputError
 from l8s2.landsat.scene import Scene, open_scene
 from l8s2.raster import Raster
+from l8s2.sensors import BANDS
 from l8s2.simulate.sensor import Conditions, Observation
 from making.scenes import (
     ID,
@@ -226,6 +228,17 @@ def test_digital_numbers_of_any_type(tmp_path: Path, dtype: str) -> None:
         rewrite(path, lambda x: x.astype(dtype))
     with open_scene(product) as scene:
         np.testing.assert_allclose(everything(scene).ms, smooth(ms_grid()).ms, atol=1.4e-5)
+
+
+def test_reflectance_x_10000_under_the_names_of_usgs_is_told(tmp_path: Path) -> None:
+    product = make(tmp_path)
+    for band in BANDS:
+        rewrite(part(product, f"SR_{band.landsat}"), lambda dn: np.rint((dn * 2.75e-5 - 0.2) * 1e4).astype(np.uint16))
+    with open_scene(product) as scene:
+        assert any("too low for Collection 2" in w and w.endswith("give `scale` 1e-4") for w in scene.warnings)
+    with open_scene(product, declared=Declared(scale="1e-4")) as scene:
+        assert not any("too low" in w for w in scene.warnings)
+        np.testing.assert_allclose(everything(scene).ms, smooth(ms_grid()).ms, atol=7e-5)
 
 
 @pytest.mark.parametrize("fill", [np.nan, -9999.0, 0.0])
