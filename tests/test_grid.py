@@ -17,6 +17,7 @@ from l8s2.grid import (
     lattice_misfit,
     mgrs_tile,
     mgrs_tile_of,
+    mgrs_tiles,
     ms_centres_at_10m,
     ms_centres_at_15m,
     output_centres_at_30m,
@@ -235,6 +236,23 @@ def test_a_tile_is_known_by_its_grid(name: str) -> None:
     assert mgrs_tile_of(tile) == name
     assert mgrs_tile_of(tile[1:]) is None
     assert mgrs_tile_of(tile.zoom_out(2)) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "centre", "expected"),
+    [
+        (32643, (839_190, 978_960), ["43PHK"]),
+        (32643, (799_980, 978_960), ["43PGK", "43PHK"]),  # tiles overlap by 9.8 km
+        (32722, (600_000, 7_800_000), ["22KEC", "22KED", "22KFC", "22KFD"]),
+        (32622, (600_000, -2_200_000), ["22KEC", "22KED", "22KFC", "22KFD"]),  # as Landsat names it
+        (3031, (0, 0), []),
+    ],
+)
+def test_tiles_that_a_scene_touches(code: int, centre: tuple[int, int], expected: list[str]) -> None:
+    box = GeoBox((531, 522), Affine(10, 0, centre[0], 0, -10, centre[1]), f"EPSG:{code}")
+    assert mgrs_tiles(box) == expected
+    for name in expected:
+        assert mgrs_tile(name).extent.intersects(sentinel2_convention(box).extent)
 
 
 @pytest.mark.parametrize(("name", "code", "left", "top"), TILES)

@@ -36,7 +36,7 @@ QA_BITS: tuple[QaBit, ...] = tuple(
             ("saturated", "sensor saturated in at least one of the bands used (QA_RADSAT)"),
             ("out_of_range", "input reflectance below 0 or above 1 in at least one band"),
             ("no_pan", "predicted without pan by at least one network, or nodata because pan is missing"),
-            ("no_qa", "the product had no QA_PIXEL: clouds are not flagged"),
+            ("no_qa", "no QA_PIXEL, or none that is known here: clouds are not flagged"),
             ("near_fill", "close to fill: part of the network's context was estimated"),
             ("do_not_trust", "standard error too large, or ground unlike any the model was trained on"),
         )

@@ -14,6 +14,7 @@ import pytest
 from l8s2.deliveries.find import level2_product, products_in
 from l8s2.deliveries.pan import pan_partner
 from l8s2.errors import InputError
+from l8s2.product.writer import SUFFIX
 from l8s2.raster import first_bytes, open_raster
 from making.scenes import ID, PAN_ID, archive, make, part
 
@@ -247,6 +248,19 @@ def test_what_is_no_product_is_refused(tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(InputError, match=f"{name}: .*(folder|damaged archive)"):
         products_in(tmp_path / name)
+
+
+def test_what_l8s2_made_is_no_input(tmp_path: Path) -> None:
+    """Neither the folder of a product, nor its rasters, nor the folder above."""
+    ours = tmp_path / "out" / f"{ID}{SUFFIX}"
+    ours.mkdir(parents=True)
+    for name in (f"{ID}_SR.tif", f"{ID}_QA.tif", f"{ID}.json"):
+        (ours / name).touch()
+    for path in (ours, ours / f"{ID}_SR.tif", ours / f"{ID}_QA.tif"):
+        with pytest.raises(InputError, match="is made by l8s2 already; give the Landsat Level-2 product"):
+            level2_product(path)
+    with pytest.raises(InputError, match="no Landsat Collection-2 Level-2 files"):
+        level2_product(ours.parent)
 
 
 def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 from l8s2 import grid, masks
+from l8s2.deliveries.declared import Declared
 from l8s2.errors import InputError
 from l8s2.landsat.scene import Scene, open_scene
 from l8s2.raster import Raster
+from l8s2.sensors import BANDS
 from l8s2.simulate.sensor import Conditions, Observation
 from making.scenes import (
     ID,
@@ -155,6 +157,13 @@ def test_pan_without_any_sun_elevation_says_so(tmp_path: Path) -> None:
     np.testing.assert_allclose(pan[0, 0] / np.sin(np.radians(SUN)), smooth(ms_grid()).pan[0, 0], atol=2e-5)
 
 
+def test_pan_of_another_name_is_called_by_it(tmp_path: Path) -> None:
+    product = make(tmp_path, mtl=None)
+    mine = pan_of(product).rename(tmp_path / "my pan.tif")
+    with open_scene(product, mine) as scene:
+        assert any(w.startswith("my pan.tif: no MTL") for w in scene.warnings)
+
+
 def test_pan_takes_the_sun_from_level_2_when_its_own_metadata_is_gone(tmp_path: Path) -> None:
     product = make(tmp_path)
     part(pan_of(product).parent, "MTL").unlink()
@@ -221,6 +230,17 @@ def test_digital_numbers_of_any_type(tmp_path: Path, dtype: str) -> None:
         np.testing.assert_allclose(everything(scene).ms, smooth(ms_grid()).ms, atol=1.4e-5)
 
 
+def test_reflectance_x_10000_under_the_names_of_usgs_is_told(tmp_path: Path) -> None:
+    product = make(tmp_path)
+    for band in BANDS:
+        rewrite(part(product, f"SR_{band.landsat}"), lambda dn: np.rint((dn * 2.75e-5 - 0.2) * 1e4).astype(np.uint16))
+    with open_scene(product) as scene:
+        assert any("too low for Collection 2" in w and w.endswith("give `scale` 1e-4") for w in scene.warnings)
+    with open_scene(product, declared=Declared(scale="1e-4")) as scene:
+        assert not any("too low" in w for w in scene.warnings)
+        np.testing.assert_allclose(everything(scene).ms, smooth(ms_grid()).ms, atol=7e-5)
+
+
 @pytest.mark.parametrize("fill", [np.nan, -9999.0, 0.0])
 def test_floating_point_reflectance(tmp_path: Path, fill: float) -> None:
     product = make(tmp_path)
@@ -278,8 +298,8 @@ def test_quality_becomes_bits(tmp_path: Path) -> None:
     observation.ms[0, 2, 1] = 1.2
     with open_scene(make(tmp_path, observation=observation, qa_pixel=qa, qa_radsat=saturated)) as scene:
         found = everything(scene).qa
-    names = [None, "cloud", "dilated_cloud", "cloud_shadow", "water"]
-    assert found[0, :5].tolist() == [masks.flag(n) if n else 0 for n in names]
+    names = ["no_qa", "cloud", "dilated_cloud", "cloud_shadow", "water"]
+    assert found[0, :5].tolist() == [masks.flag(name) for name in names]
     assert found[1, :3].tolist() == [masks.flag("saturated")] * 2 + [0]
     assert found[2, :3].tolist() == [masks.flag("out_of_range")] * 2 + [0]
 
@@ -294,7 +314,9 @@ def test_quality_in_floating_point_with_holes(tmp_path: Path, recwarn: pytest.Wa
 
     rewrite(part(product, "QA_PIXEL"), holes, nodata=float("nan"))
     with open_scene(product) as scene:
-        assert (everything(scene).qa == 0).all()
+        qa = everything(scene).qa
+    assert (qa[:3] == masks.flag("no_qa")).all()  # whether there is a cloud, nobody knows
+    assert (qa[3:] == 0).all()
     assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
 
 

@@ -253,6 +253,18 @@ def test_swipe_shows_each_image_on_its_side(open_page: Open) -> None:
     assert page.state["s"] == "49"
 
 
+@pytest.mark.parametrize(
+    ("sides", "east", "outer"), [("l=m30&r=m10", 9500, slice(-40, None)), ("l=m10&r=m30", 500, slice(40))]
+)
+def test_nothing_stays_of_what_was_shown_before(open_page: Open, sides: str, east: int, outer: slice) -> None:
+    """Beside the image the map is empty on both sides of the divider, whatever lay there."""
+    page = open_page(f"#p={NOISE}&{sides}&x={LEFT + 5000}&y={TOP - 3500}&z=10")
+    assert len(np.unique(page.picture()[:, outer].reshape(-1, 3), axis=0)) > 1000
+    page.page.evaluate(f"location.hash = 'p={NOISE}&{sides}&x={LEFT + east}&y={TOP - 3500}&z=10'")
+    page.until(lambda: page.state["x"].startswith(str(LEFT + east)))
+    assert len(np.unique(page.picture()[:, outer].reshape(-1, 3), axis=0)) == 1
+
+
 def test_blocks_lie_on_the_pixels_of_landsat(open_page: Open) -> None:
     """Six screen pixels to 10 m: colours change every eighteen, where 30 m pixels begin, and are the means."""
     page = open_page(f"#p={NOISE}&l=m30&r=m30&b=infrared&x={LEFT + 5000}&y={TOP - 3500}&z={10 / 6}")

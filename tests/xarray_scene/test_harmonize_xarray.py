@@ -96,6 +96,7 @@ def test_what_odc_loads_gives_the_numbers_of_the_product(
 def test_other_forms_give_the_same(product: Path, wanted: xarray.Dataset, pan: xarray.DataArray) -> None:
     ms, qa = as_rioxarray(product), as_odc(product).qa_pixel
     same(l8s2.harmonize_xarray(ms, pan, qa_pixel=qa, sun_elevation=SUN), wanted)
+    same(l8s2.harmonize_xarray(ms, pan, qa_pixel=qa.expand_dims(time=[DAY]), sun_elevation=SUN), wanted)
     landsat = as_odc(product).rename({band.name: f"SR_{band.landsat}" for band in BANDS} | {"qa_pixel": "QA_PIXEL"})
     for array in landsat.data_vars.values():
         array.attrs["crs"] = "EPSG:32633"
@@ -162,6 +163,8 @@ def test_times_are_harmonised_one_by_one(
     late = ms.qa_pixel.isel(time=slice(1, None))
     with pytest.raises(l8s2.InputError, match="qa_pixel: its times are not those of ms"):
         l8s2.harmonize_xarray(ms, its, qa_pixel=late)
+    with pytest.raises(l8s2.InputError, match="qa_pixel: its times are not those of ms"):
+        l8s2.harmonize_xarray(ms.isel(time=0, drop=True), its, qa_pixel=ms.qa_pixel)
     with pytest.raises(l8s2.InputError, match="its dimension time is empty"):
         l8s2.harmonize_xarray(ms.isel(time=slice(0, 0)))
     with pytest.raises(l8s2.InputError, match="not of the day"):
@@ -208,7 +211,7 @@ def test_pan_that_cannot_be_used_is_refused(product: Path, pan: xarray.DataArray
         (pan, "sun_elevation None: pan of digital numbers needs"),
         (shifted(pan, 7.5), "pan: not on the native lattice of Landsat .0.50"),
         (shifted(pan, 90000), "pan: does not touch"),
-        (pan // 100, "pan: medians of"),
+        (pan // 100, "pan: median of"),
         (pan.to_dataset(name="pan"), "pan: must be a DataArray"),
     ):
         with pytest.raises(l8s2.InputError, match=message):

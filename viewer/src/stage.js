@@ -47,8 +47,12 @@ export class Stage {
       const to = name === right ? 1 : this.share;
       const [x0, y0] = getRenderPixel(event, [width * from, height]);
       const [x1, y1] = getRenderPixel(event, [width * to, 0]);
-      event.context.enable(event.context.SCISSOR_TEST);
-      event.context.scissor(Math.round(x0), Math.round(y0), Math.max(0, Math.round(x1) - Math.round(x0)), Math.round(y1 - y0));
+      const gl = event.context;
+      gl.enable(gl.SCISSOR_TEST);
+      gl.scissor(Math.round(x0), Math.round(y0), Math.max(0, Math.round(x1) - Math.round(x0)), Math.round(y1 - y0));
+      gl.bindFramebuffer(gl.FRAMEBUFFER, null); // all images share a canvas, which OpenLayers clears before the first alone
+      gl.clearColor(0, 0, 0, 0);
+      gl.clear(gl.COLOR_BUFFER_BIT);
     });
     image.on('postrender', (event) => event.context.disable(event.context.SCISSOR_TEST));
   }

@@ -22,6 +22,8 @@ from l8s2.sensors import OLI
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 IMAGES = (".tif", ".tiff")
 EXAMPLE = "LC08_L2SP_143054_20230520_20230524_02_T1"
+OURS = "_S2L"
+"""What the folders of l8s2's own products end in."""
 _GIVE = "give a Collection-2 Level-2 product (folder, .tar, .tar.gz or .zip)"
 _LISTED = 5
 
@@ -69,6 +71,8 @@ def level2_product(path: Path, declared: Declared = NOTHING) -> ProductFiles:
     Raises InputError that says what was found instead.
     """
     place, file, wanted = _asked(path)
+    if place.name.endswith(OURS):
+        raise InputError(f"{path}: is made by l8s2 already; give the Landsat Level-2 product that it was made from")
     members = _members(place)
     products, unknown = products_among(members)
     image = _image(path, members, declared) if file is None and not unknown and not _with_surface(products) else None
@@ -153,7 +157,9 @@ def _is_oli(name: ProductName) -> bool:
 
 def _folders(place: Path) -> list[Path]:
     try:
-        return sorted(p for p in place.iterdir() if p.is_dir() and not p.name.startswith("."))
+        return sorted(
+            p for p in place.iterdir() if p.is_dir() and not p.name.startswith(".") and not p.name.endswith(OURS)
+        )
     except OSError as error:
         raise InputError(f"{place}: {error.strerror}; check its permissions") from None
 

@@ -32,7 +32,7 @@ from l8s2.grid.lattice import (
     snap,
     zone_for,
 )
-from l8s2.grid.sentinel2_tiles import mgrs_tile, mgrs_tile_of
+from l8s2.grid.sentinel2_tiles import mgrs_tile, mgrs_tile_of, mgrs_tiles
 
 __all__ = [
     "BLOCK",
@@ -46,6 +46,7 @@ __all__ = [
     "lattice_misfit",
     "mgrs_tile",
     "mgrs_tile_of",
+    "mgrs_tiles",
     "misfit_of_pan",
     "misfit_of_scene",
     "ms_centres_at_10m",

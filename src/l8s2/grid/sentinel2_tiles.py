@@ -9,7 +9,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from l8s2.errors import InputError
-from l8s2.grid.lattice import FALSE_NORTHING
+from l8s2.grid.lattice import FALSE_NORTHING, epsg, is_utm, sentinel2_convention
 from l8s2.sensors import OUTPUT_GSD
 
 
@@ -31,11 +31,35 @@ def mgrs_tile(name: str) -> GeoBox:
     except Exception:
         raise InputError(f"`mgrs` {name}: not an MGRS 100 km square; give for example 43PHQ") from None
     equator = 0.0 if hemisphere == "N" else FALSE_NORTHING
-    west, south = (100_000 * math.floor(v / 100_000) for v in (easting, northing))
-    left = 60 * math.floor(west / 60)
-    top = 60 * math.ceil((south + 100_000 - equator) / 60) + equator
-    code = (32600 if hemisphere == "N" else 32700) + zone
-    return GeoBox((10980, 10980), Affine(OUTPUT_GSD, 0, left, 0, -OUTPUT_GSD, top), f"EPSG:{code}")
+    west, south = (math.floor(v / 100_000) for v in (easting, northing))
+    return _tile(west, south, equator, f"EPSG:{(32600 if hemisphere == 'N' else 32700) + zone}")
+
+
+def _tile(column: int, row: int, equator: float, crs: str) -> GeoBox:
+    """Return the grid of a tile, by the number of its 100 km square from the left and from below."""
+    left = 60 * math.floor(100_000 * column / 60)
+    top = 60 * math.ceil((100_000 * (row + 1) - equator) / 60) + equator
+    return GeoBox((10980, 10980), Affine(OUTPUT_GSD, 0, left, 0, -OUTPUT_GSD, top), crs)
+
+
+def mgrs_tiles(box: GeoBox) -> list[str]:
+    """Return the Sentinel-2 tiles of its own UTM zone that a grid touches, by name; none in other projections."""
+    if not is_utm(box.crs):
+        return []
+    here = sentinel2_convention(box)
+    bounds = here.boundingbox
+    equator = FALSE_NORTHING if epsg(here.crs) > 32700 else 0.0
+    tiles = (
+        _tile(column, row, equator, str(here.crs))
+        for column in range(math.floor(bounds.left / 100_000) - 1, math.floor(bounds.right / 100_000) + 1)
+        for row in range(math.floor(bounds.bottom / 100_000) - 1, math.floor(bounds.top / 100_000) + 1)
+    )
+    return sorted(name for tile in tiles if _meets(tile, here) and (name := mgrs_tile_of(tile)))
+
+
+def _meets(one: GeoBox, other: GeoBox) -> bool:
+    a, b = one.boundingbox, other.boundingbox
+    return a.left < b.right and b.left < a.right and a.bottom < b.top and b.bottom < a.top
 
 
 def mgrs_tile_of(geobox: GeoBox) -> str | None:

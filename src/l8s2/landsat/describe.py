@@ -42,6 +42,7 @@ def describe_product(path: str | Path, pan: str | Path | None = None, declared: 
             "output_shape_10m": list(output.shape),
             "output_upper_left": [output.affine.c, output.affine.f],
             "output_gsd": OUTPUT_GSD,
+            "sentinel2_tiles": grid.mgrs_tiles(output),
             "align_pan": None if scene.pan is None else to_move(measures.pan_shift)[1],
             "pan_shift": measures.pan_shift,
             "sharpness": measures.sharpness,

@@ -96,7 +96,7 @@ class NativePixels:
             qa |= np.uint16(masks.flag("no_qa"))
         else:
             values, known = self.qa_pixel.read(rows, columns)
-            qa |= masks.from_qa_pixel(np.where(known, values, 0).astype(np.uint16))
+            qa |= masks.from_qa_pixel(np.where(known, values, 1).astype(np.uint16))
         if self.qa_radsat is not None:
             values, known = self.qa_radsat.read(rows, columns)
             qa |= masks.saturated_bits(np.where(known, values, 0).astype(np.uint16), BAND_NUMBERS)
@@ -104,6 +104,8 @@ class NativePixels:
             odd = ((ms < 0) | (ms > 1)).any(0)
         qa[odd] |= np.uint16(masks.flag("out_of_range"))
         fill = np.isnan(ms).any(0)
+        untold = (qa & masks.flag("fill")) > 0
         qa &= ~np.uint16(masks.flag("fill"))
+        qa[untold & ~fill] |= np.uint16(masks.flag("no_qa"))
         qa[fill] |= np.uint16(masks.flag("fill"))
         return qa

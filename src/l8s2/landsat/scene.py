@@ -20,7 +20,7 @@ from l8s2.landsat.band import Band, DigitalNumbers, Scaling
 from l8s2.landsat.checks import check_overlap, check_place, disagreements, doubts_about_pan, off_lattice, same_grid
 from l8s2.landsat.mtl import SR_SCALING, Metadata, parse_mtl
 from l8s2.landsat.native_pixels import BAND_NUMBERS, NativePixels
-from l8s2.landsat.stored_scale import check_pan, prove_scale
+from l8s2.landsat.stored_scale import check_pan, doubts_about_scale, prove_scale
 from l8s2.landsat.tags import metadata_in_tags
 from l8s2.raster import Raster, open_raster
 from l8s2.sensors import BANDS, OLI
@@ -186,6 +186,8 @@ def open_scene(path: str | Path, pan: str | Path | None = None, declared: Declar
     if scale is None and not product.as_delivered:
         scale, proof = prove_scale(product.product_id, [band.sample() for band in bands])
         warnings.append(f"{product.product_id}: scale {scale}, since {proof}")
+    elif scale is None and is_dn[bands[0].name]:
+        warnings += doubts_about_scale(product.product_id, (band.sample() for band in bands))
     if scale is not None:
         is_dn |= dict.fromkeys((band.name for band in bands), scale == "collection2")
     scale = scale or ("collection2" if is_dn[bands[0].name] else "reflectance")
@@ -224,7 +226,11 @@ def open_scene(path: str | Path, pan: str | Path | None = None, declared: Declar
 
 def _open(product: ProductFiles, part: str) -> Raster:
     band = product.bands.get(part)
-    name = f"{product.product_id}_{part}.TIF" if band is None else f"{Path(product.parts[part]).name} band {band}"
+    name = f"{product.product_id}_{part}.TIF"
+    if band is not None:
+        name = f"{Path(product.parts[part]).name} band {band}"
+    elif not product.as_delivered and (own := Path(product.parts.get(part, ""))).is_file():
+        name = own.name
     if part not in product.parts:
         raise InputError(f"{name}: missing in {product.source}; download the whole product again")
     raster = open_raster(product.parts[part], name, band=band)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,26 @@ def prove_scale(name: str, samples: Sequence[NDArray[Any]]) -> tuple[Scale, str]
     if -2000 <= low <= _STEPS and high <= _HIGHEST * 1e4 and top >= _BRIGHTEST * 1e4:
         return "1e-4", seen
     raise InputError(f"{name}: {seen}, which leaves its scale open; {_GIVE}")
+
+
+def doubts_about_scale(name: str, samples: Iterable[NDArray[Any]]) -> list[str]:
+    """Word the warning where every band is too dark for Collection 2, as reflectance x 10 000 named by USGS is.
+
+    ``samples`` are taken as far as they are needed: one, where the first band is bright enough.
+    """
+    medians: list[float] = []
+    for sample in samples:
+        known = sample[(sample != 0) & (sample > -9000)]
+        if known.size:
+            medians.append(float(np.median(known)))
+            if medians[-1] > _STEPS:
+                return []
+    if not medians:
+        return []
+    return [
+        f"{name}: the medians of its bands run from {min(medians):g} to {max(medians):g}, too low for Collection 2,"
+        " where 7273 is reflectance 0; if they are reflectance x 10 000, give `scale` 1e-4"
+    ]
 
 
 def check_pan(name: str, sample: NDArray[Any]) -> None:

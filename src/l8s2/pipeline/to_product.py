@@ -16,7 +16,7 @@ from l8s2.landsat.scene import open_scene
 from l8s2.pipeline.align_pan import AlignPan
 from l8s2.pipeline.estimate import GDAL_CACHE, memory_warnings
 from l8s2.pipeline.finished import asked_for, finished_product, inputs_of
-from l8s2.pipeline.item_info import doubts_about, item_info, scene_facts
+from l8s2.pipeline.item_info import about_time, doubts_about, item_info, scene_facts
 from l8s2.pipeline.overpass import aligned, as_paths, choose_source
 from l8s2.pipeline.provenance import (
     INPUTS,
@@ -28,7 +28,7 @@ from l8s2.pipeline.provenance import (
     software,
     used_options,
 )  # fmt: skip
-from l8s2.pipeline.verdict import Count, assess
+from l8s2.pipeline.verdict import NO_PAN, Count, assess
 from l8s2.pipeline.write_pixels import write_pixels
 from l8s2.predictors.engines import Device, Engine
 from l8s2.predictors.load import load_predictor
@@ -198,6 +198,12 @@ def make_product(
         ]
         if not count.with_sigma:
             lacking.append(f"model {predictor.name} {NO_SIGMA}: sigma is nodata, and none is too large to be trusted")
+        expected = predictor.uses_pan and any(scene.pan for scene in source.scenes)
+        if expected and (bare := count.percent(count.without_pan)) >= NO_PAN:
+            lacking.append(
+                f"pan is not known under {bare:g} % of the pixels, which are made without it (QA bit no_pan)"
+            )
+        lacking += about_time(source)
         for message in lacking:
             if warn:
                 warn(message)

@@ -24,6 +24,8 @@ _ROWS = 64
 """Rows that are looked at at a time, so that they stay in the processor's cache."""
 UNTRUSTED = (0.05, 0.25)
 """Shares of clear pixels not to be trusted from which a scene gets ``warn``, and ``fail``."""
+NO_PAN = 30
+"""Percent of a scene with pan that are made without it from which that is said."""
 CLEAR = 0.1
 """Share of clear pixels below which a scene gets ``warn``."""
 
@@ -56,6 +58,8 @@ class Count:
     """Of the known ones, with the bit ``cloud`` or ``cirrus``."""
     snow: int = 0
     """Of the known ones, with the bit ``snow``."""
+    without_pan: int = 0
+    """Of the known ones, with the bit ``no_pan``."""
     untrusted: int = 0
     """Of the clear ones, with the bit ``do_not_trust``."""
     with_sigma: bool = False
@@ -69,6 +73,7 @@ class Count:
         self.known += int(np.count_nonzero(known))
         self.cloud += int(np.count_nonzero(known & ((qa & _CLOUD) > 0)))
         self.snow += int(np.count_nonzero(known & ((qa & masks.flag("snow")) > 0)))
+        self.without_pan += int(np.count_nonzero(known & ((qa & masks.flag("no_pan")) > 0)))
         clear = masks.usable(qa)
         self.clear += int(np.count_nonzero(clear))
         self.untrusted += int(np.count_nonzero(clear & ((qa & masks.flag("do_not_trust")) > 0)))
@@ -80,6 +85,7 @@ class Count:
         self.clear += other.clear
         self.cloud += other.cloud
         self.snow += other.snow
+        self.without_pan += other.without_pan
         self.untrusted += other.untrusted
         self.with_sigma = self.with_sigma or other.with_sigma
 

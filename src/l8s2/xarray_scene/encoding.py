@@ -49,15 +49,17 @@ def encoding_of(arrays: Sequence[xarray.DataArray], rasters: Sequence[Raster], s
     if not medians:
         return Encoding(integer, f"{name}: nothing but fill")
     low, high = min(medians), max(medians)
-    said = f"{name}: medians of {low:.4g} to {high:.4g} by band"
+    said = f"{name}: median of {low:.5g}"
+    if len(medians) > 1:
+        said = f"{name}: medians of {low:.5g} to {high:.5g} by band"
     if low >= (_DARKEST - scaling.add) / scaling.mult:
         return Encoding(True, f"{said}, taken for digital numbers of Collection 2")
     if not integer and _REFLECTANCE[0] <= low and high <= _REFLECTANCE[1]:
         return Encoding(False, f"{said}, taken for reflectance")
     zero, one = ((x - scaling.add) / scaling.mult for x in (0, 1))
     raise InputError(
-        f"{said} are neither reflectance (0 to 1, floating-point) nor digital numbers of Collection 2 (0 is {zero:.0f},"
-        f" 1 is {one:.0f})"
+        f"{said}, which is neither reflectance (0 to 1, floating-point) nor digital numbers of Collection 2 (0 is"
+        f" {zero:.0f}, 1 is {one:.0f})"
     )
 
 

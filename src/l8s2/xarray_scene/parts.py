@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from l8s2.errors import InputError
 from l8s2.sensors import BANDS
 
@@ -52,10 +54,19 @@ def parts_of(
     given = {"qa_pixel": qa_pixel, "qa_radsat": qa_radsat}
     quality = {name: found.get(name) if array is None else array for name, array in given.items()}
     there = {name: array for name, array in quality.items() if array is not None}
-    for name, array in there.items():
-        if "time" in array.dims and not array["time"].equals(known[0]["time"]):
-            raise InputError(f"{name}: its times are not those of ms; select those")
-    return Parts(bands=known, quality=there)
+    return Parts(bands=known, quality={name: _of_times(name, array, known[0]) for name, array in there.items()})
+
+
+def _of_times(name: str, array: xarray.DataArray, band: xarray.DataArray) -> xarray.DataArray:
+    """Return quality bits of the times of a band; bits of one time fit a band without the dimension."""
+    if "time" not in array.dims:
+        return array
+    if "time" not in band.dims and array.sizes["time"] == 1:
+        array = array.isel(time=0)
+    times = [x["time"].values for x in (array, band) if "time" in (*x.dims, *x.coords)]
+    if ("time" in array.dims and "time" not in band.dims) or (len(times) == 2 and not np.array_equal(*times)):
+        raise InputError(f"{name}: its times are not those of ms; select those")
+    return array
 
 
 _NAMES = {band.name: f"sr_{band.landsat}".lower() for band in BANDS}
