@@ -27,7 +27,8 @@ from l8s2.deliveries.product_name import FLAGS, PATTERN
 from l8s2.errors import InputError, may_pass
 from l8s2.pipeline.finished import Facts
 
-HARMONIZE = (sys.executable, "-m", "l8s2.cli", "harmonize")
+HARMONIZE = (sys.executable, "-P", "-m", "l8s2.cli", "harmonize")
+"""Without ``-P`` Python would take modules from the working directory, which may hold files of strangers."""
 _OFTEN, _SHARE = 30.0, 20
 """Seconds from one reading of the ledger to the next, and at least so many times as long as it takes."""
 ALIKE = 10
