@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -14,8 +15,10 @@ from click.testing import CliRunner, Result
 
 from l8s2.batch.run import HARMONIZE
 from l8s2.catalogs.endpoints import known_catalogs
+from l8s2.cli import main
 from l8s2.cli.shell import Commands
 from l8s2.files import cache_dir
+from making.scenes import ID
 
 
 def interrupted_by(number: int) -> Result:
@@ -59,12 +62,13 @@ def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
     program = (
         "import sys, click\nfrom l8s2.cli.shell import Commands\ngroup = Commands('l8s2')\n"
         "@group.command()\ndef work():\n"
-        " file = open(sys.argv[2], 'w'); file.write(f'{file.fileno() > 2} {sys.stdin.read()!r}'); click.echo('x')\n"
+        " file = open(sys.argv[2], 'w'); click.echo('x')\n"
+        " file.write(f'{file.fileno() > 2} {sys.stdin.read()!r} {sys.stderr.isatty()}')\n"
         "group(['work'])"
     )
     command = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', sys.executable, "-c", program, "-", tmp_path / "file"]
     assert subprocess.run(command).returncode == 0
-    assert (tmp_path / "file").read_text() == "True ''"
+    assert (tmp_path / "file").read_text() == "True '' False"
 
 
 @pytest.mark.posix
@@ -87,3 +91,17 @@ def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     assert not cache_dir().parent.exists()
     assert known_catalogs()
+
+
+@pytest.mark.posix
+def test_a_batch_without_room_for_its_ledger_may_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> bool:
+        raise OSError(errno.ENOSPC, "No space left on device", "batch.json")
+
+    (tmp_path / ID).mkdir()
+    monkeypatch.setattr("l8s2.batch.folder_output.FolderStore.create", full)
+    done = CliRunner().invoke(main, ["batch", str(tmp_path / ID), "-o", str(tmp_path / "out")])
+    assert done.exit_code == 75
+    assert done.stderr == "l8s2: batch.json: No space left on device; make room, then run it again\n"

@@ -57,7 +57,8 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as
 class Commands(click.Group):
     """Turns every expected failure into one line and an exit code: 1, 2 wrong usage, 130 interrupted.
 
-    Where the failure may pass and ``errors.ASKS_TRY_AGAIN`` is set, it is ``errors.TRY_AGAIN`` instead of 1.
+    Where the failure may pass, it is ``errors.TRY_AGAIN`` instead of 1 if ``errors.ASKS_TRY_AGAIN`` is set, and always
+    of a batch.
     """
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -75,8 +76,8 @@ class Commands(click.Group):
                 _interrupted(ctx, cause)
             from l8s2.errors import ASKS_TRY_AGAIN, TRY_AGAIN, L8S2Error, may_pass
 
-            code = TRY_AGAIN if os.environ.get(ASKS_TRY_AGAIN) and may_pass(error) else 1
-
+            asked = os.environ.get(ASKS_TRY_AGAIN) or ctx.invoked_subcommand == "batch"
+            code = TRY_AGAIN if asked and may_pass(error) else 1
             if isinstance(error, L8S2Error):
                 tell(f"l8s2: {error}")
                 ctx.exit(code)
@@ -113,14 +114,14 @@ _REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room,
 
 
 def _open_standard_streams() -> None:
-    """Open what was closed before the start (``2>&-``), so that no file of ours gets its number, and what is said."""
-    for number in (0, 1, 2):
+    """Open to nowhere what was closed before the start (``2>&-``); else files of ours get its number, and messages."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    if sys.stdin is None:
-        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
 
 
 @contextmanager
