@@ -105,3 +105,15 @@ def test_a_batch_without_room_for_its_ledger_may_be_tried_again(
     done = CliRunner().invoke(main, ["batch", str(tmp_path / ID), "-o", str(tmp_path / "out")])
     assert done.exit_code == 75
     assert done.stderr == "l8s2: batch.json: No space left on device; make room, then run it again\n"
+
+
+def test_a_library_that_cannot_be_loaded_is_one_line() -> None:
+    group = Commands("l8s2")
+
+    @group.command()
+    def work() -> None:
+        raise ImportError("libexpat.so.1: cannot open shared object file", path="rasterio/_base.so")
+
+    done = CliRunner().invoke(group, ["work"])
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("l8s2: libexpat.so.1: cannot open shared object file; ")

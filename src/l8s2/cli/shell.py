@@ -92,6 +92,9 @@ class Commands(click.Group):
             if isinstance(error, MemoryError):
                 say(f"l8s2: out of memory ({error}); close other programs, or give less at a time")
                 ctx.exit(code)
+            if isinstance(error, ImportError) and error.path and not error.path.endswith(".py"):  # a shared library
+                say(f"l8s2: {error}; install what is missing, give more memory, or see l8s2 doctor")
+                ctx.exit(code)
             raise
 
 
