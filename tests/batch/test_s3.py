@@ -151,7 +151,7 @@ def test_a_network_that_is_down_may_come_back(bucket: Any) -> None:
     from botocore.exceptions import EndpointConnectionError
 
     with (
-        pytest.raises(TryAgainError, match="Could not connect .*; check the network"),
+        pytest.raises(TryAgainError, match="check the network"),
         S3Output(ADDRESS).store.explained("x"),
     ):
         raise EndpointConnectionError(endpoint_url="https://s3.amazonaws.com")

@@ -98,7 +98,12 @@ class S3Store:
         """Turn what goes wrong with a key into one line."""
         from boto3.exceptions import Boto3Error
         from botocore.exceptions import (
-            BotoCoreError, ClientError, ConnectionError, CredentialRetrievalError, HTTPClientError, NoCredentialsError,
+            BotoCoreError,
+            ClientError,
+            ConnectionError,
+            CredentialRetrievalError,
+            HTTPClientError,
+            NoCredentialsError,
         )  # fmt: skip
 
         try:
