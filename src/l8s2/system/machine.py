@@ -21,11 +21,12 @@ def cores() -> int:
 
 
 def memory() -> float:
-    """Return the bytes of memory that are free, in a container or a job of those it is limited to; infinite if unknown.
+    """Return the bytes of memory that are free, in a container or a job of those it is limited to.
 
-    What the system keeps of files counts as free.
+    What the system keeps of files counts as free. Where it does not tell what is free (macOS), all of the machine's;
+    infinite where it does not tell that either.
     """
-    found = 1024.0 * _entry(Path("/proc/meminfo"), "MemAvailable:") or float("inf")
+    found = 1024.0 * _entry(Path("/proc/meminfo"), "MemAvailable:") or _physical()
     for group in _groups("memory"):
         limit = _text(group / "memory.max") or _text(group / "memory.limit_in_bytes")
         used = _text(group / "memory.current") or _text(group / "memory.usage_in_bytes")
@@ -35,6 +36,13 @@ def memory() -> float:
             )
             found = min(found, max(0, int(limit) - int(used) + files))
     return found
+
+
+def _physical() -> float:
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
 
 
 def _groups(controller: str) -> Iterator[Path]:
