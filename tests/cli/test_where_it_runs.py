@@ -18,6 +18,7 @@ from l8s2.catalogs.endpoints import known_catalogs
 from l8s2.cli import main
 from l8s2.cli.shell import Commands
 from l8s2.files import cache_dir
+from l8s2.training.signals import Signals
 from making.scenes import ID
 
 
@@ -117,3 +118,16 @@ def test_a_library_that_cannot_be_loaded_is_one_line() -> None:
     done = CliRunner().invoke(group, ["work"])
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.startswith("l8s2: libexpat.so.1: cannot open shared object file; ")
+
+
+@pytest.mark.posix
+def test_training_finishes_its_step_on_sigterm_under_the_command_too() -> None:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the command has it
+    try:
+        with Signals() as signals:
+            signal.raise_signal(signal.SIGTERM)
+            assert signals.caught == signal.SIGTERM
+            with pytest.raises(KeyboardInterrupt):
+                signals.go_on()
+    finally:
+        signal.signal(signal.SIGTERM, before)
