@@ -50,6 +50,12 @@ def told(*arguments: object) -> dict[str, tuple[str, str]]:
     return {f["what"]: (f["status"], f["text"]) for f in json.loads(done.stdout)["findings"]}
 
 
+def test_memory_is_what_a_job_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("l8s2.doctor.memory", lambda: 4e8)
+    status, text = told("--offline")["memory"]
+    assert (status, text.partition(";")[0]) == ("problem", "0.4 GB free")
+
+
 def test_a_healthy_machine_offline(no_sockets: None, tmp_path: Path) -> None:
     done = run("--offline")
     assert done.exit_code == 0, done.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import shutil
@@ -15,7 +16,7 @@ from typing import Literal
 from l8s2._version import __version__
 from l8s2.errors import InputError
 from l8s2.files import cache_dir, left_in
-from l8s2.system.machine import cores
+from l8s2.system.machine import cores, memory
 
 TIMEOUT = 5.0
 """Seconds that a catalogue has for its answer."""
@@ -115,11 +116,11 @@ def _gdal() -> Iterator[Finding]:
 
 def _machine() -> Iterator[Finding]:
     yield Finding(status="ok", what="processor", text=f"{cores()} threads")
-    memory = _memory()
-    if memory is not None:
-        enough = memory >= MEMORY
+    free = memory()
+    if math.isfinite(free):
+        enough = free >= MEMORY
         hint = "" if enough else f"; a whole scene takes up to {MEMORY / 1e9:.0f} GB, harmonise parts of it"
-        yield Finding(status="ok" if enough else "problem", what="memory", text=f"{memory / 1e9:.1f} GB{hint}")
+        yield Finding(status="ok" if enough else "problem", what="memory", text=f"{free / 1e9:.1f} GB free{hint}")
     try:
         from l8s2.models.onnx_file import openvino_core
         from l8s2.predictors.load import load_model
@@ -133,14 +134,6 @@ def _machine() -> Iterator[Finding]:
     yield Finding(
         status="ok", what="engine", text="openvino, bf16 of the processor is used" if fast else "openvino, without bf16"
     )
-
-
-def _memory() -> float | None:
-    """Bytes of the machine, None where it does not tell."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 def _cache() -> Finding:

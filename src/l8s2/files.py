@@ -22,8 +22,11 @@ _ROOM = 4 << 20
 
 
 def cache_dir() -> Path:
-    """Return the folder for what l8s2 may fetch or compute again: $XDG_CACHE_HOME/l8s2, by default ~/.cache/l8s2."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "l8s2"
+    """Return the folder for what l8s2 may fetch or compute again: $XDG_CACHE_HOME/l8s2, by default ~/.cache/l8s2.
+
+    For a user without a home, as in containers, the default is a folder that cannot be made.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("/", os.path.expanduser("~"), ".cache")) / "l8s2"
 
 
 Adopt = Callable[[Path], bool]

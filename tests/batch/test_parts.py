@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,12 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from l8s2.batch.child import Children
 from l8s2.batch.folder_output import FolderStore
 from l8s2.batch.ledger import FAILED, INTERRUPTED, LOST, RETRY, SUCCESS, Rules, next_step
 from l8s2.batch.machine import default_workers, is_dead, machine_id
 from l8s2.batch.output import matches
+from l8s2.batch.results import Results
 from l8s2.batch.scenes import BatchScene, by_overpass, read_scenes
 from l8s2.errors import InputError
+from l8s2.system import machine
 from l8s2.system.machine import cores, memory
 from making.items import landsat
 
@@ -55,14 +60,60 @@ def test_of_many_that_create_a_file_one_does(tmp_path: Path) -> None:
 
 
 def test_only_processes_of_this_machine_are_known_to_be_dead() -> None:
-    import os
-
     assert is_dead(machine_id(), 2**30) or os.name == "nt"
     assert not is_dead(machine_id(), os.getpid())
     assert not is_dead("elsewhere", 2**30)
     assert not is_dead(None, None)
     assert 1 <= default_workers() <= cores()
     assert memory() > 0
+
+
+@pytest.mark.parametrize(
+    ("membership", "files"),
+    [
+        ("0::/job/step\n", {"job/cpu.max": "100000 50000", "job/memory.max": "8000", "job/step/memory.max": "max",
+                           "job/memory.current": "6000", "job/memory.stat": "anon 1000\ninactive_file 5000"}),
+        ("3:cpu,cpuacct:/job/step\n2:memory:/job/step\n0::/\n",
+         {"cpu/job/cpu.cfs_quota_us": "200000", "cpu/job/cpu.cfs_period_us": "100000", "cpu/cpu.cfs_quota_us": "-1",
+          "memory/job/step/memory.limit_in_bytes": "8000", "memory/job/step/memory.usage_in_bytes": "6000",
+          "memory/job/step/memory.stat": "inactive_file 0\ntotal_inactive_file 5000"}),
+    ],
+)  # fmt: skip
+def test_limits_of_a_job_are_kept(
+    membership: str, files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job is no container: its groups lie below the root of those that are seen."""
+    for name, text in {"membership": membership, **files}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(machine, "_MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr(machine, "_GROUPS", tmp_path)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(64), raising=False)
+    assert (cores(), memory()) == (2, 7000)
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_signal_that_parent_and_child_get_together_interrupts(
+    stopped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from Slurm and systemd, which send it to every process of a job; the child may be the first to end."""
+    monkeypatch.setattr("l8s2.batch.child._TOGETHER", 0.2)
+    children = Children()
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(children.run, ["sh", "-c", "kill -TERM $$"], tmp_path, lambda: None, 1)
+        time.sleep(0.05)
+        if stopped:
+            children.stop()
+    assert (ended.result().code, ended.result().interrupted) == (-15, stopped)
+
+
+def test_a_record_that_a_power_cut_has_emptied_spoils_no_table(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    store.put(f"ledger/id={A}/attempt=1.success.json", b"")
+    results = Results(store, "out")
+    assert results.write({A: {1: SUCCESS}})
+    results.finish(pytest.fail)
 
 
 def test_products_folders_and_lists(tmp_path: Path) -> None:
@@ -97,7 +148,8 @@ def test_names_that_are_alike_are_scenes_of_their_own(tmp_path: Path) -> None:
     listed = tmp_path / "scenes.txt"
     listed.write_text("foo bar\nfoo-bar\nfoo bar\na/x.tar\nb/x.tar\n")
     found = read_scenes([str(listed)])
-    assert [scene.product for scene in found.scenes] == ["foo bar", "foo-bar", "a/x.tar", "b/x.tar"]
+    where = [os.path.abspath(name) for name in ("foo bar", "foo-bar", "a/x.tar", "b/x.tar")]
+    assert [scene.product for scene in found.scenes] == where  # for workers elsewhere, and against leading dashes
     assert len({scene.id for scene in found.scenes}) == 4
     assert found == read_scenes([str(listed)])
     assert not any(scene.is_there for scene in found.scenes)

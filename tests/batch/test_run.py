@@ -237,6 +237,16 @@ def test_other_options_are_refused(tmp_path: Path) -> None:
     assert run_batch(batch(tmp_path / "in", tmp_path / "out", options=("--model", "compact"), own_options=("-x",))).done
 
 
+def test_a_machine_without_a_temporary_folder_fails_no_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that may write only its output."""
+    make_scenes(tmp_path / "in", "ok")
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: [str(tmp_path / "none")])
+    with pytest.raises(InputError, match=r"No usable temporary directory .*; set TMPDIR to a folder"):
+        run_batch(batch(tmp_path / "in", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_shards_share_nothing_and_leave_nothing() -> None:
     scenes = [BatchScene(id=scene_id(number), product="x") for number in range(25, 0, -1)]
     parts = [shard_of(scenes, f"{i}/4") for i in range(4)]

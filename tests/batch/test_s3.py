@@ -145,3 +145,13 @@ def test_what_s3_refuses_is_one_line(bucket: Any, code: str, status: int, passes
     with pytest.raises(InputError, match=f"S3 answers {code}") as caught, store.explained("x"):
         raise ClientError(answer, "PutObject")
     assert may_pass(caught.value) is passes
+
+
+def test_a_network_that_is_down_may_come_back(bucket: Any) -> None:
+    from botocore.exceptions import EndpointConnectionError
+
+    with (
+        pytest.raises(TryAgainError, match="check the network"),
+        S3Output(ADDRESS).store.explained("x"),
+    ):
+        raise EndpointConnectionError(endpoint_url="https://s3.amazonaws.com")

@@ -72,3 +72,10 @@ def test_image_and_description_are_of_this_version() -> None:
     docker = (PACKAGE / "Dockerfile").read_text(encoding="utf-8")
     assert f"l8s2:{l8s2.__version__}" in docker
     assert re.findall(r"^USER (.*)", docker, re.MULTILINE) == ["l8s2"]
+
+
+def test_the_image_is_not_built_where_l8s2_does_not_work() -> None:
+    """The wheel of rasterio needs a library that the slim image of Python has no more."""
+    docker = (PACKAGE / "Dockerfile").read_text(encoding="utf-8")
+    assert "libexpat1" in docker.partition("pip install")[0]
+    assert docker.index("USER l8s2") < docker.index("RUN l8s2 doctor --offline")

@@ -253,3 +253,19 @@ print("quiet")
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.stdout.strip() == "quiet", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [("Exception from src/core.cpp:117:\nstd::bad_alloc", MemoryError), ("Unsupported operation", InputError)],
+)
+def test_a_lack_of_memory_is_no_fault_of_the_model(
+    said: str, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError(said)
+
+    network = OpenVinoNetwork(ModelFile(Path(str(files("l8s2") / "weights" / "compact-nopan.onnx"))), 1)
+    monkeypatch.setattr(network, "_run", fail)
+    with pytest.raises(kind, match=said.split()[-1]):
+        network(np.zeros((6, 96, 96), np.float32), None)

@@ -53,7 +53,7 @@ def make_attempt(job: Job, children: Children | None = None) -> dict[str, Any] |
         L8S2Error: The ledger cannot be written; the attempt counts as lost once its lease is over.
     """
     output = open_output(job.output)
-    started = datetime.now(UTC)
+    started, clock = datetime.now(UTC), time.monotonic()
     claim = _Claim(output, job, started)
     if not claim.take():
         return None
@@ -75,10 +75,9 @@ def make_attempt(job: Job, children: Children | None = None) -> dict[str, Any] |
     except Exception as error:  # whatever one scene does, the others go on
         reason = str(error) if isinstance(error, (L8S2Error, OSError)) else repr(error)
         about |= {"outcome": RETRY if may_pass(error) else FAILED, "reason": reason}
-    finished = datetime.now(UTC)
     record = {
-        **claim.about, **about, "finished": f"{finished:%Y-%m-%dT%H:%M:%SZ}",
-        "seconds": round((finished - started).total_seconds(), 1),
+        **claim.about, **about, "finished": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "seconds": round(time.monotonic() - clock, 1),
     }  # fmt: skip
     output.store.create(outcome_key(job.scene.id, job.attempt, record["outcome"]), json_bytes(record))
     return record

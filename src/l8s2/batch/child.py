@@ -20,6 +20,9 @@ ENDS_WITH_STDIN = "L8S2_ENDS_WITH_STDIN"
 So it ends with its parent, even where that is killed."""
 GRACE = 20.0
 """Seconds that an interrupted process has to clean up before it is killed."""
+_INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)
+_TOGETHER = 2.0
+"""Seconds between the end of a process so interrupted and of its parent, where both got the signal (Slurm, systemd)."""
 _TAIL = 1 << 16
 """Bytes of what a process said that are kept."""
 
@@ -42,7 +45,7 @@ class Children:
     """The processes of this machine that are at work; they can be asked to end. Threads may share it."""
 
     def __init__(self) -> None:
-        self._lock, self._running, self.stopping = threading.Lock(), set[subprocess.Popen[bytes]](), False
+        self._lock, self._running, self._stopping = threading.Lock(), set[subprocess.Popen[bytes]](), threading.Event()
 
     def run(self, command: Sequence[str], folder: Path, beat: Callable[[], None], pause: float) -> Ended:
         """Run a process to its end.
@@ -69,7 +72,8 @@ class Children:
                 with self._lock:
                     self._running.discard(process)
                 _close(process)
-            return Ended(code=code, said=_tail(err).splitlines(), result=_tail(out), interrupted=self.stopping)
+            interrupted = self._stopping.wait(_TOGETHER if code in _INTERRUPTED else 0)
+            return Ended(code=code, said=_tail(err).splitlines(), result=_tail(out), interrupted=interrupted)
 
     def _start(self, command: Sequence[str], out: IO[bytes], err: IO[bytes]) -> subprocess.Popen[bytes]:
         # a session of its own: Ctrl-C on the terminal reaches it once, by its parent
@@ -80,14 +84,14 @@ class Children:
                 start_new_session=True,
             )  # fmt: skip
             self._running.add(process)
-            if self.stopping:
+            if self._stopping.is_set():
                 _close(process)
         return process
 
     def stop(self) -> None:
         """Interrupt all, and every one that is started later."""
         with self._lock:
-            self.stopping = True
+            self._stopping.set()
             for process in self._running:
                 _close(process)
 

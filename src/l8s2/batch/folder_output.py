@@ -44,7 +44,8 @@ class FolderStore:
                 path.unlink(missing_ok=True)
                 raise
         finally:
-            draft.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it is not there, on a disk that is read-only
+                draft.unlink()
 
     def put(self, key: str, content: bytes) -> None:
         """Keep ``Store``'s contract."""

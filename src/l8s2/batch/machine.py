@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import tempfile
 from functools import cache
 from pathlib import Path
 
+from l8s2.errors import InputError
 from l8s2.system.machine import cores, has_ended, memory
 
 CORES_EACH, MEMORY_EACH = 2, 3e9
@@ -32,3 +34,11 @@ def is_dead(machine: object, pid: object) -> bool:
 def default_workers() -> int:
     """Return how many scenes this machine works on at a time: one for two cores, as far as the memory goes."""
     return int(max(1, min(cores() // CORES_EACH, memory() // MEMORY_EACH)))
+
+
+def check_temporary_folder() -> None:
+    """Refuse a machine on which every scene would fail, before anything is written. Raises InputError."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise InputError(f"{error.strerror}; set TMPDIR to a folder that can be written") from None

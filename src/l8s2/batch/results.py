@@ -66,7 +66,8 @@ class Results:
 
     def finish(self, say: Callable[[str], None]) -> None:
         """Write the table of all Items, where what writes it is installed; ``say`` is told where it cannot be made."""
-        keys = [row["product"] for _, row in sorted(self._rows.items()) if row.get("outcome") == SUCCESS]
+        rows = (row for _, row in sorted(self._rows.items()) if row.get("outcome") == SUCCESS)
+        keys = [row["product"] for row in rows if row.get("product")]
         try:
             table = items_parquet(self._store, keys) if keys else None
         except InputError as error:

@@ -18,6 +18,7 @@ from typing import Any
 from l8s2.batch.attempt import Job, make_attempt
 from l8s2.batch.child import Children
 from l8s2.batch.ledger import FAILED, SUCCESS, Ledger, Rules, Step
+from l8s2.batch.machine import check_temporary_folder
 from l8s2.batch.open import open_output
 from l8s2.batch.output import Output
 from l8s2.batch.results import Results
@@ -27,7 +28,8 @@ from l8s2.deliveries.product_name import FLAGS, PATTERN
 from l8s2.errors import InputError, may_pass
 from l8s2.pipeline.finished import Facts
 
-HARMONIZE = (sys.executable, "-m", "l8s2.cli", "harmonize")
+HARMONIZE = (sys.executable, "-P", "-m", "l8s2.cli", "harmonize")
+"""Without ``-P`` Python would take modules from the working directory, which may hold files of strangers."""
 _OFTEN, _SHARE = 30.0, 20
 """Seconds from one reading of the ledger to the next, and at least so many times as long as it takes."""
 ALIKE = 10
@@ -107,6 +109,8 @@ def run_batch(batch: Batch, say: Say = lambda line: None, executor: Executor | N
         InputError: The output was begun with other options, or cannot be used; or ALIKE scenes failed alike.
         KeyboardInterrupt: What ran is recorded as interrupted, and nothing half-written is left.
     """
+    if executor is None:
+        check_temporary_folder()
     output = open_output(batch.output)
     settle(output.store, batch.output, batch.options, batch.rules.lease)
     children = Children()

@@ -97,7 +97,14 @@ class S3Store:
     def explained(self, key: str) -> Iterator[None]:
         """Turn what goes wrong with a key into one line."""
         from boto3.exceptions import Boto3Error
-        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+        from botocore.exceptions import (
+            BotoCoreError,
+            ClientError,
+            ConnectionError,
+            CredentialRetrievalError,
+            HTTPClientError,
+            NoCredentialsError,
+        )  # fmt: skip
 
         try:
             yield
@@ -115,7 +122,7 @@ class S3Store:
                 raise _Missing(key) from None
             kind = TryAgainError if code in _BUSY or status == 429 or status >= 500 else InputError
             raise kind(f"{self.address}: {key}: S3 answers {code}; check bucket, region and rights") from None
-        except (HTTPClientError, Boto3Error) as error:
+        except (HTTPClientError, ConnectionError, CredentialRetrievalError, Boto3Error) as error:
             raise TryAgainError(f"{self.address}: {key}: {error}; check the network") from None
         except BotoCoreError as error:
             raise InputError(f"{self.address}: {error}; check the AWS settings") from None

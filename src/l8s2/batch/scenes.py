@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -31,7 +32,7 @@ class BatchScene:
     id: str
     """USGS product id as far as it is known; fit for the name of a file."""
     product: str | None = None
-    """Folder or archive."""
+    """Folder or archive, as an absolute path: it means the same to the processes of a cluster."""
     pan: str | None = None
     """Its Level-1 product; None to look for it beside it."""
     stac: str | None = None
@@ -104,7 +105,8 @@ def read_scenes(given: Iterable[str], piped: str | None = None) -> Scenes:
             found.setdefault(scene.id, scene)
     if not found:
         raise InputError(f"{', '.join(given)}: names no Landsat Level-2 scene; give products, or a saved search")
-    return Scenes(scenes=tuple(found.values()), notes=tuple(notes))
+    scenes = [s if s.product is None else replace(s, product=os.path.abspath(s.product)) for s in found.values()]
+    return Scenes(scenes=tuple(scenes), notes=tuple(notes))
 
 
 def by_overpass(scenes: Iterable[BatchScene], mgrs: str) -> Scenes:

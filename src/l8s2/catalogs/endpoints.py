@@ -102,7 +102,8 @@ def known_catalogs(file: Path | None = None) -> dict[str, Catalog]:
 
 def user_file() -> Path:
     """Return where a user's catalogues are listed: $XDG_CONFIG_HOME/l8s2/catalogs.toml, by default below ~/.config."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "l8s2" / "catalogs.toml"
+    folder = os.environ.get("XDG_CONFIG_HOME") or Path("/", os.path.expanduser("~"), ".config")
+    return Path(folder) / "l8s2" / "catalogs.toml"
 
 
 def choose(names: Sequence[str], known: Mapping[str, Catalog]) -> list[Catalog]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -83,7 +82,7 @@ def batch(
             warn(line)
     job = Batch(
         scenes=shard_of(found.scenes, shard) if shard else found.scenes,
-        output=output,
+        output=output if output.startswith("s3://") else os.path.abspath(output),
         options=_arguments(options, {str(p.name) for p in PASSED} - _NO_MATTER),
         own_options=(*_arguments(options, _NO_MATTER), *(() if output.startswith("s3://") else ("--resume",))),
         rules=Rules(max_attempts=max_attempts, lease=lease),
@@ -93,7 +92,7 @@ def batch(
     if dry_run:
         _show_plan(_on_this_machine(job, workers), as_json)
         return
-    with _ends_in_order(), ExitStack() as stack:
+    with ExitStack() as stack:
         if scheduler is None:
             summary = run_batch(_on_this_machine(job, workers), tell)
         else:
@@ -146,22 +145,6 @@ def _arguments(options: dict[str, Any], names: set[str]) -> tuple[str, ...]:
         values = () if value is True else value if isinstance(value, tuple) else (value,)
         found += [parameter.opts[0], *map(str, values)]
     return tuple(found)
-
-
-@contextmanager
-def _ends_in_order() -> Iterator[None]:
-    """Have what ends a job (Slurm, Kubernetes, a closed terminal) interrupt it as Ctrl-C does."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.signal(getattr(signal, name), interrupt) for name in names}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
 
 
 def _show_plan(job: Batch, as_json: bool) -> None:

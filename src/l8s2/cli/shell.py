@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -55,13 +57,15 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as
 class Commands(click.Group):
     """Turns every expected failure into one line and an exit code: 1, 2 wrong usage, 130 interrupted.
 
-    Where the failure may pass and ``errors.ASKS_TRY_AGAIN`` is set, it is ``errors.TRY_AGAIN`` instead of 1.
+    Where the failure may pass, it is ``errors.TRY_AGAIN`` instead of 1 if ``errors.ASKS_TRY_AGAIN`` is set, and always
+    of a batch.
     """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb."""
+        _open_standard_streams()
         try:
-            with _libraries_silenced():
+            with _interruptible(), _libraries_silenced():
                 return super().invoke(ctx)
         except KeyboardInterrupt as error:
             _interrupted(ctx, error)
@@ -72,27 +76,30 @@ class Commands(click.Group):
                 _interrupted(ctx, cause)
             from l8s2.errors import ASKS_TRY_AGAIN, TRY_AGAIN, L8S2Error, may_pass
 
-            code = TRY_AGAIN if os.environ.get(ASKS_TRY_AGAIN) and may_pass(error) else 1
-
+            asked = os.environ.get(ASKS_TRY_AGAIN) or ctx.invoked_subcommand == "batch"
+            code = TRY_AGAIN if asked and may_pass(error) else 1
             if isinstance(error, L8S2Error):
                 tell(f"l8s2: {error}")
                 ctx.exit(code)
             if isinstance(error, UnicodeEncodeError):
-                click.echo(f"l8s2: {error.object!r}: not valid UTF-8; rename it or give another path", err=True)
+                say(f"l8s2: {error.object!r}: not valid UTF-8; rename it or give another path")
                 ctx.exit(1)
             if isinstance(error, OSError):
                 what = f"{error.filename}: " if error.filename else ""
                 remedy = _REMEDIES.get(error.errno or 0, "correct that and run it again")
-                click.echo(f"l8s2: {what}{error.strerror or error}; {remedy}", err=True)
+                say(f"l8s2: {what}{error.strerror or error}; {remedy}")
                 ctx.exit(code)
             if isinstance(error, MemoryError):
-                click.echo(f"l8s2: out of memory ({error}); close other programs, or give less at a time", err=True)
+                say(f"l8s2: out of memory ({error}); close other programs, or give less at a time")
+                ctx.exit(code)
+            if isinstance(error, ImportError) and error.path and not error.path.endswith(".py"):  # a shared library
+                say(f"l8s2: {error}; install what is missing, give more memory, or see l8s2 doctor")
                 ctx.exit(code)
             raise
 
 
 def _interrupted(ctx: click.Context, error: KeyboardInterrupt) -> None:
-    click.echo(f"l8s2: interrupted; {str(error) or 'nothing half-written is left'}", err=True)
+    say(f"l8s2: interrupted; {str(error) or 'nothing half-written is left'}")
     ctx.exit(130)
 
 
@@ -109,6 +116,36 @@ _REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room,
 """What to do where a file cannot be used, by the number of the error."""
 
 
+def _open_standard_streams() -> None:
+    """Open to nowhere what was closed before the start (``2>&-``); else files of ours get its number, and messages."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have what ends a job (Slurm, Kubernetes, a closed terminal) interrupt it as Ctrl-C does.
+
+    A signal that is ignored (``nohup``), or that somebody else handles, stays as it is.
+    """
+    before: dict[int, Any] = {}
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+                number = getattr(signal, name, None)
+                if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                    before[number] = signal.signal(number, signal.default_int_handler)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @contextmanager
 def _libraries_silenced() -> Iterator[None]:
     """Discard what C libraries write to descriptor 2 by themselves; what matters of it is said in one line."""
@@ -121,13 +158,14 @@ def _libraries_silenced() -> Iterator[None]:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
-    with open(ours, "w", buffering=1, encoding=theirs.encoding, errors=theirs.errors) as sys.stderr:
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(ours, 2)
-            sys.stderr = theirs
+    sys.stderr = said = os.fdopen(ours, "w", buffering=1, encoding=theirs.encoding, errors=theirs.errors)
+    try:
+        yield
+    finally:
+        sys.stderr = theirs
+        os.dup2(ours, 2)
+        with suppress(OSError):  # as ``say``
+            said.close()
 
 
 def show(facts: dict[str, Any], *, width: int = 20) -> None:
@@ -144,7 +182,13 @@ def show(facts: dict[str, Any], *, width: int = 20) -> None:
 
 def tell(message: str) -> None:
     """Print a message of the library on stderr, parameters named as options."""
-    click.echo(as_options(message), err=True)
+    say(as_options(message))
+
+
+def say(line: str) -> None:
+    """Print a line for people on stderr; where nobody takes it (a closed pipe, a full disk) work goes on."""
+    with suppress(OSError):
+        click.echo(line, err=True)
 
 
 def warn(message: str) -> None:
@@ -203,7 +247,7 @@ class ProgressBar:
         elif now - self.spoken > 10 and speed:
             self.spoken = now
             left = (total - done) / rate
-            click.echo(f"{self.label}: {100 * done / total:.0f} %, {speed}, {left:.0f} s left", err=True)
+            say(f"{self.label}: {100 * done / total:.0f} %, {speed}, {left:.0f} s left")
 
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any, Literal, Protocol
 
@@ -83,6 +86,10 @@ def cut(mean: Float, sigma: Float, rough: int) -> tuple[Float, Float]:
     return mean[:, rows, columns], sigma[:, rows, columns]
 
 
+_SHORTAGE = re.compile("bad_alloc|allocate|Resource temporarily unavailable")
+"""In what OpenVINO says where memory is short, or no thread more may begin."""
+
+
 class OpenVinoNetwork:
     """The embedded engine. With bf16 the part between the seams of a network computes in it; all else is float32."""
 
@@ -145,16 +152,24 @@ class OpenVinoNetwork:
 
     def _answer(self, ms: Float, pan: Float | None, inner: bool) -> tuple[Float, Float]:
         rough = (BACK_REACH if self._seams else self.receptive_field) if inner else 0
-        with self._lock:
-            if inner not in self._requests:
-                try:
+        with self._explained():
+            with self._lock:
+                if inner not in self._requests:
                     self._requests[inner] = self._compiled(inner)
-                except (RuntimeError, LookupError, ValueError) as error:
-                    why = " ".join(str(error).split())[-80:]
-                    raise InputError(f"model {self._path}: OpenVINO cannot run it ({why}); export it again") from None
-                # OpenVINO's first inference must have ended before another thread begins one: they wait for each other
-                self._run(self._requests[inner], *_nothing(self.uses_pan, self.receptive_field, self.stride), rough)
-        return self._run(self._requests[inner], ms, pan, rough)
+                    # OpenVINO's first inference must end before another thread begins one: they wait for each other
+                    self._run(self._requests[inner], *_nothing(self.uses_pan, self.receptive_field, self.stride), rough)
+            return self._run(self._requests[inner], ms, pan, rough)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what OpenVINO says into one line, and a lack of memory or of threads into MemoryError."""
+        try:
+            yield
+        except (RuntimeError, LookupError, ValueError) as error:
+            why = " ".join(str(error).split())[-80:]
+            if _SHORTAGE.search(str(error)):
+                raise MemoryError(f"OpenVINO: {why}") from None
+            raise InputError(f"model {self._path}: OpenVINO cannot run it ({why}); export it again") from None
 
     def _run(self, queue: SimpleQueue[list[Any]], ms: Float, pan: Float | None, rough: int) -> tuple[Float, Float]:
         """Run the parts one after the other in a stream that is free; copy the answer alone, less its rough edge."""
