@@ -1,4 +1,4 @@
-"""Frozen dataclasses as JSON files of a named schema, written and read back strictly."""
+"""JSON files of strangers read within limits, and frozen dataclasses as JSON files of a named schema."""
 
 from __future__ import annotations
 
@@ -13,10 +13,33 @@ from typing import Any
 
 from l8s2.errors import InputError
 
+LARGEST = 16 << 20
+"""Bytes; an Item of l8s2 has about 15 000, a catalogue with ten thousand links two million."""
+_DEEPEST = 50
+"""Lists in lists; a footprint has four."""
+
 
 def text_of(value: Any, schema: str) -> str:
     """Return a dataclass of plain values, tuples, times and such dataclasses as JSON; ``load`` is the inverse."""
     return json.dumps({"schema": schema, **_plain(value)}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def read_json_file(path: Path, what: str, remedy: str, largest: int | None = LARGEST) -> Any:
+    """Parse a JSON file; messages name ``what`` it was to be and the ``remedy``.
+
+    Raises InputError for more than ``largest`` bytes, for lists and objects that are too deep, for numbers that are not
+    finite, and for what is no JSON.
+    """
+    try:
+        if largest is not None and path.stat().st_size > largest:
+            raise InputError(f"{path}: larger than {largest} bytes; {remedy}")
+        content = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
+        _check_depth(content)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; {remedy}") from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{path}: no {what}; {remedy}") from None
+    return content
 
 
 def load(path: Path, kind: Any, schema: str, what: str, remedy: str) -> Any:
@@ -24,14 +47,10 @@ def load(path: Path, kind: Any, schema: str, what: str, remedy: str) -> Any:
 
     Raises InputError for anything else, and for another schema.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
-        found = content.pop("schema")
-        _check_depth(content)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; {remedy}") from None
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        raise InputError(f"{path}: no {what}; {remedy}") from None
+    content = read_json_file(path, what, remedy, largest=None)
+    if not (isinstance(content, dict) and "schema" in content):
+        raise InputError(f"{path}: no {what}; {remedy}")
+    found = content.pop("schema")
     if found != schema:
         raise InputError(f"{path}: schema {str(found)[:40]!r}, this l8s2 reads {schema}; {remedy}, or update l8s2")
     try:
@@ -44,17 +63,13 @@ def load(path: Path, kind: Any, schema: str, what: str, remedy: str) -> Any:
 
 def _check_depth(content: Any) -> None:
     """Raise ValueError for lists and objects so deep that they could not be written again."""
-    inner = [content]
+    inner = [content] if isinstance(content, (list, dict)) else []
     for _ in range(_DEEPEST):
         groups = [value.values() if isinstance(value, dict) else value for value in inner]
         inner = [value for group in groups for value in group if isinstance(value, (list, dict))]
         if not inner:
             return
     raise ValueError("too deep")
-
-
-_DEEPEST = 50
-"""Lists in lists; a footprint has four."""
 
 
 def _finite(text: str) -> float:

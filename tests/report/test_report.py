@@ -312,18 +312,13 @@ def test_an_item_may_say_anything(product: Path, value: Any) -> None:
     Parsed(Path(found["report"]).read_text())
 
 
-def test_numbers_beyond_all_floats_are_unknown(product: Path) -> None:
-    path = product / f"{ID}.json"
-    path.write_text(re.sub(r'("l8s2:clear_percent": )[0-9.]+', r"\1 1e999", path.read_text()))
-    assert report(product)["clear_percent"] is None
-
-
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
         (lambda p: (p / f"{ID}.json").unlink(), "holds no product"),
         (lambda p: (p / f"{ID}.json").write_text("{"), "holds no product"),
         (lambda p: (p / f"{ID}.json").write_text('{"properties": {}}'), "holds no product"),
+        (lambda p: change_item(p, lambda item: item["properties"].update(gsd=float("inf"))), "holds no product"),
         (lambda p: (p / f"{ID}_QA.tif").unlink(), "missing"),
         (lambda p: (p / f"{ID}_SR.tif").write_bytes((p / f"{ID}_SR.tif").read_bytes()[:-99]), "its Item says"),
         (lambda p: change_item(p, lambda item: item["assets"]["qa"].update(href="../../x.tif")), "x.tif is missing"),

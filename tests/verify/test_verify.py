@@ -71,7 +71,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "two Items": (lambda p: shutil.copy(item_of(p), p / "b.json"), f"{ID}_S2L: holds 2 .json files"),
     "Item cut": (lambda p: item_of(p).write_text(item_of(p).read_text()[:-9]), f"{ITEM}: no STAC Item"),
     "Item nested": (lambda p: item_of(p).write_text("[" * 9000), f"{ITEM}: no STAC Item"),
-    "Item large": (lambda p: item_of(p).write_text(" " * (1 << 21)), f"{ITEM}: larger than"),
+    "Item large": (lambda p: item_of(p).write_text(" " * (1 << 25)), f"{ITEM}: larger than"),
     "Item with NaN": (item(lambda i: i["properties"].update(gsd=float("nan"))), f"{ITEM}: no STAC Item"),
     "Item of another version": (item(lambda i: i.update(stac_version="1.0.0")), f"{ITEM}: stac_version: "),
     "Item without a time": (item(lambda i: i["properties"].pop("datetime")), f"{ITEM}: properties: 'datetime'"),

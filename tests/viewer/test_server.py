@@ -233,10 +233,12 @@ def test_broken_items_are_passed_over(tmp_path: Path) -> None:
     for number, text in enumerate(("", "[]", '{"properties": 3, "assets": {}}', "[" * 100_000, '{"properties": {}}')):
         (here / f"broken{number}.json").write_text(text, encoding="utf-8")
     text = next(here.glob("LC08*.json")).read_text(encoding="utf-8")
-    odd = {"l8s2:model": 7, "l8s2:sigma": [1], "l8s2:verdict_reasons": "no", "l8s2:clear_percent": float("nan")}
+    odd = {"l8s2:model": 7, "l8s2:sigma": [1], "l8s2:verdict_reasons": "no"}
     item = json.loads(text) | {"id": ["x"], "properties": odd}
     item["assets"]["surface_reflectance"]["bands"] = {"a": 1}
     (here / "odd.json").write_text(json.dumps(item), encoding="utf-8")
+    item["properties"] = odd | {"l8s2:clear_percent": float("nan")}
+    (here / "nan.json").write_text(json.dumps(item), encoding="utf-8")
     (here / "text.json").write_text(json.dumps(item | {"properties": "l8s2:model"}), encoding="utf-8")
     with serving(tmp_path) as server:
         body = ask(server, "/products.json").body

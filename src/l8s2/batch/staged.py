@@ -5,7 +5,6 @@ So do runners of OGC EO Application Packages give their inputs (OGC 20-089r1): a
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -16,12 +15,11 @@ from urllib.parse import unquote, urlsplit
 
 from l8s2.deliveries.product_name import LEVEL2, ProductName, same_acquisition
 from l8s2.errors import InputError
+from l8s2.serialization import read_json_file
 
 CATALOG = "catalog.json"
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 _FOLLOWED = ("child", "item")
-_LARGEST = 16 << 20
-"""Bytes of a catalogue or an Item; one with ten thousand links has about two million."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,18 +79,14 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    what, remedy = "STAC catalogue or Item", "stage the catalogue in again"
+    content = read_json_file(path, what, remedy)
     try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError(f"{path}: larger than {_LARGEST} bytes; give a STAC catalogue")
-        content = json.loads(path.read_text(encoding="utf-8"))
-        fits = all(isinstance(link, dict) for link in content.get("links") or [])
-        fits = fits and all(isinstance(asset, dict) for asset in (content.get("assets") or {}).values())
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; stage the catalogue in again") from None
-    except (ValueError, AttributeError, TypeError, RecursionError):
-        fits = False
-    if not fits:
-        raise InputError(f"{path}: no STAC catalogue or Item; stage the catalogue in again")
+        parts = [*(content.get("links") or []), *(content.get("assets") or {}).values()]
+    except (AttributeError, TypeError):
+        parts = [None]
+    if not all(isinstance(part, dict) for part in parts):
+        raise InputError(f"{path}: no {what}; {remedy}")
     return dict(content)
 
 

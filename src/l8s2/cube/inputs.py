@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from l8s2.acquire.fetch import SCENE
-from l8s2.cube.landsat_product import is_product, landsat_product, product_items
+from l8s2.cube.landsat_product import landsat_product
 from l8s2.cube.observation import Source
 from l8s2.cube.sentinel2_image import sentinel2_image
 from l8s2.errors import InputError
+from l8s2.product.reader import is_item, items_in
+from l8s2.product.writer import SUFFIX
+from l8s2.serialization import read_json_file
 
 _DEPTH = 4
 """Folders below the one named in which products and images are looked for."""
@@ -56,17 +57,14 @@ def _sources(path: Path) -> Iterator[Source]:
         if SCENE in names and _is_sentinel2(names):
             yield sentinel2_image(folder)
             below[:] = []
-        for file, item in product_items(folder):
+        for file, item in items_in(folder) if folder.name.endswith(SUFFIX) else ():
             yield landsat_product(file, item)
             below[:] = []
 
 
 def _of_file(path: Path) -> Source:
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        raise InputError(f"{path}: not a STAC Item; give a product, its .json, or a folder of products") from None
-    if is_product(content):
+    content = read_json_file(path, "STAC Item", "give a product, its .json, or a folder of products")
+    if is_item(content):
         return landsat_product(path, content)
     if path.name == SCENE:
         return sentinel2_image(path.parent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,7 +20,7 @@ from l8s2.cube.observation import About, Layers, Opened, check_lattice, overlap,
 from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
 from l8s2.product.reader import RASTERS
-from l8s2.product.writer import FILL_BIT, SUFFIX
+from l8s2.product.writer import FILL_BIT
 from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE, NODATA, decoded, detail_sigma
 from l8s2.raster import open_dataset
 from l8s2.sensors import N_BANDS
@@ -78,12 +77,6 @@ class LandsatProduct:
         return values
 
 
-def is_product(item: Any) -> bool:
-    """Tell whether parsed JSON is the Item of a product of l8s2."""
-    properties = item.get("properties") if isinstance(item, dict) else None
-    return isinstance(properties, dict) and "l8s2:model" in properties
-
-
 def landsat_product(path: Path, item: dict[str, Any]) -> LandsatProduct:
     """Describe a product by its Item, read from ``path``. Raises InputError for one that cannot be used."""
     try:
@@ -119,14 +112,3 @@ def _path(item: dict[str, Any]) -> int:
     texts = item["id"], *(file["name"] for file in item["properties"].get("l8s2:inputs", ()))
     names = (ProductName.find(text) for text in texts)
     return next((name.path for name in names if name and not name.region), -1)
-
-
-def product_items(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the Items of products in a folder of a product."""
-    for path in sorted(folder.glob("*.json")) if folder.name.endswith(SUFFIX) else ():
-        try:
-            item = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            continue
-        if is_product(item):
-            yield path, item

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,13 @@ from odc.geo.geobox import GeoBox
 
 from l8s2.deliveries.declared import NOTHING, Declared
 from l8s2.deliveries.product_name import ProductName
-from l8s2.errors import ExistsError, L8S2Error
+from l8s2.errors import ExistsError, InputError, L8S2Error
 from l8s2.files import WholeFolder
 from l8s2.pipeline.align_pan import AlignPan
 from l8s2.pipeline.provenance import OPTIONS, used_options
 from l8s2.predictors.options import ModelOptions
 from l8s2.predictors.protocol import Predictor
+from l8s2.product.reader import read_item
 from l8s2.product.stac import grid_fields
 from l8s2.product.writer import product_folder
 from l8s2.radiometry import SigmaKind
@@ -115,12 +115,12 @@ def finished_product(output: Path, product_id: str, asked: Facts) -> Path | None
     Raises ExistsError where it was made with other options.
     """
     folder = product_folder(output, product_id)
-    try:
-        item = json.loads((folder / f"{product_id}.json").read_text(encoding="utf-8"))
-        others = differences(item, asked)
-    except FileNotFoundError:
+    path = folder / f"{product_id}.json"
+    if not path.exists():
         return None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    try:
+        others = differences(read_item(path), asked)
+    except (InputError, ValueError, KeyError, TypeError, AttributeError):
         others = ["no readable STAC Item"]
     if others:
         raise ExistsError(

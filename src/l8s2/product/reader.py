@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ from odc.geo.geobox import GeoBox
 from l8s2.errors import InputError
 from l8s2.product.writer import SUFFIX
 from l8s2.raster import open_dataset
+from l8s2.serialization import read_json_file
 
 RASTERS = ("surface_reflectance", "sigma", "qa")
-_LARGEST_ITEM = 4 << 20
 _DEPTH = 4
 """Folders below the one given in which products are looked for."""
 
@@ -42,12 +41,46 @@ def walk_products(root: Path) -> Iterator[Path]:
         below[:] = [] if deep else sorted(name for name in below if not name.startswith("."))
 
 
+def is_item(content: Any) -> bool:
+    """Tell whether parsed JSON is the STAC Item of a product of l8s2."""
+    said, assets = map(content.get, ("properties", "assets")) if isinstance(content, dict) else (None, None)
+    return isinstance(said, dict) and isinstance(assets, dict) and "l8s2:model" in said
+
+
+def read_item(path: Path) -> dict[str, Any]:
+    """Read the STAC Item of a product of l8s2; raises InputError for what is none."""
+    what, remedy = "STAC Item of l8s2", "give the .json of a product"
+    item = read_json_file(path, what, remedy)
+    if not is_item(item):
+        raise InputError(f"{path}: no {what}; {remedy}")
+    return dict(item)
+
+
+def json_files(folder: Path) -> list[Path]:
+    """Return the JSON files of a folder that are not hidden, by name; a product has one, its Item."""
+    return sorted(path for path in folder.glob("*.json") if os.path.isfile(path) and path.name[0] != ".")
+
+
+def items_in(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the Items of products of l8s2 in a folder, each with its file; what is none is passed over."""
+    for path in json_files(folder):
+        try:
+            item = read_item(path)
+        except InputError:
+            continue
+        yield path, item
+
+
 def open_product(folder: Path) -> Product:
     """Find the Item and the rasters of the product in a folder. Raises InputError where there is none, or not whole."""
     from affine import Affine
     from rasterio.errors import RasterioError
 
-    item = _item(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not a folder; give one that l8s2 wrote, such as out/<id>_S2L")
+    item = next((item for _, item in items_in(folder)), None)
+    if item is None:
+        raise InputError(f"{folder}: holds no product of l8s2; give the folder of one, such as out/<id>_S2L")
     rasters = {}
     for key in RASTERS:
         asset = item["assets"].get(key)
@@ -68,19 +101,3 @@ def open_product(folder: Path) -> Product:
     except RasterioError:
         raise InputError(f"{path.name}: cannot be opened as a GeoTIFF; make the product again") from None
     return Product(item=item, rasters=rasters, geobox=geobox)
-
-
-def _item(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: not a folder; give one that l8s2 wrote, such as out/<id>_S2L")
-    for path in sorted(folder.glob("*.json")):
-        try:
-            if path.stat().st_size > _LARGEST_ITEM:
-                continue
-            item = json.loads(path.read_text(encoding="utf-8"))
-            if "l8s2:model" in item["properties"] and isinstance(item["assets"], dict):
-                result: dict[str, Any] = item
-                return result
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            continue
-    raise InputError(f"{folder}: holds no product of l8s2; give the folder of one, such as out/<id>_S2L")

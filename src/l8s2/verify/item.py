@@ -1,38 +1,13 @@
-"""STAC Items as they lie on disk: read, and held to the core of STAC and to the extensions, without a network."""
+"""STAC Items held to the core of STAC and to the extensions, without a network."""
 
 from __future__ import annotations
 
 import json
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-from l8s2.errors import InputError
-
-_LARGEST = 1 << 20
-"""Bytes; an Item has about 15 000."""
 _STAC = "1.1.0"
-
-
-def read_item(path: Path) -> dict[str, Any]:
-    """Read an Item of l8s2; raises InputError for what is none."""
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError(f"{path}: larger than {_LARGEST} bytes; no Item of l8s2 is")
-        item = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refused)
-        usable = isinstance(item["assets"], dict) and "l8s2:model" in item["properties"]
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; give the .json of a product") from None
-    except (ValueError, KeyError, TypeError, RecursionError):
-        usable = False
-    if not usable:
-        raise InputError(f"{path}: no STAC Item of l8s2; give the .json of a product")
-    return dict(item)
-
-
-def _refused(name: str) -> None:
-    raise ValueError(name)
 
 
 def faults_of_item(item: dict[str, Any]) -> list[str]:

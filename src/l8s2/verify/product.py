@@ -10,10 +10,10 @@ from typing import Any
 
 from l8s2.cog.inspect import faults_of_layout
 from l8s2.errors import InputError
-from l8s2.product.reader import walk_products
+from l8s2.product.reader import items_in, json_files, read_item, walk_products
 from l8s2.product.writer import SUFFIX
 from l8s2.raster import checksum
-from l8s2.verify.item import faults_of_item, read_item
+from l8s2.verify.item import faults_of_item
 from l8s2.verify.pixels import faults_of_pixels
 
 
@@ -49,25 +49,17 @@ def verify_product(folder: Path) -> list[Fault]:
     return list(_faults(folder))
 
 
-def _items(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
-
-
 def _holds_item(folder: Path) -> bool:
     """Tell whether a folder holds an Item of l8s2; raises InputError where that is one of `l8s2 export`."""
-    for path in _items(folder):
-        try:
-            assets = read_item(path)["assets"]
-        except InputError:  # such as batch.json
-            continue
-        if "Fmask" in assets:
+    for _, item in items_in(folder):
+        if "Fmask" in item["assets"]:
             raise InputError(f"{folder}: a granule that `l8s2 export` wrote; give the product that it was made from")
         return True
     return False
 
 
 def _faults(folder: Path) -> Iterator[Fault]:
-    items = _items(folder)
+    items = json_files(folder)
     if len(items) != 1:
         yield Fault(folder.name, f"holds {len(items)} .json files; a product has one, its Item")
         return

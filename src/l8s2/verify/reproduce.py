@@ -19,13 +19,13 @@ from l8s2.pipeline.provenance import INPUTS, OPTIONS, PROCESSOR, SOFTWARE
 from l8s2.pipeline.to_product import make_product
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import ModelOptions
-from l8s2.product.reader import RASTERS
+from l8s2.product.reader import RASTERS, read_item
 from l8s2.product.writer import SUFFIX, product_folder
 from l8s2.progress import Progress
 from l8s2.radiometry import SigmaKind
 from l8s2.sensors import OLI
 from l8s2.target import Area
-from l8s2.verify.item import faults_of_item, read_item
+from l8s2.verify.item import faults_of_item
 from l8s2.verify.pixels import GDAL_CACHE
 
 _BLOCK = 512

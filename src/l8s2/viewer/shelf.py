@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,8 @@ from urllib.parse import quote
 
 from l8s2.errors import InputError
 from l8s2.masks import QA_BITS
-from l8s2.product.reader import RASTERS, walk_products
+from l8s2.product.reader import RASTERS, items_in, walk_products
 
-_LARGEST_ITEM = 1 << 20  # bytes
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the first bytes of TIFF and BigTIFF in both byte orders
 
 
@@ -57,7 +54,7 @@ def fill_shelf(root: Path, beside: Mapping[str, Path] | None = None) -> Shelf:
     files: dict[str, Path] = {}
     products = []
     for folder in walk_products(root):
-        for item in _items(folder):
+        for item in (item for path, item in items_in(folder) if not path.is_symlink()):
             named = {key: _inside(root, folder, item, key) for key in RASTERS}
             found = {key: path for key, path in named.items() if path is not None}
             if "surface_reflectance" in found:
@@ -78,25 +75,6 @@ def fill_shelf(root: Path, beside: Mapping[str, Path] | None = None) -> Shelf:
 def still_inside(root: Path, path: Path) -> bool:
     """Whether ``path``, found before, is still a plain file below ``root`` with no link on the way."""
     return path.is_relative_to(root) and path.resolve() == path and path.is_file()
-
-
-def _items(folder: Path) -> Iterator[dict[str, Any]]:
-    """Items that can be read and are products of l8s2."""
-    for path in sorted(folder.glob("*.json")):
-        try:
-            if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_ITEM:
-                continue
-            item = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=lambda _: None)
-            said, assets = item["properties"], item["assets"]
-            if isinstance(said, dict) and isinstance(assets, dict) and "l8s2:model" in said:
-                yield item
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            continue
-
-
-def _finite(text: str) -> float | None:
-    """Read a number; None for one beyond all floats, which a page could not read."""
-    return value if math.isfinite(value := float(text)) else None
 
 
 def _inside(root: Path, folder: Path, item: Mapping[str, Any], key: str) -> Path | None:
