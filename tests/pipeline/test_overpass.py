@@ -181,16 +181,19 @@ def test_one_scene_is_too_few_to_make_it_again(pair: list[Path], like: Path, tmp
 
 
 def test_what_differs_is_told_where_one_scene_alone_touches_the_area(pair: list[Path], tmp_path: Path) -> None:
-    """Made again, the product has the name of that scene; its files are compared all the same."""
+    """Made again, the product has the name of the one that there was, of both."""
     with rasterio.open(part(pair[0], "SR_B4")) as source:
         left, _, right, top = source.bounds
         bbox = rasterio.warp.transform_bounds(source.crs, "EPSG:4326", left, top - 600, right, top - 100)
     folder = harmonize_product(pair, tmp_path / "out", bbox=bbox)
     assert folder.name == "LC09_L2SP_192_20230520_025-026_S2L"
     rewrite(part(pair[0], "SR_B4"), lambda samples: samples + 9)
-    result = run("reproduce", next(folder.glob("*.json")), "--input", pair[0].parent)
+    result = run("reproduce", next(folder.glob("*.json")), "--input", pair[0].parent, "-o", tmp_path / "kept")
     assert result.exit_code == 1
     assert "_SR.tif red: " in result.stdout
+    then, now = item_of(folder), item_of(tmp_path / "kept" / folder.name)
+    assert now["id"] == then["id"]
+    assert [each["id"] for each in now["properties"]["l8s2:scenes"]] == [ID]
 
 
 @pytest.mark.posix

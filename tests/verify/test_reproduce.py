@@ -135,6 +135,7 @@ def without(name: str) -> Callable[[dict[str, Any]], object]:
     ("change", "message"),
     [
         (without("l8s2:options"), "does not say how to make the product again .*l8s2:options is missing"),
+        (lambda i: i.update(id=f"../{ID}_S2L"), "does not say how .*id: '../"),
         (lambda i: i["properties"]["l8s2:options"].update(bbox=["a"]), "does not say how .*l8s2:options/bbox"),
         (lambda i: i["properties"].update({"l8s2:model_sha256": "ab" * 32}), "^`model` compact: SHA-256 .*, the p"),
         (without("l8s2:model_without_pan_sha256"), "^`model` compact-nopan: SHA-256 .*made with None"),

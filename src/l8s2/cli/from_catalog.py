@@ -12,23 +12,23 @@ from l8s2.cli.shell import ProgressBar, warn
 
 if TYPE_CHECKING:
     from l8s2.acquire.fetch_request import FetchRequest
-    from l8s2.deliveries.product_name import ProductName
     from l8s2.pipeline.align_pan import AlignPan
     from l8s2.predictors.options import ModelOptions
     from l8s2.radiometry import SigmaKind
     from l8s2.target import Area
 
 
-def names_of(wanted: Sequence[FetchRequest]) -> list[ProductName]:
-    """Return the names of the scenes of items."""
+def id_of_items(wanted: Sequence[FetchRequest], area: Area) -> str:
+    """Return the id of the product of items. Raises InputError where they cannot become one."""
     from l8s2.deliveries.product_name import ProductName
+    from l8s2.pipeline.overpass import id_of_product
 
     found = [ProductName.find(request.landsat[0].product) for request in wanted]
-    return [name for name in found if name]
+    return id_of_product([name for name in found if name], area)
 
 
 def finished(
-    names: Sequence[ProductName],
+    name: str,
     output: Path,
     area: Area,
     options: ModelOptions,
@@ -39,11 +39,9 @@ def finished(
     """Return the finished product of items, None where there is none. Raises InputError for one of other options."""
     from l8s2.deliveries.pan import pan_products
     from l8s2.pipeline.finished import asked_for, finished_product
-    from l8s2.pipeline.overpass import id_of_product
     from l8s2.predictors.load import load_predictor
     from l8s2.product.writer import product_folder
 
-    name = id_of_product(names, area)
     if not product_folder(output, name).is_dir():
         return None
     asked = asked_for(load_predictor(options), options, area, sigma, align_pan)
@@ -55,7 +53,7 @@ def finished(
 @contextmanager
 def fetched(
     wanted: Sequence[FetchRequest],
-    names: Sequence[ProductName],
+    name: str,
     output: Path,
     overwrite: bool,
     area: Area,
@@ -70,14 +68,13 @@ def fetched(
     from l8s2.deliveries.pan import pan_products
     from l8s2.errors import OutsideError
     from l8s2.files import WholeFolder
-    from l8s2.pipeline.overpass import id_of_product
     from l8s2.predictors.load import load_predictor
     from l8s2.product.writer import product_folder
     from l8s2.sensors import MS_GSD
 
     if pan is not None:
         pan_products(pan)
-    WholeFolder(product_folder(output, id_of_product(names, area)), overwrite=overwrite)
+    WholeFolder(product_folder(output, name), overwrite=overwrite)
     model = load_predictor(options)
     margin, with_pan = MS_GSD * (model.margin + 20), pan is None and model.uses_pan
     bar = partial(ProgressBar, "fetching", unit="B")

@@ -171,17 +171,17 @@ def harmonize(
     started = time.monotonic()
     kind = None if no_sigma else sigma
     with ExitStack() as stack:
-        sources, names = [*products], None
+        sources, name = [*products], None
         if stac:
             from l8s2.acquire.cache import single_landsat_item
-            from l8s2.cli.from_catalog import fetched, finished, names_of
+            from l8s2.cli.from_catalog import fetched, finished, id_of_items
 
             wanted = [single_landsat_item(item) for item in stac]
-            names = names_of(wanted)
-            if resume and not overwrite and (there := finished(names, output, area, options, kind, align_pan, pan)):
+            name = id_of_items(wanted, area)
+            if resume and not overwrite and (there := finished(name, output, area, options, kind, align_pan, pan)):
                 _tell(there, started, as_json)
                 return
-            sources = stack.enter_context(fetched(wanted, names, output, overwrite, area, options, pan))
+            sources = stack.enter_context(fetched(wanted, name, output, overwrite, area, options, pan))
         with ProgressBar("harmonising") as progress:
             folder = make_product(
                 sources,
@@ -194,7 +194,7 @@ def harmonize(
                 pan=pan,
                 align_pan=align_pan,
                 declared=declared,
-                names=names,
+                overpass_id=name if len(stac) > 1 else None,
                 progress=progress,
                 warn=warn,
             )

@@ -45,16 +45,15 @@ class Source:
         return [line for scene in self.scenes for line in scene.warnings] + self.notes
 
 
-def choose_source(scenes: Sequence[Scene], area: Area, names: Sequence[ProductName] | None = None) -> Source:
+def choose_source(scenes: Sequence[Scene], area: Area, overpass_id: str | None = None) -> Source:
     """Settle the grid of a product, and which scenes it is of: of several those that touch the grid.
 
-    ``names``: of all scenes that were asked for, where those that do not touch the area are not among ``scenes``.
+    ``overpass_id``: id of the product of an overpass whose scenes that do not touch the area are not among ``scenes``.
     Raises InputError for scenes that are not of one overpass, or that miss the area asked for; and for several scenes
     without an area that they can share.
     """
-    names = names or [scene.name for scene in scenes]
-    product_id = id_of_product(names, area)
-    if len(names) == 1:
+    product_id = overpass_id or id_of_product([scene.name for scene in scenes], area)
+    if overpass_id is None and len(scenes) == 1:
         target = choose_target(scenes[0].geobox, area)
         return Source(product_id=scenes[0].product_id, scenes=[*scenes], targets=[target], notes=target.notes)
     scenes = sorted(scenes, key=lambda scene: scene.name.row)
@@ -78,7 +77,7 @@ def choose_source(scenes: Sequence[Scene], area: Area, names: Sequence[ProductNa
 
 
 def aligned(source: Source, predictor: Predictor, how: AlignPan) -> tuple[Source, list[Alignment]]:
-    """Return ``source`` with the pan of each scene where it belongs, and what became of each (``with_aligned_pan``)."""
+    """Return ``source`` with the pan of each scene where it belongs, and what became of it (``with_aligned_pan``)."""
     found = [with_aligned_pan(scene, predictor, how) for scene in source.scenes]
     return replace(source, scenes=[scene for scene, _ in found]), [alignment for _, alignment in found]
 

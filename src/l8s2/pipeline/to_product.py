@@ -10,7 +10,6 @@ from pathlib import Path
 
 from l8s2._version import __version__
 from l8s2.deliveries.declared import NOTHING, Declared
-from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import ExistsError, InputError
 from l8s2.landsat.measure_scene import measure_scene
 from l8s2.landsat.scene import open_scene
@@ -135,17 +134,17 @@ def make_product(
     pan: str | Path | None = None,
     align_pan: AlignPan = "auto",
     declared: Declared = NOTHING,
-    names: Sequence[ProductName] | None = None,
+    overpass_id: str | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Path:
-    """Do what harmonize_product does, with values that were checked before; ``names``: see ``choose_source``."""
+    """Do what harmonize_product does, with values that were checked before; ``overpass_id``: see ``choose_source``."""
     import rasterio
 
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE))
         source = choose_source(
-            [stack.enter_context(open_scene(each, pan, declared)) for each in as_paths(path)], area, names
+            [stack.enter_context(open_scene(each, pan, declared)) for each in as_paths(path)], area, overpass_id
         )
         for message in source.warnings:
             if warn:

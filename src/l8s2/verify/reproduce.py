@@ -116,6 +116,7 @@ def reproduce(
         folder = make_product(
             products, output or Path(temporary), area, options, sigma=sigma, pan=pan,
             align_pan=used.get("align_pan", "off"), declared=declared, progress=progress, warn=warn,
+            overpass_id=product_id if said.get("l8s2:scenes") else None,
         )  # fmt: skip
         again = read_item(next(folder.glob("*.json")))
         return _compared(item_path.parent, item, folder, again, str(folder) if output else None)
