@@ -40,6 +40,7 @@ from l8s2.report.markup import style
 from l8s2.report.pictures import LONGEST
 from l8s2.sensors import BAND_NAMES, BANDS
 from l8s2.simulate.sensor import Conditions, Observation
+from l8s2.verify import verify_product
 from making.scenes import ID, PAN_ID, Copying, coordinates_as_pixels, make, ms_grid, smooth
 
 NAME = f"{ID}_S2L"
@@ -184,6 +185,16 @@ def test_quality_is_counted_over_every_pixel(made: Path, numbers: dict[str, Any]
     assert numbers["qa_percent"]["clear"] == pytest.approx(100 * np.mean((known & 31) == 0), abs=1e-4)
     assert numbers["qa_percent"]["clean"] == pytest.approx(100 * np.mean(known == 0), abs=1e-4)
     assert {name for name, share in numbers["qa_percent"].items() if share} >= {"cloud", "cloud_shadow", "water"}
+
+
+def test_without_qa_pixel_nobody_knows_what_is_clear(tmp_path: Path) -> None:
+    product = harmonized(tmp_path / "out", make(tmp_path / "input", qa_pixel=None))
+    said = json.loads((product / f"{ID}.json").read_text())["properties"]
+    assert not said.keys() & {"l8s2:clear_percent", "eo:cloud_cover", "eo:snow_cover"}
+    assert verify_product(product) == []
+    found = report(product)
+    assert found["clear_percent"] is found["qa_percent"]["clear"] is None
+    assert Path(found["report"]).read_text().count("not known: no QA_PIXEL") == 2
 
 
 def test_consistency_of_a_constant_is_that_of_the_band_pass(tmp_path: Path) -> None:

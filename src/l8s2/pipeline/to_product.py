@@ -213,7 +213,6 @@ def make_product(
             PROCESSOR: processor(),
             "l8s2:verdict": verdict.level,
             "l8s2:verdict_reasons": list(verdict.reasons),
-            "l8s2:clear_percent": count.percent(count.clear),
             "l8s2:untrusted_percent": round(100 * count.untrusted_share, 2),
             **scene_facts(source, measures, moved),
             **(_covers(count) if all(scene.qa_pixel for scene in source.scenes) else {}),
@@ -231,4 +230,6 @@ def make_product(
 
 
 def _covers(count: Count) -> dict[str, float]:
-    return {"eo:cloud_cover": count.percent(count.cloud), "eo:snow_cover": count.percent(count.snow)}
+    """Return what QA_PIXEL alone tells."""
+    shares = {"l8s2:clear_percent": count.clear, "eo:cloud_cover": count.cloud, "eo:snow_cover": count.snow}
+    return {name: count.percent(pixels) for name, pixels in shares.items()}

@@ -31,7 +31,7 @@ def numbers_of(product: Finished, sampled: Sampled, why_no_input: str, progress:
         "datetime": item.text("datetime"),
         "verdict": item.text("l8s2:verdict"),
         "reasons": item.texts("l8s2:verdict_reasons"),
-        "clear_percent": number(item.properties.get("l8s2:clear_percent")),
+        "clear_percent": None if bits["no_qa"] else number(item.properties.get("l8s2:clear_percent")),
         "untrusted_percent": number(item.properties.get("l8s2:untrusted_percent")),
         "pixels": pixels,
         "blocks": len(sampled.blocks),
@@ -44,7 +44,7 @@ def numbers_of(product: Finished, sampled: Sampled, why_no_input: str, progress:
             "fill": round(100 * fill / pixels, 4),
             **{name: round(100 * count / known, 4) for name, count in bits.items() if name != "fill"},
             "clean": round(100 * clean / known, 4),
-            "clear": round(100 * clear / known, 4),
+            "clear": None if bits["no_qa"] else round(100 * clear / known, 4),
         },
         "bands": {
             name: {

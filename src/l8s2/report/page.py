@@ -236,8 +236,8 @@ def _measures(scene: SceneFacts) -> str:
 
 def clear_words(numbers: Mapping[str, Any]) -> str:
     """Say in markup how much is clear, or that nobody knows."""
-    percent = numbers["qa_percent"]
-    return "not known: no QA_PIXEL" if percent["no_qa"] > 50 else _percent(percent["clear"])
+    clear = numbers["qa_percent"]["clear"]
+    return "not known: no QA_PIXEL" if clear is None else _percent(clear)
 
 
 def _share_of_blocks(numbers: dict[str, Any]) -> str:
