@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -14,6 +15,7 @@ from test_same_bytes import files
 
 from l8s2.cli import main
 from l8s2.landsat.scene import open_scene
+from l8s2.pipeline.tiles import predict_window
 from l8s2.pipeline.to_product import harmonize_product
 from making.scenes import ID, archive, make, ms_grid, part, rewrite
 
@@ -51,6 +53,29 @@ def test_the_bytes_are_those_of_an_undisturbed_run(tmp_path: Path) -> None:
         assert not list(output.rglob("*.tif"))
         assert whole == files(product, output, resume=True)
         assert [path.name[0] for path in output.iterdir()] == ["L"]
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(("moment", "left"), [(6, 2), (-1, 0)])
+def test_of_a_warped_product_windows_are_not_predicted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int, left: int
+) -> None:
+    """Killed within the windows, and when the first file was to be warped."""
+    product = make(tmp_path / "in", ms_grid(560, 20))
+    whole = files(product, tmp_path / "whole", crs="EPSG:3035")
+    program = KILLED.replace("sys.argv[2])", "sys.argv[2], crs='EPSG:3035')")
+    command = [sys.executable, "-c", program, product, tmp_path / "out", str(moment)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    made = []
+
+    def counted(*given: Any, **how: Any) -> Any:
+        made.append(given)
+        return predict_window(*given, **how)
+
+    monkeypatch.setattr("l8s2.pipeline.layers.predict_window", counted)
+    assert whole == files(product, tmp_path / "out", resume=True, crs="EPSG:3035")
+    assert len(made) <= left
+    assert len(list((tmp_path / "out").iterdir())) == 1
 
 
 def test_a_whole_product_is_returned_and_other_settings_begin_anew(tmp_path: Path) -> None:

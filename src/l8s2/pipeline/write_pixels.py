@@ -38,7 +38,9 @@ def write_pixels(
             if not target.warped:
                 layers.append(layer)
                 continue
-            buffer = stack.enter_context(WarpBuffer(writer.workspace, target.native, sigma=sigma is not None))
+            buffer = stack.enter_context(
+                WarpBuffer(writer.workspace, target.native, sigma=sigma is not None, name=f"{scene.product_id}_warp")
+            )
             count = feed(layer, predictor, target.native.shape, buffer, progress)
             if len(source.scenes) == 1:
                 return count, buffer.warp_into(writer)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,11 +18,11 @@ from odc.geo.geobox import GeoBox
 
 from l8s2 import masks
 from l8s2.arrays import Float, windows
-from l8s2.files import flush_or_raise
-from l8s2.product.sink import disk_errors_explained
+from l8s2.cog import CogFile, Encoding
+from l8s2.product.sink import Stored, disk_errors_explained
 from l8s2.radiometry import NODATA, decoded, encoded
 from l8s2.raster import open_dataset
-from l8s2.sensors import N_BANDS
+from l8s2.sensors import BAND_NAMES, N_BANDS, RGB
 
 if TYPE_CHECKING:
     from l8s2.product.writer import ProductWriter
@@ -31,12 +30,17 @@ if TYPE_CHECKING:
 _TILE = 1024
 _TOLERANCE = 0.01
 """Output pixels by which GDAL may place a pixel wrongly to save time."""
+_REFLECTANCE = Encoding(dtype="int16", fill=NODATA, nodata=NODATA, scale=None, overviews="average")
+_QA = Encoding(dtype="uint16", fill=0, nodata=None, scale=None, overviews="mode")
+_PARTS = {"mean": (BAND_NAMES, _REFLECTANCE), "sigma": (BAND_NAMES, _REFLECTANCE),
+          "before": (BAND_NAMES[RGB], _REFLECTANCE), "qa": (("qa",), _QA)}  # fmt: skip
+"""Bands and encoding of each file."""
 
 
 def buffer_bytes(native: GeoBox, sigma: bool) -> int:
-    """Disk space that a WarpBuffer takes at most."""
+    """Disk space that a WarpBuffer takes at most: files and their drafts, each compressed no larger than plain."""
     rows, columns = native.shape
-    return int(2 * rows * columns * (16 if sigma else 10))
+    return int(4 * rows * columns * (16 if sigma else 10))
 
 
 class Warped:
@@ -60,62 +64,48 @@ class Warped:
 class WarpBuffer:
     """Keeps the native result in temporary files until it is warped; takes tiles like a writer.
 
-    It is stored as the product stores it, so that what is warped are the product's own numbers.
+    It is stored as the product stores it, so that what is warped are the product's own numbers. Drafts of its files
+    stay in the folder: who begins the same buffer there anew goes on from them.
     """
 
-    def __init__(self, folder: Path, geobox: GeoBox, *, sigma: bool) -> None:
-        """``folder``: gets the files, which are removed at the end."""
+    def __init__(self, folder: Path, geobox: GeoBox, *, sigma: bool, name: str = "warp") -> None:
+        """``folder``: gets the files; ``name``: with which theirs begin."""
         self.geobox, self.with_sigma = geobox, sigma
-        self._parent = folder
-        self._files: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._folder, self._name = folder, name
+        self._files: dict[str, CogFile] = {}
+        self._opened: list[Any] = []
 
     def __enter__(self) -> WarpBuffer:
-        import rasterio
-
-        profile: dict[str, Any] = {
-            "driver": "GTiff", "crs": str(self.geobox.crs), "transform": self.geobox.affine, "tiled": True,
-            "blockxsize": 512, "blockysize": 512, "interleave": "band", "bigtiff": "IF_SAFER", "sparse_ok": True,
-            "height": self.geobox.shape[0], "width": self.geobox.shape[1], "compress": "zstd", "zstd_level": 1,
-        }  # fmt: skip
         with self._disk():
-            if (
-                shutil.disk_usage(self._parent).free < buffer_bytes(self.geobox, self.with_sigma) / 2
-            ):  # it is compressed
+            need = buffer_bytes(self.geobox, self.with_sigma)
+            if shutil.disk_usage(self._folder).free < need / 2:  # half: a scene may be mostly nodata
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            self._folder = Path(tempfile.mkdtemp(prefix="warp-", dir=self._parent))
-            try:
-                for name, count in (("mean", N_BANDS), ("sigma", N_BANDS), ("before", 3), ("qa", 1)):
-                    if name != "sigma" or self.with_sigma:
-                        kind = {"dtype": "uint16"} if name == "qa" else {"dtype": "int16", "nodata": NODATA}
-                        self._files[name] = rasterio.open(
-                            self._folder / f"{name}.tif", "w", count=count, **kind, **profile
-                        )
-            except BaseException:
-                self.__exit__(None, None, None)
-                raise
+            for part, (bands, encoding) in _PARTS.items():
+                if part != "sigma" or self.with_sigma:
+                    path = self._folder / f"{self._name}_{part}.tif"
+                    self._files[part] = CogFile(path, self.geobox, bands, encoding)
         return self
 
     def write(self, rows: slice, columns: slice, mean: Float, sigma: Float | None, qa: NDArray[np.uint16]) -> None:
         """Take a tile of the native grid."""
-        self._put("mean", rows, columns, encoded(mean))
-        if self.with_sigma and sigma is not None:
-            self._put("sigma", rows, columns, encoded(sigma))
-        self._put("qa", rows, columns, qa[None])
+        with self._disk():
+            self._files["mean"].write(rows, columns, encoded(mean))
+            if self.with_sigma and sigma is not None:
+                self._files["sigma"].write(rows, columns, encoded(sigma))
+            self._files["qa"].write(rows, columns, qa[None])
 
-    def stored(self, rows: slice, columns: slice) -> None:
-        """See TileSink; an earlier run leaves nothing."""
+    def stored(self, rows: slice, columns: slice) -> Stored | None:
+        """See TileSink."""
+        if not all(file.holds(rows, columns) for part, file in self._files.items() if part != "before"):
+            return None
+        mean, qa = (self._files[part].stored(rows, columns) for part in ("mean", "qa"))
+        known = not self.with_sigma or bool((self._files["sigma"].stored(rows, columns) != NODATA).any())
+        return Stored(decoded(mean), qa[0], known)
 
     def write_before(self, rows: slice, columns: slice, rgb: Float) -> None:
         """Take the true-colour input of a tile."""
-        self._put("before", rows, columns, encoded(rgb))
-
-    def _put(self, name: str, rows: slice, columns: slice, values: NDArray[Any]) -> None:
-        from rasterio.windows import Window
-
-        window = Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
-        with self._disk(), self._lock:
-            self._files[name].write(values, window=window)
+        with self._disk():
+            self._files["before"].write(rows, columns, encoded(rgb))
 
     def warp_into(self, writer: ProductWriter) -> NDArray[np.int64]:
         """Warp everything onto the grid of ``writer``; returns the number of valid pixels of each band.
@@ -150,11 +140,10 @@ class WarpBuffer:
         views = {}
         with self._disk():
             for name, file in self._files.items():
-                file.close()
-                flush_or_raise(Path(file.name), sync=True)
-                self._files[name] = open_dataset(file.name)
+                file.finish()
+                self._opened.append(open_dataset(file.path))
                 views[name] = WarpedVRT(
-                    self._files[name], crs=str(target.crs), transform=target.affine, height=target.shape[0],
+                    self._opened[-1], crs=str(target.crs), transform=target.affine, height=target.shape[0],
                     width=target.shape[1], resampling=ways[name], tolerance=_TOLERANCE, UNIFIED_SRC_NODATA="NO",
                 )  # fmt: skip
         yield Warped(views, self._disk)
@@ -164,16 +153,17 @@ class WarpBuffer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in self._files.values():
+        for file in (*self._opened, *self._files.values()):
             file.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        for file in self._files.values():
+            file.path.unlink(missing_ok=True)
 
     def _disk(self) -> AbstractContextManager[None]:
         return disk_errors_explained(self._full)
 
     def _full(self, reason: str) -> str:
-        free, need = shutil.disk_usage(self._parent).free, buffer_bytes(self.geobox, self.with_sigma)
+        free, need = shutil.disk_usage(self._folder).free, buffer_bytes(self.geobox, self.with_sigma)
         return (
-            f"{self._parent.parent}: no room for the warp ({reason}; {free / 1e6:.0f} MB free, up to {need / 1e6:.0f}"
+            f"{self._folder.parent}: no room for the warp ({reason}; {free / 1e6:.0f} MB free, up to {need / 1e6:.0f}"
             " MB needed); free some space or give another output folder"
         )
