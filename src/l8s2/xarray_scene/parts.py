@@ -64,9 +64,8 @@ def _of_times(name: str, array: xarray.DataArray, band: xarray.DataArray) -> xar
     if "time" not in band.dims and array.sizes["time"] == 1:
         array = array.isel(time=0)
     both = all("time" in (*x.dims, *x.coords) for x in (array, band))
-    if (both and not np.array_equal(array["time"].values, band["time"].values)) or "time" in {*array.dims} - {
-        *band.dims
-    }:
+    differ = both and not np.array_equal(array["time"].values, band["time"].values)
+    if differ or ("time" in array.dims and "time" not in band.dims):
         raise InputError(f"{name}: its times are not those of ms; select those")
     return array
 
