@@ -59,7 +59,7 @@ def mgrs_tiles(box: GeoBox) -> list[str]:
 
 def _meets(one: GeoBox, other: GeoBox) -> bool:
     a, b = one.boundingbox, other.boundingbox
-    return a.left < b.right and b.left < a.right and a.bottom < b.top and b.bottom < a.top
+    return bool(a.left < b.right and b.left < a.right and a.bottom < b.top and b.bottom < a.top)
 
 
 def mgrs_tile_of(geobox: GeoBox) -> str | None:

@@ -63,8 +63,9 @@ def _of_times(name: str, array: xarray.DataArray, band: xarray.DataArray) -> xar
         return array
     if "time" not in band.dims and array.sizes["time"] == 1:
         array = array.isel(time=0)
-    times = [x["time"].values for x in (array, band) if "time" in (*x.dims, *x.coords)]
-    if ("time" in array.dims and "time" not in band.dims) or (len(times) == 2 and not np.array_equal(*times)):
+    both = all("time" in (*x.dims, *x.coords) for x in (array, band))
+    differ = both and not np.array_equal(array["time"].values, band["time"].values)
+    if differ or ("time" in array.dims and "time" not in band.dims):
         raise InputError(f"{name}: its times are not those of ms; select those")
     return array
 
