@@ -108,6 +108,12 @@ def test_a_signal_that_parent_and_child_get_together_interrupts(
     assert (ended.result().code, ended.result().interrupted) == (-15, stopped)
 
 
+@pytest.mark.posix
+def test_what_a_killed_child_has_unpacked_goes_with_its_attempt(tmp_path: Path) -> None:
+    Children().run(["sh", "-c", 'touch "$TMPDIR/unpacked"; kill -KILL $$'], tmp_path, lambda: None, 1)
+    assert (tmp_path / "unpacked").exists()
+
+
 def test_a_record_that_a_power_cut_has_emptied_spoils_no_table(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     store.put(f"ledger/id={A}/attempt=1.success.json", b"")

@@ -155,7 +155,7 @@ def _reason(ended: Ended) -> str:
         return f"killed by {name}" + (", perhaps for lack of memory" if name == "SIGKILL" else "")
     lines = [line.strip() for line in ended.said if line.strip()]
     ours = [line.removeprefix("l8s2: ") for line in lines if line.startswith("l8s2: ")]
-    return (ours or lines or [f"exit code {ended.code}, without a word"])[-1][:500]
+    return (ours or lines or [f"exit code {ended.code}, without a word; is {tempfile.gettempdir()} full?"])[-1][:500]
 
 
 def _product_facts(product: Product) -> dict[str, Any]:
