@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from l8s2.batch.child import Children
 from l8s2.batch.folder_output import FolderStore
 from l8s2.batch.ledger import FAILED, INTERRUPTED, LOST, RETRY, SUCCESS, Rules, next_step
-from l8s2.batch.machine import default_workers, is_dead, machine_id
+from l8s2.batch.machine import default_workers, is_dead
 from l8s2.batch.output import matches
 from l8s2.batch.results import Results
 from l8s2.batch.scenes import BatchScene, by_overpass, read_scenes
 from l8s2.errors import InputError
 from l8s2.system import machine
-from l8s2.system.machine import cores, memory
+from l8s2.system.machine import cores, machine_id, memory
 from making.items import landsat
 
 ENDINGS = st.sampled_from([FAILED, RETRY, LOST, INTERRUPTED])
