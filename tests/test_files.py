@@ -12,6 +12,7 @@ import pytest
 from l8s2.errors import InputError
 from l8s2.files import cache_dir, flush_or_raise, fsync, whole_file
 from l8s2.system.locks import lock
+from l8s2.system.machine import machine_id
 
 
 def test_a_file_appears_whole_or_stays_as_it_was(tmp_path: Path) -> None:
@@ -38,9 +39,10 @@ def test_drafts_of_killed_writers_go_and_others_stay(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
+    here = machine_id().replace("/", "-")
+    container = f"{platform.node()}-{gone.pid}"  # of this host, with its name and numbers of processes of its own
     dead, alive, elsewhere = (
-        tmp_path / f".a.txt.{writer}"
-        for writer in (f"{platform.node()}-{gone.pid}", f"{platform.node()}-{os.getppid()}", f"elsewhere-{gone.pid}")
+        tmp_path / f".a.txt.{writer}" for writer in (f"{here}-{gone.pid}", f"{here}-{os.getppid()}", container)
     )
     for draft in (dead, alive, elsewhere):
         draft.touch()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from l8s2.errors import ExistsError, InputError, TryAgainError
 from l8s2.system.locks import lock
-from l8s2.system.machine import has_ended
+from l8s2.system.machine import has_ended, machine_id
 
 _ROOM = 4 << 20
 """Bytes, more than GDAL writes in one go: a 512 x 512 tile of six int16 bands is 3 MiB."""
@@ -215,7 +215,7 @@ def whole_file(path: Path, draft: Path | None = None) -> Iterator[Path]:
             those that killed processes of this machine left behind are removed.
     """
     if draft is None:
-        ours = f".{path.name}.{platform.node()}-"
+        ours = f".{path.name}.{machine_id().replace('/', '-')}-"  # containers of one host may share its name
         for left in path.parent.glob(f"{glob.escape(ours)}*"):
             pid = left.name.removeprefix(ours)
             if pid.isdigit() and has_ended(int(pid)):

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from l8s2.batch.child import Children
 from l8s2.batch.folder_output import FolderStore
 from l8s2.batch.ledger import FAILED, INTERRUPTED, LOST, RETRY, SUCCESS, Rules, next_step
-from l8s2.batch.machine import default_workers, is_dead, machine_id
+from l8s2.batch.machine import default_workers, is_dead
 from l8s2.batch.output import matches
 from l8s2.batch.results import Results
 from l8s2.batch.scenes import BatchScene, by_overpass, read_scenes
 from l8s2.errors import InputError
 from l8s2.system import machine
-from l8s2.system.machine import cores, memory
+from l8s2.system.machine import cores, machine_id, memory
 from making.items import landsat
 
 ENDINGS = st.sampled_from([FAILED, RETRY, LOST, INTERRUPTED])
@@ -106,6 +106,12 @@ def test_a_signal_that_parent_and_child_get_together_interrupts(
         if stopped:
             children.stop()
     assert (ended.result().code, ended.result().interrupted) == (-15, stopped)
+
+
+@pytest.mark.posix
+def test_what_a_killed_child_has_unpacked_goes_with_its_attempt(tmp_path: Path) -> None:
+    Children().run(["sh", "-c", 'touch "$TMPDIR/unpacked"; kill -KILL $$'], tmp_path, lambda: None, 1)
+    assert (tmp_path / "unpacked").exists()
 
 
 def test_a_record_that_a_power_cut_has_emptied_spoils_no_table(tmp_path: Path) -> None:

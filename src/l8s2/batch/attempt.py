@@ -16,13 +16,13 @@ from typing import Any
 from l8s2._version import __version__
 from l8s2.batch.child import Children, Ended
 from l8s2.batch.ledger import FAILED, INTERRUPTED, RETRY, SUCCESS, claim_key, json_bytes, outcome_key
-from l8s2.batch.machine import machine_id
 from l8s2.batch.open import open_output
 from l8s2.batch.output import Output, Product
 from l8s2.batch.scenes import BatchScene
 from l8s2.errors import TRY_AGAIN, ExistsError, InputError, L8S2Error, may_pass
 from l8s2.pipeline.finished import Facts, differences, made_otherwise
 from l8s2.product.writer import SUFFIX
+from l8s2.system.machine import machine_id
 
 BEATS = 4
 """Signs of life of an attempt within the time of its lease."""
@@ -155,7 +155,7 @@ def _reason(ended: Ended) -> str:
         return f"killed by {name}" + (", perhaps for lack of memory" if name == "SIGKILL" else "")
     lines = [line.strip() for line in ended.said if line.strip()]
     ours = [line.removeprefix("l8s2: ") for line in lines if line.startswith("l8s2: ")]
-    return (ours or lines or [f"exit code {ended.code}, without a word"])[-1][:500]
+    return (ours or lines or [f"exit code {ended.code}, without a word; is {tempfile.gettempdir()} full?"])[-1][:500]
 
 
 def _product_facts(product: Product) -> dict[str, Any]:

@@ -52,12 +52,12 @@ class Children:
 
         Args:
             command: with its arguments.
-            folder: gets what the process says while it runs.
+            folder: gets what the process says while it runs, and is its folder for temporary files.
             beat: called every ``pause`` seconds meanwhile; may raise, which ends the process.
             pause: seconds.
         """
         with (folder / "stdout").open("w+b") as out, (folder / "stderr").open("w+b") as err:
-            process = self._start(command, out, err)
+            process = self._start(command, folder, out, err)
             try:
                 while True:
                     try:
@@ -75,12 +75,12 @@ class Children:
             interrupted = self._stopping.wait(_TOGETHER if code in _INTERRUPTED else 0)
             return Ended(code=code, said=_tail(err).splitlines(), result=_tail(out), interrupted=interrupted)
 
-    def _start(self, command: Sequence[str], out: IO[bytes], err: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _start(self, command: Sequence[str], folder: Path, out: IO[bytes], err: IO[bytes]) -> subprocess.Popen[bytes]:
         # a session of its own: Ctrl-C on the terminal reaches it once, by its parent
         with self._lock:
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=out, stderr=err,
-                env={**os.environ, ENDS_WITH_STDIN: "1", ASKS_TRY_AGAIN: "1"},
+                env={**os.environ, ENDS_WITH_STDIN: "1", ASKS_TRY_AGAIN: "1", "TMPDIR": str(folder.absolute())},
                 start_new_session=True,
             )  # fmt: skip
             self._running.add(process)

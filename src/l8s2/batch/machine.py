@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import platform
 import tempfile
-from functools import cache
-from pathlib import Path
 
 from l8s2.errors import InputError
-from l8s2.system.machine import cores, has_ended, memory
+from l8s2.system.machine import cores, has_ended, machine_id, memory
 
 CORES_EACH, MEMORY_EACH = 2, 3e9
 """Processor cores and bytes of memory that one scene takes."""
-
-
-@cache
-def machine_id() -> str:
-    """Name this machine, since it was started, and where there are containers, this one."""
-    parts = [platform.node()]
-    with contextlib.suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8])
-        parts.append(os.readlink("/proc/self/ns/pid").strip("pid:[]"))
-    return "/".join(parts)
 
 
 def is_dead(machine: object, pid: object) -> bool:

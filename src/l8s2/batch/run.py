@@ -250,7 +250,8 @@ class _Work:
         self._alike = self._alike + 1 if record["outcome"] == FAILED and reason == self._last_reason else 1
         self._last_reason = reason
         if self._alike >= ALIKE:
-            raise InputError(f"{ALIKE} scenes failed alike: {record['reason']}; correct that, then give `retry_failed`")
+            remedy = "correct that, then give `retry_failed`; the same command alone goes on without them"
+            raise InputError(f"{ALIKE} scenes failed alike: {record['reason']}; {remedy}")
 
     def _waiting(self) -> bool:
         """Tell whether scenes are left that others work on, or that are to be tried again later."""

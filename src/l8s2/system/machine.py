@@ -1,9 +1,12 @@
-"""What this machine gives a process: processors, memory; and whether another process is still there."""
+"""What this machine is, and gives a process: processors, memory; and whether another process is still there."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import platform
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 _MEMBERSHIP, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
@@ -69,6 +72,16 @@ def _entry(path: Path, name: str) -> int:
     """Return the number after a name in a table; 0 where there is none."""
     words = _text(path).split()
     return int(words[words.index(name) + 1]) if name in words else 0
+
+
+@cache
+def machine_id() -> str:
+    """Name this machine, since it was started, and where there are containers, this one."""
+    parts = [platform.node()]
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8])
+        parts.append(os.readlink("/proc/self/ns/pid").strip("pid:[]"))
+    return "/".join(parts)
 
 
 def has_ended(pid: int) -> bool:
