@@ -80,7 +80,7 @@ def made(store: Path) -> tuple[dict[str, Pair], Recipe]:
             how["added"] = 0.0
         if name == "other zone":
             how["sentinel2_box"] = box_at(ROW, 15_001, 130, 32634)
-            pair = replace(pair, same_zone=None)
+            pair = replace(pair, same_zone=None, sentinel2=replace(pair.sentinel2, zone=34))
         write_pair(store, pair, box, ground, **how)
         pairs[name] = pair
     return pairs, recipe_of(list(pairs.values()), [box])
