@@ -206,7 +206,7 @@ def names_of(module: str) -> set[str]:
     tree = ast.parse(path.read_text(encoding="utf-8")) if path.exists() else ast.Module([], [])
     below = {child.stem for child in place.iterdir()} if place.is_dir() else set()
     named = {getattr(node, "id", getattr(node, "name", "")) for node in ast.walk(tree)}
-    return below | named | {a.asname or a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names}
+    return below | named | {node.asname or node.name for node in ast.walk(tree) if isinstance(node, ast.alias)}
 
 
 @pytest.mark.parametrize("folder", ["benchmarks", "scripts", "notebooks"])
