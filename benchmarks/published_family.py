@@ -1,6 +1,6 @@
 """Time and memory of the published networks on real scenes with pan, from the command line.
 
-    python benchmarks/published_family.py ../shared/scenes/LC08_L2SP_{143054,204023,017051}*     (needs the extra torch)
+    python benchmarks/published_family.py SCENES/LC08_L2SP_{143054,204023,017051}*     (needs the extra torch)
 
 Speed does not depend on the weights, so these are random ones. Each network runs in a process of its own; the ensemble
 of all four holds one of them in memory at a time.

@@ -1,6 +1,6 @@
 """What the product does to real scenes: consistency at 30 m and fine detail against pan.
 
-    python benchmarks/real_scenes.py ../shared/scenes [--pictures docs/pictures]
+    python benchmarks/real_scenes.py SCENES [--pictures docs/pictures]
 
 For every Level-2 product in the folder: RMS difference, per band, between the output averaged back to 30 m with the OLI
 point spread function and the band-passed input (reflectance); and, where there is pan, the correlation of the high-pass
@@ -20,7 +20,7 @@ from l8s2 import harmonize, masks, open_scene
 from l8s2.arrays import dilate, fill_missing
 from l8s2.errors import InputError
 from l8s2.evaluation.baselines import bicubic
-from l8s2.landsat.scene import Pixels
+from l8s2.landsat.native_pixels import Pixels
 from l8s2.metrics.no_reference import consistency, pan_correlation
 from l8s2.sensors import BANDS
 

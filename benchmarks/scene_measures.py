@@ -1,6 +1,6 @@
 """What scenes tell of their sensor: blur between pan and the visible bands, and noise on flat ground.
 
-    python benchmarks/scene_measures.py ../shared/scenes
+    python benchmarks/scene_measures.py SCENES
 
 The first table has the Gaussian that turns pan into the visible bands together (as `l8s2 info` measures it) and into
 each alone; in brackets the share of the fine structure that is then explained. The second has the noise of the pixels

@@ -1,6 +1,6 @@
 """What blur, shift, gain and offset do not explain between Landsat and Sentinel-2 at 30 m, real and simulated.
 
-    L8S2_TEST_DATA=../shared python benchmarks/unexplained.py [--draws 6] [gers leuven3 ...]
+    L8S2_TEST_DATA=DATA python benchmarks/unexplained.py [--draws 6] [gers leuven3 ...]
 
 For every band Sentinel-2 is blurred by a Gaussian, shifted and sampled at 30 m, with gain and offset, so that it fits
 Landsat best. What is left is the root mean square of the difference, reflectance; in brackets the share of its variance

@@ -199,6 +199,28 @@ def test_the_rule_on_printing_catches(code: str) -> None:
     assert prints(ast.parse(code))
 
 
+def names_of(module: str) -> set[str]:
+    """What a module of l8s2 gives to those who import from it, read from its source; empty where there is none."""
+    place = SOURCE.joinpath(*module.split(".")[1:])
+    path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    tree = ast.parse(path.read_text(encoding="utf-8")) if path.exists() else ast.Module([], [])
+    below = {child.stem for child in place.iterdir()} if place.is_dir() else set()
+    named = {getattr(node, "id", getattr(node, "name", "")) for node in ast.walk(tree)}
+    return below | named | {node.asname or node.name for node in ast.walk(tree) if isinstance(node, ast.alias)}
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "scripts", "notebooks"])
+def test_programs_beside_the_package_import_what_there_is(folder: str) -> None:
+    """The documentation names them as the source of its numbers; no other test runs all of them."""
+    if not (SOURCE.parents[1] / folder).is_dir():
+        pytest.skip("not a clone of the repository")
+    for path in sorted((SOURCE.parents[1] / folder).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("l8s2."):
+                missing = {alias.name for alias in node.names} - names_of(node.module or "")
+                assert not missing, f"{path.name}: {node.module} has no {missing}"
+
+
 def test_what_is_cited_is_this_version() -> None:
     citation = SOURCE.parents[1] / "CITATION.cff"
     if not citation.exists():
