@@ -79,7 +79,7 @@ class Source(Protocol):
 def first_pixel(window: GeoBox, box: GeoBox) -> tuple[int, int]:
     """Return row and column in ``box`` of the first pixel of ``window``; grids of one zone, under either name."""
     ours, theirs = (grid.landsat_convention(x).affine for x in (window, box))
-    column, row = ~theirs * (ours.c, ours.f)
+    column, row = ~theirs @ (ours.c, ours.f)
     return round(row), round(column)
 
 

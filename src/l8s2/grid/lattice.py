@@ -59,17 +59,17 @@ def landsat_convention(geobox: GeoBox) -> GeoBox:
     """Return the same pixels as Landsat names them: EPSG:326xx, with negative northings in the south."""
     if 32701 <= epsg(geobox.crs) <= 32760:
         return GeoBox(
-            geobox.shape, Affine.translation(0, -FALSE_NORTHING) * geobox.affine, f"EPSG:{epsg(geobox.crs) - 100}"
+            geobox.shape, Affine.translation(0, -FALSE_NORTHING) @ geobox.affine, f"EPSG:{epsg(geobox.crs) - 100}"
         )
     return geobox
 
 
 def sentinel2_convention(geobox: GeoBox) -> GeoBox:
     """Return the same pixels as Sentinel-2 names them: EPSG:327xx, with positive northings, south of the equator."""
-    middle = geobox.affine * (0, geobox.shape[0] / 2)
+    middle = geobox.affine @ (0, geobox.shape[0] / 2)
     if 32601 <= epsg(geobox.crs) <= 32660 and middle[1] < 0:
         return GeoBox(
-            geobox.shape, Affine.translation(0, FALSE_NORTHING) * geobox.affine, f"EPSG:{epsg(geobox.crs) + 100}"
+            geobox.shape, Affine.translation(0, FALSE_NORTHING) @ geobox.affine, f"EPSG:{epsg(geobox.crs) + 100}"
         )
     return geobox
 
@@ -82,7 +82,7 @@ def lattice_misfit(geobox: GeoBox, gsd: int = MS_GSD) -> float:
     a = landsat_convention(geobox).affine
     if (a.a, a.b, a.d, a.e) != (gsd, 0, 0, -gsd):
         return math.inf
-    x, y = a * (0.5, 0.5)
+    x, y = a @ (0.5, 0.5)
     misfit: float = max(abs(v / gsd - round(v / gsd)) for v in (x, y))
     return misfit
 
@@ -105,7 +105,7 @@ def misfit_of_pan(ms: GeoBox, pan: GeoBox) -> float:
     a = pan.affine
     if ms.crs != pan.crs or (a.a, a.b, a.d, a.e) != (PAN_GSD, 0, 0, -PAN_GSD):
         return math.inf
-    column, row = ~a * (ms.affine * (0.5, 0.5))
+    column, row = ~a @ (ms.affine @ (0.5, 0.5))
     misfit: float = max(abs(v - 0.5 - round(v - 0.5)) for v in (column, row))
     return misfit
 
@@ -174,15 +174,15 @@ def pan_offset(ms: GeoBox, pan: GeoBox) -> tuple[int, int]:
     ms, pan = landsat_convention(ms), landsat_convention(pan)
     if ms.crs != pan.crs:
         raise InputError(f"pan is in {pan.crs}, MS in {ms.crs}; both must be in one UTM zone")
-    x, y = ms.affine * (0.5, 0.5)
-    column, row = ~pan.affine * (x, y)
+    x, y = ms.affine @ (0.5, 0.5)
+    column, row = ~pan.affine @ (x, y)
     return round(row - 0.5), round(column - 0.5)
 
 
 def pan_geobox(ms: GeoBox) -> GeoBox:
     """Return the pan grid of an MS grid: twice the pixels a side, pan (0, 0) centred on MS (0, 0)."""
     a = ms.affine
-    x, y = a * (0.5, 0.5)
+    x, y = a @ (0.5, 0.5)
     transform = Affine(PAN_GSD, 0, x - PAN_GSD / 2, 0, -PAN_GSD, y + PAN_GSD / 2)
     return GeoBox((2 * ms.shape[0], 2 * ms.shape[1]), transform, ms.crs)
 
