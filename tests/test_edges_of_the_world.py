@@ -86,6 +86,35 @@ def test_the_footprint_near_a_pole_is_valid_and_holds_the_pixels(code: str, x: i
     assert shapely.covers(found.buffer(1e-6), shapely.points(lon, lat)).all()
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(
+        [("EPSG:32643", 300_000, 1_200_000), ("EPSG:32601", 356_000, 7_200_000), ("EPSG:3031", -300_000, 800_000)]
+    ),
+    st.integers(0, 2**32 - 1), st.integers(1, 30), st.floats(0.001, 1.0),
+)  # fmt: skip
+def test_the_footprint_of_known_pixels_is_valid_and_holds_them(
+    where: tuple[str, int, int], seed: int, step: int, share: float
+) -> None:
+    code, left, top = where
+    rng = np.random.default_rng(seed)
+    box = GeoBox((601, 1203), Affine(10, 0, left, 0, -10, top), code)
+    cells = rng.random((-(-601 // step), -(-1203 // step))) < share
+    r, c = (np.sort(rng.integers(0, n + 1, 2)) for n in cells.shape)
+    cells[: r[0]] = cells[r[1] :] = cells[:, : c[0]] = cells[:, c[1] :] = False
+    geometry, bbox = grid.footprint(box, grid.Known(cells, step))
+    found = shape(geometry)
+    assert found.is_valid
+    assert all(part.exterior.is_ccw for part in getattr(found, "geoms", [found]))
+    assert shapely.covers(shape(grid.footprint(box)[0]).buffer(1e-4), found)
+    assert shapely.get_num_coordinates(found) < 100
+    assert (bbox[1], bbox[3]) == (found.bounds[1], found.bounds[3])
+    rows, columns = np.nonzero(cells)
+    x, y = box.affine * (np.minimum(step * (columns + 0.5), 1203), np.minimum(step * (rows + 0.5), 601))
+    lon, lat = Transformer.from_crs(code, "EPSG:4326", always_xy=True).transform(x, y)
+    assert shapely.covers(found.buffer(1e-5), shapely.points(lon, lat)).all()
+
+
 def test_the_area_that_scenes_at_the_pole_share() -> None:
     boxes = [GeoBox((5000, 5000), Affine(30, 0, x, 0, -30, 75_000), "EPSG:3031") for x in (-75_000, 10_000)]
     one, other = (Footprint(grid.footprint(box)[0]) for box in boxes)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from odc.geo.geobox import GeoBox
 from l8s2 import grid
 from l8s2.landsat.describe import describe_product
 from l8s2.landsat.measure_scene import measure_scene
+from l8s2.landsat.pan_shift import PAN_CORRELATION
 from l8s2.landsat.scene import open_scene
 from l8s2.optics import resample
 from l8s2.pipeline.to_product import harmonize_product
@@ -43,7 +46,19 @@ def test_pan_of_real_products_fits(scenes: Path, when: str) -> None:
     shift = describe_product(find(scenes, when))["pan_shift"]
     assert shift["verdict"] == "good"
     assert shift["length_m"] < 1.5
-    assert shift["correlation"] > 0.85
+    assert shift["correlation"] > PAN_CORRELATION + 0.02
+
+
+@pytest.mark.parametrize(("when", "other"), list(permutations(WITH_PAN[:3], 2)))
+def test_pan_of_another_date_is_told(scenes: Path, tmp_path: Path, when: str, other: str) -> None:
+    """Also under a name that tells nothing, in its place."""
+    (path,) = find(scenes, other).parent.glob(f"*_L1TP_{other}_*/*_B8.TIF")
+    pan = Path(shutil.copy(path, tmp_path / "pan.tif"))
+    with open_scene(find(scenes, when), pan=pan) as scene:
+        (bad, text), *more = measure_scene(scene).doubts()
+    assert more == []
+    assert not bad
+    assert text.startswith("contours of pan and of the 30 m bands correlate by 0.")
 
 
 FLAT = ["017051_20151205", "204023_20200927", "231062_20230723"]

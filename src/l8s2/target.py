@@ -145,7 +145,7 @@ def _parsed(crs: str) -> CRS:
 def _in_crs(native: GeoBox, wanted: CRS, why: str) -> GeoBox:
     """Give the grid ``native`` under the other name of its zone, or the one that odc-geo makes of it in another CRS."""
     for northing in (0, grid.FALSE_NORTHING, -grid.FALSE_NORTHING):
-        renamed = GeoBox(native.shape, Affine.translation(0, northing) * native.affine, wanted)
+        renamed = GeoBox(native.shape, Affine.translation(0, northing) @ native.affine, wanted)
         if grid.landsat_convention(renamed) == grid.landsat_convention(native):
             return renamed
     try:
@@ -157,7 +157,7 @@ def _in_crs(native: GeoBox, wanted: CRS, why: str) -> GeoBox:
 def _onto(ms: GeoBox, native: GeoBox, geobox: GeoBox, why: str) -> Target:
     """Take the pixels of ``native`` as they are where ``geobox`` is on the same lattice, else warp them."""
     ours, theirs = grid.landsat_convention(native), grid.landsat_convention(geobox)
-    column, row = ~ours.affine * (theirs.affine.c, theirs.affine.f)
+    column, row = ~ours.affine @ (theirs.affine.c, theirs.affine.f)
     aligned = max(abs(column - round(column)), abs(row - round(row))) < grid.TOLERANCE
     if (
         aligned

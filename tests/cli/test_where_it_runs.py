@@ -18,6 +18,7 @@ from l8s2.catalogs.endpoints import known_catalogs
 from l8s2.cli import main
 from l8s2.cli.shell import Commands
 from l8s2.files import cache_dir
+from l8s2.system.interrupt import Interrupt
 from l8s2.training.signals import Signals
 from making.scenes import ID
 
@@ -41,6 +42,23 @@ def test_what_ends_a_job_interrupts_every_command_in_order(name: str) -> None:
     done = interrupted_by(number)
     assert (done.exit_code, done.output) == (130, "l8s2: interrupted; nothing half-written is left\n")
     assert signal.getsignal(number) == before
+
+
+@pytest.mark.posix
+def test_an_end_that_is_told_twice_does_not_disturb_tidying_up(tmp_path: Path) -> None:
+    """``timeout`` sends its signal to the process, and then to its group."""
+    group = Commands("l8s2")
+
+    @group.command()
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            (tmp_path / "tidy").touch()
+
+    assert CliRunner().invoke(group, ["work"]).exit_code == 130
+    assert (tmp_path / "tidy").exists()
 
 
 @pytest.mark.posix
@@ -122,7 +140,7 @@ def test_a_library_that_cannot_be_loaded_is_one_line() -> None:
 
 @pytest.mark.posix
 def test_training_finishes_its_step_on_sigterm_under_the_command_too() -> None:
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the command has it
+    before = signal.signal(signal.SIGTERM, Interrupt())  # as the command has it
     try:
         with Signals() as signals:
             signal.raise_signal(signal.SIGTERM)

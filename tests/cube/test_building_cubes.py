@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from affine import Affine
 from odc.geo.geobox import GeoBox
 
 pytest.importorskip("zarr")
@@ -286,6 +287,33 @@ def test_the_south_is_as_sentinel_2_names_it(tmp_path: Path) -> None:
     found = read(tmp_path / "c.zarr")
     assert found.attrs["proj:code"] == str(box.crs)
     assert float(found.y[0]) == box.affine.f - 5
+
+
+def zone_34(columns: int = 0) -> GeoBox:
+    """The ground of ``BOX``, or so many pixels east of it, in the next zone."""
+    x, y = (BOX.extent.centroid.to_crs("EPSG:32634")).coords[0]
+    left, top = 10 * (round(x / 10) + columns - 24), 10 * (round(y / 10) + 24)
+    return GeoBox(BOX.shape, Affine(10, 0, left, 0, -10, top), "EPSG:32634")
+
+
+@pytest.mark.parametrize("by", ["bbox", "like"])
+def test_an_area_is_served_by_the_observations_that_touch_it(by: str, tmp_path: Path) -> None:
+    """The first one lies elsewhere, in another zone."""
+    good = landsat(tmp_path / "in")
+    first = landsat(tmp_path / "in", NOON - DAY, box=zone_34(20000))
+    x, y = BOX.geographic_extent.centroid.coords[0]
+    (like,) = good.glob("*_SR.tif")
+    area = Area(like=like) if by == "like" else Area(bbox=(x - 0.001, y - 0.001, x + 0.001, y + 0.001))
+    done, said = build(tmp_path / "c.zarr", tmp_path / "in", area=area)
+    assert (done.appended, done.skipped) == ((good.name,), (first.name,))
+    assert said == [f"{first.name}: lies outside the cube; skipped"]
+    done, _ = build(tmp_path / "c.zarr", first)  # also of a cube that exists
+    assert done.skipped == (first.name,)
+    with pytest.raises(InputError, match="leave it out, or harmonise it"):
+        build(tmp_path / "c.zarr", landsat(tmp_path / "over", NOON + DAY, box=zone_34()))
+    with pytest.raises(InputError, match="no observation lies in the area"):
+        build(tmp_path / "d.zarr", tmp_path / "in", area=Area(bbox=(x + 90, y, x + 91, y + 1)))
+    assert not (tmp_path / "d.zarr").exists()
 
 
 @pytest.mark.parametrize(

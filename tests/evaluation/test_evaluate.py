@@ -46,7 +46,7 @@ PUBLISHED = {"published.json", "published_bands.json"}
 class Stub:
     """Band-passed bicubic with a constant sigma."""
 
-    name, sha256 = "stub", "ab" * 32
+    name, sha256, uses_pan, no_pan_model = "stub", "ab" * 32, False, None
 
     def predict(self, ms: Any, pan: Any, *, sun_elevation: Any = None) -> tuple[Any, Any]:
         mean = BASELINES["band-pass + bicubic"](ms, pan)

@@ -21,6 +21,7 @@ from l8s2.evaluation.evaluate import Record, Scored
 from l8s2.evaluation.fitted_pairs import BORDER, collect_pairs
 from l8s2.evaluation.pair_scores import registered
 from l8s2.evaluation.pair_table import MOST_SHOWN, pair_table
+from l8s2.predictors.load import load_model
 from l8s2.registration import Shift
 from l8s2.sensors import BAND_NAMES
 from making.pairs import write_ls2s2, write_oli2msi, write_pair_archive
@@ -36,6 +37,7 @@ class Partly:
 
     def __init__(self, name: str, share: float, cases: list[Case]) -> None:
         self.name, self.share = name, share
+        self.uses_pan, self.no_pan_model = False, None
         self.truth = {case.ms.tobytes(): case.truth for case in cases}
 
     def predict(self, ms: Any, pan: Any, *, sun_elevation: Any = None) -> tuple[Any, Any]:
@@ -241,6 +243,15 @@ def test_a_pair_without_masks_or_without_a_clear_pixel_is_told(made: Path, stubs
     assert "warning: cloudy.npz: no scl in it, so clouds count" in done.stderr
     assert "warning: cloudy: no clear pixel; left out" in done.stderr
     assert "mean of 1 pair of 1 site" in done.stdout
+
+
+def test_a_model_that_another_answers_for_is_told(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("l8s2.evaluation.run.load_model", load_model)
+    told = "warning: no image has pan, so compact-nopan answers for compact"
+    done = evaluate("--pair", made)
+    assert f"{told}: the figures of compact are those of compact-nopan\n" in done.stderr
+    assert f"{told}\n" in evaluate("--pair", made, "--model", "compact").stderr
+    assert "no image has pan" not in evaluate("--pair", made, "--model", "compact-nopan").stderr
 
 
 def test_nothing_given_is_wrong_usage() -> None:

@@ -23,6 +23,7 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
+from pyproj import Transformer
 from rasterio.enums import ColorInterp
 from rio_cogeo import cog_validate
 
@@ -384,6 +385,22 @@ def test_item_without_pan_or_sun(tmp_path: Path) -> None:
     assert not any(name.startswith("view:") for name in item["properties"])
     assert not any("/view/" in uri for uri in item["stac_extensions"])
     assert "l8s2:warnings" not in item["properties"]
+
+
+def test_the_place_is_that_of_the_data_and_the_grid_that_of_the_files(tmp_path: Path) -> None:
+    mean, sigma, qa = scene(300, 300, holes=0)
+    mean[:, :, :] = np.nan
+    mean[:, 200:240, 10:60] = 0.2
+    folder = make(tmp_path, (mean, np.where(np.isnan(mean), np.nan, sigma), qa), geobox=utm(300, 300))
+    item = json.loads((folder / f"{ID}.json").read_text())
+    check_stac(item)
+    assert item["properties"]["proj:bbox"] == [700_005, 1_197_005, 703_005, 1_200_005]
+    (ring,) = item["geometry"]["coordinates"]
+    x, y = Transformer.from_crs("EPSG:4326", "EPSG:32643", always_xy=True).transform(*np.array(ring).T)
+    found = [x.min() - 700_005, 1_200_005 - y.max(), x.max() - 700_005, 1_200_005 - y.min()]
+    assert found == pytest.approx([100, 2000, 600, 2400], abs=12)
+    assert item["bbox"] == [*np.min(ring, 0), *np.max(ring, 0)]
+    assert len(ring) < 20
 
 
 def test_grid_that_is_neither_utm_nor_square(tmp_path: Path) -> None:

@@ -478,19 +478,19 @@ def test_the_command_line_prints_where_the_page_is(product: Path) -> None:
     done = CliRunner().invoke(main, ["report", str(product)])
     assert done.exit_code == 0, done.stderr
     assert done.stdout == f"{product}.html\n"
-    for wrong in (product.parent / "nothing", product.parent / f"{NAME}.html"):
-        assert "not a folder" in CliRunner().invoke(main, ["report", str(wrong)]).stderr
+    for wrong, says in ((product.parent / "nothing", "not a folder"), (Path(f"{product}.html"), "give the .json of a")):
+        assert says in CliRunner().invoke(main, ["report", str(wrong)]).stderr
 
 
 def test_every_reason_has_its_advice() -> None:
     measures = SceneMeasures(
-        pan_shift={"length_m": 9.0},
+        pan_shift={"length_m": 9.0, "correlation": 0.85},
         sharpness={"verdict": "doubtful", "blur_m": 30.0},
         noise={"bands": {"red": {"snr": 10.0, "documented_snr": 100.0}}},
     )
     reasons = assess(Count(known=1000, clear=10, untrusted=9), measures.doubts()).reasons
-    assert len(reasons) == 5
-    assert len({advice_on(reason) for reason in reasons}) == 5
+    assert len(reasons) == 6
+    assert len({advice_on(reason) for reason in reasons}) == 6
     assert advice_on("something new") not in {advice_on(reason) for reason in reasons}
 
 

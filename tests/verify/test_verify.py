@@ -19,8 +19,9 @@ from rio_cogeo import cog_validate
 from l8s2.cli import main
 from l8s2.cog.inspect import faults_of_layout
 from l8s2.errors import InputError
+from l8s2.product.reader import product_folders
 from l8s2.radiometry import NODATA
-from l8s2.verify import product_folders, verify_product
+from l8s2.verify import verify_product
 from making.scenes import ID, rewrite
 from making.sealed import change_item, item_of, reseal
 

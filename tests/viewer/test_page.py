@@ -90,7 +90,7 @@ def landsat(out: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def server(out: Path, sentinel2: Path, landsat: Path) -> Iterator[Server]:
-    with open_server(out, sentinel2=sentinel2, landsat=landsat, port=0) as server:
+    with open_server(out, sentinel2=sentinel2, landsat=[landsat], port=0) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server
         server.shutdown()
@@ -372,6 +372,11 @@ def test_overlays_and_their_legends(open_page: Open) -> None:
     page.choose("over", "qa")
     quality = page.picture().astype(int)
     assert page.page.locator("#bits label").count() == 13
+    ticked = {bit for bit in range(13) if page.page.is_checked(f"#bits input[value='{1 << bit}']")}
+    assert ticked == set(range(13)) - {6, 10}  # water and no_qa, which would cover all else
+    page.choose("product", NOISE)
+    assert "clouds not flagged" in page.page.inner_text("#facts")
+    page.choose("product", DEMO)
     for bit in range(13):
         page.page.uncheck(f"#bits input[value='{1 << bit}']")
     page.settle()
@@ -442,7 +447,7 @@ def test_picture_for_the_documentation(
     """What docs/viewer.md shows; the scene of the demo is simulated."""
     if not request.config.getoption("--write-pictures"):
         pytest.skip("writes to docs/; asked for by --write-pictures")
-    with open_server(out, landsat=landsat, port=0) as server:
+    with open_server(out, landsat=[landsat], port=0) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         page = open_page(f"#p={DEMO}&b=infrared", url=server.url, viewport={"width": 1200, "height": 800})
         page.page.locator("#map").click(position={"x": 560, "y": 560})

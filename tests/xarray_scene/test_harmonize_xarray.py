@@ -222,11 +222,12 @@ def test_scale_settles_what_the_pixels_do_not(product: Path) -> None:
     ms = as_odc(product) // 2
     with pytest.raises(l8s2.InputError, match="give scale"):
         l8s2.harmonize_xarray(ms)
-    assert l8s2.harmonize_xarray(ms, scale="dn").surface_reflectance.mean() < 0.1
+    assert l8s2.harmonize_xarray(ms, scale="collection2").surface_reflectance.mean() < 0.1
     with pytest.raises(l8s2.InputError, match="by scale reflectance the medians"):  # would make nothing but fill
         l8s2.harmonize_xarray(ms, scale="reflectance")
-    with pytest.raises(l8s2.InputError, match="scale none: unknown"):
-        l8s2.harmonize_xarray(ms, scale="none")  # type: ignore[arg-type]
+    for other in ("none", "1e-4", "dn"):
+        with pytest.raises(l8s2.InputError, match=f"scale {other}: not one of arrays; choose collection2, or refl"):
+            l8s2.harmonize_xarray(ms, scale=other)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("when", ["143054_20230520"])

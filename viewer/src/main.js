@@ -14,7 +14,7 @@ import {transform} from 'ol/proj.js';
 
 const PLAIN = {scale: 1e-4, offset: 0};
 const $ = (id) => document.getElementById(id);
-const state = {left: 'm30', right: 'm10', show: 'true', over: 'none', band: 'nir08', bits: 0x1fff & ~64, swipe: 50, bright: 1};
+const state = {left: 'm30', right: 'm10', show: 'true', over: 'none', band: 'nir08', bits: 0x1fff & ~64 & ~1024, swipe: 50, bright: 1};
 let index;
 let stage;
 let now = null; // the product that is shown, with its rasters
@@ -60,7 +60,7 @@ async function showProduct(id, wanted) {
   tell('');
   const product = index.products.find((one) => one.id === id) ?? index.products[0];
   const sr = await openRaster(product.files.surface_reflectance);
-  const input = index.landsat && product.id.startsWith(index.landsat.name) ? index.landsat : null;
+  const input = index.landsat?.find((one) => product.id.startsWith(one.name));
   const [stretch, other, landsat] = await Promise.all([stretchOf(sr), ...[index.sentinel2, input].map((one) => one && openRaster(one.href))]);
   if (mine !== asked) return;
   const projection = projectionOf(product.crs);
@@ -106,9 +106,9 @@ function describe(product) {
   $('title').textContent = product.id;
   document.title = `${product.id}, l8s2 view`;
   const verdict = product.verdict ? `verdict ${product.verdict}${product.reasons.length ? `: ${product.reasons.join('; ')}` : ''}` : '';
-  const clear = typeof product.clear_percent === 'number' ? `${product.clear_percent} % clear` : '';
+  const clear = typeof product.clear_percent === 'number' ? `${product.clear_percent} % clear` : 'clouds not flagged';
   $('facts').textContent = [product.platform, product.datetime, product.crs, `model ${product.model}`, clear, verdict].filter(Boolean).join(' · ');
-  $('input').textContent = now.landsat ? '' : 'The 30 m image is made from the output, not read from the Landsat file: each pixel is the mean of the 3 × 3 output pixels under it, sharper than Landsat saw it. With --landsat PRODUCT the file itself is shown.';
+  $('input').textContent = now.landsat ? '' : 'The 30 m image is made from the output, not read from the Landsat file: each pixel is the mean of the 3 × 3 output pixels under it, sharper than Landsat saw it. With --landsat INPUT the file itself is shown.';
   $('time').value = index.products.indexOf(product);
   $('time').setAttribute('aria-valuetext', dated(product));
   $('product').value = product.id;

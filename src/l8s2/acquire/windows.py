@@ -185,8 +185,8 @@ def _covered(source: Any, name: str, window: CatalogWindow) -> tuple[int, int, i
         raise outside
     left, bottom, right, top = transform_bounds("EPSG:4326", source.crs, left, bottom, right, top, densify_pts=21)
     inverse = ~source.transform
-    column, row = inverse * (left - window.margin, top + window.margin)
-    end_column, end_row = inverse * (right + window.margin, bottom - window.margin)
+    column, row = inverse @ (left - window.margin, top + window.margin)
+    end_column, end_row = inverse @ (right + window.margin, bottom - window.margin)
     first = max(math.floor(row), 0), max(math.floor(column), 0)
     end = min(math.ceil(end_row), source.height), min(math.ceil(end_column), source.width)
     if first[0] >= end[0] or first[1] >= end[1]:

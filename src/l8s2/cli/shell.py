@@ -17,6 +17,8 @@ from typing import Any
 
 import click
 
+from l8s2.system.interrupt import Interrupt
+
 PRODUCT = click.argument("product", type=click.Path(path_type=Path))
 TRUST = click.option(
     "--trust-architecture",
@@ -134,16 +136,17 @@ def _interruptible() -> Iterator[None]:
     A signal that is ignored (``nohup``), or that somebody else handles, stays as it is.
     """
     before: dict[int, Any] = {}
+    handler = Interrupt()
     try:
         if threading.current_thread() is threading.main_thread():
             for name in ("SIGINT", "SIGTERM", "SIGHUP"):
                 number = getattr(signal, name, None)
                 if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                    before[number] = signal.signal(number, signal.default_int_handler)
+                    before[number] = signal.signal(number, handler)
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 @contextmanager

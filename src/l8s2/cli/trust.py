@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace pages that exist.")
 @JSON
 def report(out: Path, output: Path | None, landsat: Path | None, overwrite: bool, as_json: bool) -> None:
-    """Write a page about the product OUT, to decide whether to trust it; or pages about all in a folder, and an index.
+    """Write a page about the product OUT, to decide whether to trust it; or pages about all below it, and an index.
 
     A page holds everything that it shows. It needs no network and runs no script.
     """
@@ -60,12 +60,13 @@ def report(out: Path, output: Path | None, landsat: Path | None, overwrite: bool
 @JSON
 @click.pass_context
 def verify(context: click.Context, out: Path, as_json: bool) -> None:
-    """Check the product OUT, or every product in the folder OUT.
+    """Check the product OUT, or every product below the folder OUT.
 
     Files and checksums of the Item, the Item itself, layout of the rasters, grid, nodata and bits of the pixels.
     Exit code 1 where anything is wrong.
     """
-    from l8s2.verify.product import product_folders, verify_product
+    from l8s2.product.reader import product_folders
+    from l8s2.verify.product import verify_product
 
     results = []
     for folder in product_folders(out):
@@ -82,12 +83,12 @@ def verify(context: click.Context, out: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("item", type=click.Path(path_type=Path))
+@click.argument("product", type=click.Path(path_type=Path))
 @click.option(
     "--input",
     "source",
     type=click.Path(path_type=Path),
-    help="Level-2 product, or the folder that holds it. Default: looked for beside the product of ITEM.",
+    help="Level-2 product, or the folder that holds it. Default: looked for beside PRODUCT.",
 )
 @PAN
 @click.option("--model", help="The model of the Item, where it is a file of yours. Default: by its name.")
@@ -97,7 +98,7 @@ def verify(context: click.Context, out: Path, as_json: bool) -> None:
 @click.pass_context
 def reproduce(
     context: click.Context,
-    item: Path,
+    product: Path,
     source: Path | None,
     pan: Path | None,
     model: str | None,
@@ -105,7 +106,7 @@ def reproduce(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Make a product again from its ITEM (.json), and compare.
+    """Make PRODUCT (its folder, or its Item) again from its Item, and compare.
 
     Exit code 0 where every raster has the same bytes, 1 where any differs.
     """
@@ -115,7 +116,7 @@ def reproduce(
 
     with ProgressBar("making again") as progress:
         found = make_again(
-            item, source, output, pan=pan, model=model, trust_architecture=trust_architecture, progress=progress,
+            product, source, output, pan=pan, model=model, trust_architecture=trust_architecture, progress=progress,
             warn=warn,
         )  # fmt: skip
     if as_json:

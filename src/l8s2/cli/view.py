@@ -23,8 +23,9 @@ from l8s2.cli.shell import ProgressBar, sentinel2_raster
 @click.option(
     "--landsat",
     type=click.Path(path_type=Path),
-    metavar="PRODUCT",
-    help="Landsat Level-2 product that the product was made from, to compare with; without it means of 3 x 3 pixels.",
+    metavar="INPUT",
+    help="Landsat Level-2 product that the product was made from, or a folder with the inputs of several, to compare"
+    " with; without it means of 3 x 3 pixels.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0: any that is free.")
 @click.option(
@@ -43,8 +44,8 @@ def view(output: Path, sentinel2: Path | None, landsat: Path | None, port: int, 
 
     with ExitStack() as stack:
         sentinel2 = stack.enter_context(sentinel2_raster(sentinel2)) if sentinel2 is not None else None
-        image = stack.enter_context(_landsat_image(landsat)) if landsat is not None else None
-        opened = open_server(output, sentinel2=sentinel2, landsat=image, host=host, port=port)
+        images = stack.enter_context(_landsat_images(landsat, output)) if landsat is not None else []
+        opened = open_server(output, sentinel2=sentinel2, landsat=images, host=host, port=port)
         server = stack.enter_context(opened)
         click.echo(server.url)
         click.echo("Ctrl-C ends it", err=True)
@@ -57,16 +58,18 @@ def view(output: Path, sentinel2: Path | None, landsat: Path | None, port: int, 
 
 
 @contextmanager
-def _landsat_image(product: Path) -> Iterator[Path]:
-    """Write the 30 m image into a folder that goes with the server."""
+def _landsat_images(landsat: Path, output: Path) -> Iterator[list[Path]]:
+    """Write the 30 m images of the products into a folder that goes with the server."""
     from tempfile import TemporaryDirectory
 
-    from l8s2.viewer.landsat_image import write_landsat_image
+    from l8s2.product.reader import product_folders
+    from l8s2.viewer.landsat_image import landsat_inputs, write_landsat_image
 
+    inputs = landsat_inputs(landsat, (folder.name for folder in product_folders(output)))
     with TemporaryDirectory(prefix="l8s2-view-") as folder:
         with ProgressBar("reading Landsat") as progress:
-            path = write_landsat_image(product, Path(folder), progress)
-        yield path
+            images = [write_landsat_image(path, Path(folder), progress) for path in inputs]
+        yield images
 
 
 def _show(url: str) -> None:

@@ -15,7 +15,7 @@ from odc.geo.geobox import GeoBox
 from l8s2 import grid
 from l8s2.arrays import windows
 from l8s2.cube.layout import CHUNK, LAYERS
-from l8s2.cube.observation import About, Opened, Source, clear, overlap
+from l8s2.cube.observation import About, Opened, Source, clear, overlap, same_zone, touches
 from l8s2.cube.overviews import write_overviews
 from l8s2.cube.stac import collection_file, write_collection
 from l8s2.cube.store import Cube, create, locked
@@ -24,7 +24,7 @@ from l8s2.errors import InputError
 from l8s2.progress import Progress
 from l8s2.radiometry import encoded
 from l8s2.sensors import N_BANDS
-from l8s2.target import Area, choose_target
+from l8s2.target import Area, ElsewhereError, Target, choose_target
 
 _GDAL_CACHE = 128 << 20
 
@@ -70,16 +70,17 @@ def build_cube(
     factors = {source.about.item_id: _factor(source.about, to_nadir) for source in sources}
     if not path.exists():
         box = _grid(sources, area)
-        _check_zone(sources, box)
+        whole = area.grid is None and area.bbox is None
+        _check_zone(sources if whole else [s for s in sources if touches(box, s.about.box)], box)
         if collection_file(path).exists():
             raise InputError(f"{collection_file(path)}: exists already; move it away, or give the cube another name")
         create(path, box, settings)
     with locked(path):
         cube = Cube(path)
         _check_same(cube, area, settings)
-        _check_zone(sources, cube.box)
         cube.roll_back()
         wanted, skipped = _wanted(sources, cube, warn)
+        _check_zone(wanted, cube.box)
         size = cube.box.shape[0] * cube.box.shape[1]
         try:
             for number, source in enumerate(wanted):
@@ -113,33 +114,50 @@ def _factor(about: About, to_nadir: bool) -> NDArray[Any]:
 
 
 def _grid(sources: Sequence[Source], area: Area) -> GeoBox:
-    """Return the grid of a new cube: in the zone of the first observation, or that of ``mgrs`` and ``like``."""
+    """Return the grid of a new cube: that of ``mgrs`` and ``like``, or in the zone of the first observation there."""
     if not sources:
         raise InputError("a new cube needs at least one observation; give products or images")
     if area.crs is not None:
         raise InputError("`crs`: a cube is on Sentinel-2's 10 m lattice; give `mgrs`, `like` or `bbox`")
-    boxes = [grid.landsat_convention(source.about.box) for source in sources]
-    boxes = [box for box in boxes if box.crs == boxes[0].crs]
     if area.grid is None and area.bbox is None:
-        left, bottom, right, top = (
-            pick(getattr(box.boundingbox, side) for box in boxes)
-            for side, pick in (("left", min), ("bottom", min), ("right", max), ("top", max))
-        )
-        a = boxes[0].affine
-        whole = GeoBox(
-            (round((top - bottom) / a.a), round((right - left) / a.a)), type(a)(a.a, 0, left, 0, a.e, top), boxes[0].crs
-        )
-        return grid.sentinel2_convention(whole)
-    around = _grid(sources, Area()).pad(3)
-    target = choose_target(grid.snap(around), area)
-    if target.warped:
-        raise InputError(f"{target.notes[0]}: a cube is not warped; give a grid on the 10 m lattice of {around.crs}")
-    return target.geobox
+        return _around(sources)
+    there: list[Source] = []
+    targets: list[Target] = []
+    for source in sources:
+        try:
+            targets.append(_target([source], area))
+            there.append(source)
+        except ElsewhereError as error:
+            outside = f"{source.about.item_id}: {error}"
+    if not targets:
+        raise ElsewhereError(outside if len(sources) == 1 else f"no observation lies in the area; {outside}")
+    if area.bbox is not None:
+        return _target(there, area).geobox
+    for target in targets:
+        if not target.warped:
+            return target.geobox
+    zone = grid.crs_name(there[0].about.box.crs)
+    raise InputError(f"{targets[0].notes[0]}: a cube is not warped; give a grid on the 10 m lattice of {zone}")
+
+
+def _target(sources: Sequence[Source], area: Area) -> Target:
+    return choose_target(grid.snap(_around(sources).pad(3)), area)
+
+
+def _around(sources: Sequence[Source]) -> GeoBox:
+    """Return the grid around the observations that are in the zone of the first one."""
+    boxes = [grid.landsat_convention(source.about.box) for source in sources]
+    bounds = [box.boundingbox for box in boxes if box.crs == boxes[0].crs]
+    left, bottom = min(b.left for b in bounds), min(b.bottom for b in bounds)
+    right, top = max(b.right for b in bounds), max(b.top for b in bounds)
+    a = boxes[0].affine
+    shape = round((top - bottom) / a.a), round((right - left) / a.a)
+    return grid.sentinel2_convention(GeoBox(shape, type(a)(a.a, 0, left, 0, a.e, top), boxes[0].crs))
 
 
 def _check_zone(sources: Sequence[Source], box: GeoBox) -> None:
     for source in sources:
-        if grid.landsat_convention(source.about.box).crs != grid.landsat_convention(box).crs:
+        if not same_zone(source.about.box, box):
             raise InputError(
                 f"{source.about.item_id}: is in {source.about.box.crs}, the cube in {box.crs}; leave it out, or"
                 " harmonise it with `like` or `mgrs` in that zone"
@@ -167,7 +185,7 @@ def _wanted(sources: Sequence[Source], cube: Cube, warn: Callable[[str], None]) 
         if about.item_id in there:
             warn(f"{about.item_id}: is in the cube already; skipped")
             skipped.append(about.item_id)
-        elif overlap(cube.box, about.box) is None:
+        elif not touches(cube.box, about.box):
             warn(f"{about.item_id}: lies outside the cube; skipped")
             skipped.append(about.item_id)
         else:

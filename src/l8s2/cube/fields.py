@@ -111,7 +111,7 @@ def _geometry(feature: dict[str, Any], kind: Kind, where: str) -> Geometry:
 
 
 def _on_pixel(name: str, point: Geometry, box: GeoBox, where: str) -> Field:
-    column, row = ~box.affine * point.coords[0]
+    column, row = ~box.affine @ point.coords[0]
     at = np.array([[math.floor(row)], [math.floor(column)]], np.intp)
     inside = 0 <= at[0, 0] < box.shape[0] and 0 <= at[1, 0] < box.shape[1]
     rows, columns = at if inside else at[:, :0]
@@ -128,7 +128,7 @@ def _on_pixels(name: str, polygon: Geometry, box: GeoBox, where: str) -> Field:
     if size < _AREA:
         raise InputError(f"{where}: has no area; take it out")
     left, bottom, right, top = polygon.boundingbox.bbox
-    (c0, r0), (c1, r1) = ~box.affine * (left, top), ~box.affine * (right, bottom)
+    (c0, r0), (c1, r1) = ~box.affine @ (left, top), ~box.affine @ (right, bottom)
     rows = slice(max(math.floor(r0), 0), min(math.ceil(r1), box.shape[0]))
     columns = slice(max(math.floor(c0), 0), min(math.ceil(c1), box.shape[1]))
     none = np.empty(0, np.intp)

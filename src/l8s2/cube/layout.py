@@ -97,7 +97,7 @@ def overviews(box: GeoBox) -> dict[str, GeoBox]:
     """
     found: dict[str, GeoBox] = {}
     while max(box.shape) > CHUNK:
-        box = GeoBox((-(-box.shape[0] // 2), -(-box.shape[1] // 2)), box.affine * Affine.scale(2), box.crs)
+        box = GeoBox((-(-box.shape[0] // 2), -(-box.shape[1] // 2)), box.affine @ Affine.scale(2), box.crs)
         found[f"ovr_{2 ** (len(found) + 1)}x"] = box
     return found
 

@@ -15,6 +15,7 @@ from l8s2 import grid, masks
 from l8s2.arrays import Float, Mask
 from l8s2.errors import InputError
 from l8s2.sensors import N_BANDS, OUTPUT_GSD
+from l8s2.target import ElsewhereError, target_on
 
 UNKNOWN = (float("nan"),) * N_BANDS
 
@@ -78,7 +79,7 @@ class Source(Protocol):
 def first_pixel(window: GeoBox, box: GeoBox) -> tuple[int, int]:
     """Return row and column in ``box`` of the first pixel of ``window``; grids of one zone, under either name."""
     ours, theirs = (grid.landsat_convention(x).affine for x in (window, box))
-    column, row = ~theirs * (ours.c, ours.f)
+    column, row = ~theirs @ (ours.c, ours.f)
     return round(row), round(column)
 
 
@@ -91,6 +92,23 @@ def overlap(window: GeoBox, box: GeoBox) -> tuple[slice, slice] | None:
             return None
         found.append(slice(start, stop))
     return found[0], found[1]
+
+
+def same_zone(one: GeoBox, other: GeoBox) -> bool:
+    """Tell whether two grids are in one UTM zone, under either of its names."""
+    zones = {grid.landsat_convention(box).crs for box in (one, other)}
+    return len(zones) == 1
+
+
+def touches(area: GeoBox, box: GeoBox) -> bool:
+    """Tell whether an observation on ``box`` has pixels in ``area``, in whatever zones the two are."""
+    if same_zone(area, box):
+        return overlap(area, box) is not None
+    try:
+        target_on(grid.snap(box.pad(3)), area, "")
+    except ElsewhereError:
+        return False
+    return True
 
 
 def check_lattice(name: str, box: GeoBox) -> None:

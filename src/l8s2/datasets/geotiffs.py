@@ -53,7 +53,7 @@ def read_tiff(
             known = np.isfinite(stored) if file.nodata is None else np.isfinite(stored) & (stored != file.nodata)
             scales, offsets = np.array(file.scales), np.array(file.offsets)
             georeferenced = file.crs is not None and not file.transform.is_identity
-            transform, crs = file.transform * Affine.translation(left, top), str(file.crs)
+            transform, crs = file.transform @ Affine.translation(left, top), str(file.crs)
             names = tuple(name or "" for name in file.descriptions)
     except (RasterioError, OSError) as error:
         raise InputError(f"{path}: not a readable GeoTIFF ({error}); copy it again") from None

@@ -28,6 +28,12 @@ _GIVE = "give a Collection-2 Level-2 product (folder, .tar, .tar.gz or .zip)"
 _LISTED = 5
 
 
+def named_in(folder: Path, product_id: str) -> Path | None:
+    """Return the folder, archive or GeoTIFF in a folder that is named as a product is; None where there is none."""
+    paths = (folder / f"{product_id}{ending}" for ending in ("", *ARCHIVES, *IMAGES))
+    return next((path for path in paths if path.exists()), None)
+
+
 def products_in(path: Path) -> list[ProductFiles]:
     """List every Landsat product in a folder (not below it) or in an archive.
 

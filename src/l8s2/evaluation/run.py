@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from l8s2._version import __version__
 from l8s2.errors import InputError
 from l8s2.evaluation import tables
 from l8s2.evaluation.baselines import BASELINES
-from l8s2.evaluation.cases import collect_images
+from l8s2.evaluation.cases import Case, collect_images
 from l8s2.evaluation.evaluate import Scored, evaluate
 from l8s2.evaluation.fitted_pairs import collect_pairs
 from l8s2.evaluation.pair_table import pair_facts, pair_table
@@ -86,14 +87,17 @@ def run_evaluation(
                 paths, stack, sentinel2=sentinel2, pan=pan, bbox=bbox, disturbed=disturbed, side=side, warn=note
             )
         loaded = _loaded(models, trust_architecture)
-        gallery = Gallery(list(loaded))
+        gallery, with_pan = Gallery(list(loaded)), set[bool]()
         scored = evaluate(
-            imagery,
+            replace(imagery, cases=_watched(imagery.cases, with_pan)),
             loaded,
             deep_harmonization_range=deep_harmonization_range,
             progress=progress,
             on_scored=gallery if folder else None,
         )
+    if True not in with_pan:
+        for message in _alike(loaded):
+            note(message)
     facts = {
         "l8s2": __version__,
         "mode": imagery.mode,
@@ -107,6 +111,22 @@ def run_evaluation(
     if imagery.mode == "fitted-pair":
         return tables.strict({**summary, "pairs": pair_facts(scored)}), pair_table(scored, loaded)
     return tables.strict(summary), tables.short_table(tables.means(tables.all_records(scored)), imagery.mode)
+
+
+def _watched(cases: Iterable[Case], with_pan: set[bool]) -> Iterator[Case]:
+    """Pass cases on, and note whether they have pan."""
+    for case in cases:
+        with_pan.add(case.pan is not None)
+        yield case
+
+
+def _alike(loaded: dict[str, Predictor]) -> Iterator[str]:
+    """Say which model answers for which where no image has pan."""
+    for name, predictor in loaded.items():
+        other = predictor.no_pan_model
+        if predictor.uses_pan and other is not None:
+            same = f": the figures of {name} are those of {other.name}" if other.name in loaded else ""
+            yield f"no image has pan, so {other.name} answers for {name}{same}"
 
 
 def _files(scored: Sequence[Scored], facts: dict[str, Any], gallery: Gallery) -> dict[str, str]:

@@ -69,7 +69,7 @@ def write_hls(
     those of the product.
 
     Args:
-        product: the folder that ``harmonize_product`` wrote with ``mgrs``.
+        product: what ``harmonize_product`` wrote with ``mgrs``: its folder, or its Item.
         output: folder that gets the granule.
         overwrite: replace a granule of the same name.
         progress: told how far it is.
@@ -152,8 +152,9 @@ def _windows(sources: dict[str, Any], shape: tuple[int, int]) -> Iterator[tuple[
 
 def _open(folder: Path) -> _Product:
     """Find the files of a product and its tile."""
-    from l8s2.product.reader import open_product
+    from l8s2.product.reader import one_product, open_product
 
+    folder = one_product(folder)
     product = open_product(folder)
     tile = mgrs_tile_of(product.geobox)
     if tile is None:

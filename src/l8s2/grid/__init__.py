@@ -13,7 +13,6 @@ from l8s2.grid.lattice import (
     TOLERANCE,
     crs_name,
     epsg,
-    footprint,
     is_utm,
     landsat_convention,
     lattice_misfit,
@@ -27,17 +26,18 @@ from l8s2.grid.lattice import (
     pan_centres_at_10m,
     pan_geobox,
     pan_offset,
-    ring,
     sentinel2_convention,
     snap,
     zone_for,
 )
+from l8s2.grid.outline import Known, footprint, ring
 from l8s2.grid.sentinel2_tiles import mgrs_tile, mgrs_tile_of, mgrs_tiles
 
 __all__ = [
     "BLOCK",
     "FALSE_NORTHING",
     "TOLERANCE",
+    "Known",
     "crs_name",
     "epsg",
     "footprint",

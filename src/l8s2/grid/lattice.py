@@ -11,7 +11,6 @@ EPSG:327xx there. The two differ by exactly 10 000 000 m: a change of name, not 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -31,8 +30,6 @@ _FIRST_CENTRE = {MS_GSD: 0.0, PAN_GSD: 0.0, OUTPUT_GSD: -OUTPUT_GSD / 2}
 """Centre of pixel 0 of the grid of each pixel size, metres right of (and down from) that of MS pixel 0."""
 _DELIVERED = ("Albers Equal Area", "Polar Stereographic (variant A)", "Polar Stereographic (variant B)")
 """Projections other than UTM in which USGS delivers Landsat, as EPSG names their methods."""
-_POINTS_A_SIDE = 8
-"""Points along each side of a footprint."""
 
 
 def epsg(crs: CRS | None) -> int:
@@ -62,17 +59,17 @@ def landsat_convention(geobox: GeoBox) -> GeoBox:
     """Return the same pixels as Landsat names them: EPSG:326xx, with negative northings in the south."""
     if 32701 <= epsg(geobox.crs) <= 32760:
         return GeoBox(
-            geobox.shape, Affine.translation(0, -FALSE_NORTHING) * geobox.affine, f"EPSG:{epsg(geobox.crs) - 100}"
+            geobox.shape, Affine.translation(0, -FALSE_NORTHING) @ geobox.affine, f"EPSG:{epsg(geobox.crs) - 100}"
         )
     return geobox
 
 
 def sentinel2_convention(geobox: GeoBox) -> GeoBox:
     """Return the same pixels as Sentinel-2 names them: EPSG:327xx, with positive northings, south of the equator."""
-    middle = geobox.affine * (0, geobox.shape[0] / 2)
+    middle = geobox.affine @ (0, geobox.shape[0] / 2)
     if 32601 <= epsg(geobox.crs) <= 32660 and middle[1] < 0:
         return GeoBox(
-            geobox.shape, Affine.translation(0, FALSE_NORTHING) * geobox.affine, f"EPSG:{epsg(geobox.crs) + 100}"
+            geobox.shape, Affine.translation(0, FALSE_NORTHING) @ geobox.affine, f"EPSG:{epsg(geobox.crs) + 100}"
         )
     return geobox
 
@@ -85,7 +82,7 @@ def lattice_misfit(geobox: GeoBox, gsd: int = MS_GSD) -> float:
     a = landsat_convention(geobox).affine
     if (a.a, a.b, a.d, a.e) != (gsd, 0, 0, -gsd):
         return math.inf
-    x, y = a * (0.5, 0.5)
+    x, y = a @ (0.5, 0.5)
     misfit: float = max(abs(v / gsd - round(v / gsd)) for v in (x, y))
     return misfit
 
@@ -108,7 +105,7 @@ def misfit_of_pan(ms: GeoBox, pan: GeoBox) -> float:
     a = pan.affine
     if ms.crs != pan.crs or (a.a, a.b, a.d, a.e) != (PAN_GSD, 0, 0, -PAN_GSD):
         return math.inf
-    column, row = ~a * (ms.affine * (0.5, 0.5))
+    column, row = ~a @ (ms.affine @ (0.5, 0.5))
     misfit: float = max(abs(v - 0.5 - round(v - 0.5)) for v in (column, row))
     return misfit
 
@@ -177,15 +174,15 @@ def pan_offset(ms: GeoBox, pan: GeoBox) -> tuple[int, int]:
     ms, pan = landsat_convention(ms), landsat_convention(pan)
     if ms.crs != pan.crs:
         raise InputError(f"pan is in {pan.crs}, MS in {ms.crs}; both must be in one UTM zone")
-    x, y = ms.affine * (0.5, 0.5)
-    column, row = ~pan.affine * (x, y)
+    x, y = ms.affine @ (0.5, 0.5)
+    column, row = ~pan.affine @ (x, y)
     return round(row - 0.5), round(column - 0.5)
 
 
 def pan_geobox(ms: GeoBox) -> GeoBox:
     """Return the pan grid of an MS grid: twice the pixels a side, pan (0, 0) centred on MS (0, 0)."""
     a = ms.affine
-    x, y = a * (0.5, 0.5)
+    x, y = a @ (0.5, 0.5)
     transform = Affine(PAN_GSD, 0, x - PAN_GSD / 2, 0, -PAN_GSD, y + PAN_GSD / 2)
     return GeoBox((2 * ms.shape[0], 2 * ms.shape[1]), transform, ms.crs)
 
@@ -213,54 +210,3 @@ def output_centres_at_30m(n: int) -> Values:
 def _centres(n: int, of: int, on: int) -> Values:
     """Return the centres of ``n`` pixels of the grid of ``of`` metres in pixels of that of ``on`` metres, (n,)."""
     return (of * np.arange(n) + _FIRST_CENTRE[of] - _FIRST_CENTRE[on]) / on
-
-
-def ring(box: GeoBox, to_a_side: int) -> tuple[Values, Values]:
-    """Return (4 n + 1,) longitudes and latitudes around a grid, n to a side, closed; degrees, WGS 84.
-
-    Longitudes are continuous: they go beyond 180 for a grid that crosses the antimeridian. A grid without a coordinate
-    reference system gives its own coordinates.
-    """
-    height, width = box.shape
-    along = np.linspace(0, 1, to_a_side, endpoint=False)
-    zero, one = np.zeros_like(along), np.ones_like(along)
-    columns = width * np.concatenate([along, one, 1 - along, zero, [0]])
-    rows = height * np.concatenate([zero, along, one, 1 - along, [0]])
-    a = box.affine
-    x, y = a.a * columns + a.b * rows + a.c, a.d * columns + a.e * rows + a.f
-    if box.crs is not None:
-        x, y = box.crs.transformer_to_crs(CRS("EPSG:4326"))(x, y)
-    return np.unwrap(np.asarray(x), period=360), np.asarray(y)
-
-
-def footprint(geobox: GeoBox) -> tuple[dict[str, Any], list[float]]:
-    """Return the outline of a grid in WGS 84 as GeoJSON geometry, and its bbox (west, south, east, north).
-
-    An outline that crosses the antimeridian is cut in two, and then west > east in the bbox (RFC 7946).
-    """
-    from odc.geo.geom import box, polygon, unary_union
-
-    x, y = ring(geobox, _POINTS_A_SIDE)
-    round_a_pole = abs(x[-1] - x[0]) > 180
-    if round_a_pole:
-        pole = np.copysign(90, y.mean())
-        x, y = np.append(x, [x[-1], x[0]]), np.append(y, [pole, pole])
-    x, y = np.round(x - 360 * np.floor((x.min() + 180) / 360), 7), np.round(y, 7)
-    outline = polygon([*zip(x.tolist(), y.tolist(), strict=True)], None)
-    parts = []
-    for turn in range(int((x.max() + 180) // 360) + 1):
-        part = outline & box(360 * turn - 180, -90, 360 * turn + 180, 90, None)
-        if part.area > 0:
-            parts.append(polygon([(round(lon - 360 * turn, 7), lat) for lon, lat in part.exterior.coords], None))
-    if round_a_pole:  # its parts meet where the ring was opened
-        parts = [unary_union(parts)]
-    outer = [part.exterior.geom if part.exterior.geom.is_ccw else part.exterior.geom.reverse() for part in parts]
-    rings = [[list(point) for point in line.coords] for line in outer]
-    west, east = min(lon for lon, _ in rings[0]), max(lon for lon, _ in rings[-1])
-    if round_a_pole:
-        west, east = -180.0, 180.0
-    latitudes = [lat for points in rings for _, lat in points]
-    bbox = [west, min(latitudes), east, max(latitudes)]
-    if len(rings) == 1:
-        return {"type": "Polygon", "coordinates": rings}, bbox
-    return {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}, bbox

@@ -32,7 +32,7 @@ def same_grid(bands: list[Raster]) -> None:
 def disagreements(shape: tuple[int, int] | None, corner: tuple[float, float] | None, raster: Raster) -> list[str]:
     """Word the warning where MTL and TIFF disagree; the TIFF is used."""
     actual = raster.geobox.shape[0], raster.geobox.shape[1]
-    x, y = raster.geobox.affine * (0.5, 0.5)
+    x, y = raster.geobox.affine @ (0.5, 0.5)
     if shape is not None and tuple(shape) != actual:
         return [
             f"{raster.name}: {actual[0]} x {actual[1]} pixels, its MTL says {shape[0]} x {shape[1]} (a crop?);"

@@ -7,7 +7,7 @@ from typing import Any
 
 from l8s2.landsat.clear_windows import clear_windows
 from l8s2.landsat.noise import NOISE, measure_noise
-from l8s2.landsat.pan_shift import PAN_SHIFT, measure_pan_shift
+from l8s2.landsat.pan_shift import PAN_CORRELATION, PAN_SHIFT, measure_pan_shift
 from l8s2.landsat.scene import Scene
 from l8s2.landsat.sharpness import NOMINAL, SHARPNESS, measure_sharpness
 
@@ -40,6 +40,10 @@ class SceneMeasures:
         shift = (self.pan_shift or {}).get("length_m", 0.0)
         if shift > PAN_SHIFT[0]:
             doubts.append((shift > PAN_SHIFT[1], f"pan lies {shift:.1f} m off the 30 m bands"))
+        correlation = (self.pan_shift or {}).get("correlation", 1.0)
+        if correlation < PAN_CORRELATION:
+            text = f"contours of pan and of the 30 m bands correlate by {correlation:.2f}"
+            doubts.append((False, f"{text}; with pan of the same date by more than {PAN_CORRELATION:g}"))
         if self.sharpness is not None and self.sharpness["verdict"] == "doubtful":
             low, high = (share * NOMINAL for share in SHARPNESS)
             text = f"the visible bands are blurred by {self.sharpness['blur_m']:.1f} m against pan"

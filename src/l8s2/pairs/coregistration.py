@@ -96,7 +96,7 @@ class Coregistration:
 
     def at(self, box: GeoBox) -> tuple[float, float]:
         """Return the shift (down, right) at the centre of a grid, metres, whatever the decision."""
-        x, y = grid.landsat_convention(box).affine * (box.shape[1] / 2, box.shape[0] / 2)
+        x, y = grid.landsat_convention(box).affine @ (box.shape[1] / 2, box.shape[0] / 2)
         offset = [
             min(max(at - middle, -reach), reach) / 1000
             for at, middle, reach in zip((x, y), self.centre, self.reach, strict=True)
@@ -120,7 +120,7 @@ def measure_window(landsat: Float, box: GeoBox, sentinel2: Sequence[BandImage]) 
     """
     chosen = [BAND_NAMES.index(name) for name in MEASURED]
     shift = measure_shift(landsat[chosen], as_landsat(sentinel2, box, bands=chosen))
-    x, y = grid.landsat_convention(box).affine * (box.shape[1] / 2, box.shape[0] / 2)
+    x, y = grid.landsat_convention(box).affine @ (box.shape[1] / 2, box.shape[0] / 2)
     return WindowShift(x, y, shift)
 
 

@@ -177,12 +177,12 @@ def covering_20m(ms: GeoBox) -> GeoBox:
 def grid_10m(box: GeoBox) -> GeoBox:
     """Return the grid of 10 m pixels that divides a grid of 20 m pixels."""
     height, width = box.shape
-    return GeoBox((2 * height, 2 * width), box.affine * Affine.scale(0.5), box.crs)
+    return GeoBox((2 * height, 2 * width), box.affine @ Affine.scale(0.5), box.crs)
 
 
 def _first(whole: GeoBox, part: GeoBox) -> tuple[int, int]:
     """Row and column in ``whole`` of the first pixel of ``part``; grids of one lattice."""
-    column, row = ~grid.landsat_convention(whole).affine * (part.affine.c, part.affine.f)
+    column, row = ~grid.landsat_convention(whole).affine @ (part.affine.c, part.affine.f)
     return round(row), round(column)
 
 

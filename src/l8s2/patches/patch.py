@@ -154,7 +154,7 @@ class Patch:
 
 def position(box: GeoBox) -> tuple[int, int]:
     """Row and column of the first MS pixel in its zone: centre -Y / 30 and X / 30, Landsat's naming."""
-    x, y = grid.landsat_convention(box).affine * (0.5, 0.5)
+    x, y = grid.landsat_convention(box).affine @ (0.5, 0.5)
     return round(-y / MS_GSD), round(x / MS_GSD)
 
 

@@ -48,7 +48,7 @@ def harmonize_xarray(
         qa_pixel: Landsat's QA_PIXEL; None looks for a variable of that name in ``ms``.
         qa_radsat: Landsat's QA_RADSAT; likewise.
         sun_elevation: degrees, one for each time of ``ms``; needed where ``pan`` holds digital numbers.
-        scale: ``dn`` or ``reflectance``; None: proved by attributes and pixels of ``ms``.
+        scale: ``collection2`` (digital numbers) or ``reflectance``; None: proved by attributes and pixels of ``ms``.
         model: see ``load_model``.
         align_pan: see ``harmonize_product``.
         sigma: see ``harmonize``.

@@ -62,10 +62,10 @@ def _hull(scene: Scene, geobox: GeoBox) -> Values:
     first, last = known.argmax(1)[found], known.shape[1] - known[:, ::-1].argmax(1)[found]
     steps = np.array([scene.shape[1] / known.shape[1], scene.shape[0] / known.shape[0]])
     corners = [(c, r + below) for below in (0, 1) for ends in (first, last) for c, r in zip(ends, found, strict=True)]
-    world = [scene.geobox.affine * tuple(point) for point in np.array(corners) * steps]
+    world = [scene.geobox.affine @ tuple(point) for point in np.array(corners) * steps]
     hull = multipoint(world, scene.geobox.crs).convex_hull.to_crs(geobox.crs)
     away = ~geobox.affine
-    return np.array([away * point[:2] for point in hull.exterior.coords[:-1]])
+    return np.array([away @ point[:2] for point in hull.exterior.coords[:-1]])
 
 
 class Mosaic:

@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from l8s2.grid import Known
+
 WIDTH = 1600
 """Largest width of the whole picture, and largest height, pixels."""
 SEPARATOR = 4
@@ -62,6 +64,12 @@ class Preview:
         """Return the cells that samples touch, and where each begins among the samples."""
         cells = (start + pixel * np.arange(number)) // self.step
         return slice(int(cells[0]), int(cells[-1]) + 1), np.flatnonzero(np.diff(cells, prepend=-1))
+
+    @property
+    def known(self) -> Known:
+        """Where the output is known, in cells of the picture."""
+        counts = self._counts.get("after")
+        return Known(np.zeros(self.shape, bool) if counts is None else counts > 0, self.step)
 
     def save(self, path: Path) -> None:
         """Write a PNG, transparent where nothing is known: before | after, or the output alone."""

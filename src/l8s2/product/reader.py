@@ -30,11 +30,50 @@ class Product:
     geobox: GeoBox
 
 
+def product_folders(path: Path) -> list[Path]:
+    """Return the product that a path names, or those below it in order; raises InputError where there is none.
+
+    This is how every command takes products: by the folder, by the Item in it, or by a folder with products below it.
+    """
+    if path.is_file():
+        read_item(path)
+        return [path.parent]
+    if not path.is_dir():
+        raise InputError(f"{path}: not a folder; give a product, its .json, or the folder that holds products")
+    if any("Fmask" in item["assets"] for _, item in items_in(path)):
+        raise InputError(f"{path}: a granule that `l8s2 export` wrote; give the product that it was made from")
+    found = list(walk_products(path))
+    if not found:
+        raise InputError(f"{path}: holds no product of l8s2; give the folder that `l8s2 harmonize` wrote into")
+    return found
+
+
+def one_product(path: Path) -> Path:
+    """Return the folder of the one product that a path names or holds; raises InputError for none and for several."""
+    found = product_folders(path)
+    if len(found) > 1:
+        raise InputError(f"{path}: holds {len(found)} products; give one of them, such as {found[0]}")
+    return found[0]
+
+
+def item_file(path: Path) -> Path:
+    """Return the file of the Item of the one product that a path names; raises InputError where there is none."""
+    if path.is_file():
+        return path
+    found = json_files(folder := one_product(path))
+    if len(found) != 1:
+        raise InputError(f"{folder}: holds {len(found)} .json files; give that of the product")
+    return found[0]
+
+
 def walk_products(root: Path) -> Iterator[Path]:
-    """Yield the folders from ``root`` on that are named as products are; links to folders are not followed."""
+    """Yield the folders from ``root`` on that are named as products are; links to folders are not followed.
+
+    ``root`` itself is also known by an Item in it.
+    """
     for here, below, _ in os.walk(root):
         folder = Path(here)
-        is_product = folder.name.endswith(SUFFIX)
+        is_product = os.path.abspath(here).endswith(SUFFIX) or (folder == root and any(items_in(folder)))
         if is_product:
             yield folder
         deep = is_product or len(folder.relative_to(root).parts) >= _DEPTH

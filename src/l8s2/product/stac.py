@@ -12,7 +12,6 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from l8s2.deliveries.product_name import ProductName
-from l8s2.grid import footprint
 from l8s2.product.uncertainty import ARTEFACT_FREE, uncertainty_of
 from l8s2.radiometry import SigmaKind
 from l8s2.raster import checksum
@@ -69,20 +68,22 @@ class ItemInfo:
 
 
 def build_item(
-    item_id: str, geobox: GeoBox, info: ItemInfo, files: Mapping[str, tuple[Path, str]], encoding: Mapping[str, Any]
-) -> dict[str, Any]:
+    item_id: str, geobox: GeoBox, place: tuple[dict[str, Any], list[float]], info: ItemInfo,
+    files: Mapping[str, tuple[Path, str]], encoding: Mapping[str, Any],
+) -> dict[str, Any]:  # fmt: skip
     """Build the STAC 1.1 Item as a dictionary.
 
     Args:
         item_id: name of the product.
         geobox: its grid.
+        place: GeoJSON geometry and bbox of its pixels that are known, as ``grid.footprint`` gives them.
         info: its origin.
         files: asset key (``surface_reflectance``, ``sigma``, ``qa``, ``preview``) to the file and its final name.
         encoding: fields on the samples of reflectance and sigma: ``data_type``, ``nodata``, ``raster:scale`` ...
     """
     import pystac
 
-    geometry, bbox = footprint(geobox)
+    geometry, bbox = place
     properties = _properties(item_id.removesuffix("_S2L"), geobox, info)
     schemas = (
         *_SCHEMAS,

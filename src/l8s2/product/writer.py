@@ -17,7 +17,7 @@ from odc.geo.geobox import GeoBox
 from l8s2.cog import DRAFT, CogFile, Encoding
 from l8s2.errors import TryAgainError
 from l8s2.files import WholeFolder, fsync, write_whole
-from l8s2.grid import BLOCK
+from l8s2.grid import BLOCK, footprint
 from l8s2.product.preview import Preview
 from l8s2.product.sink import Stored, disk_errors_explained
 from l8s2.radiometry import NODATA, SCALE, decoded, encoded
@@ -230,7 +230,8 @@ class ProductWriter:
             self._preview.save(paths["preview"])
             files = {key: (path, path.name.removesuffix(".part")) for key, path in paths.items()}
             encoding = {"data_type": "int16", "nodata": NODATA, "unit": "1", "raster:scale": SCALE, "raster:offset": 0}
-            item = build_item(self.name, self.geobox, info, files, encoding)
+            place = footprint(self.geobox, self._preview.known)
+            item = build_item(self.name, self.geobox, place, info, files, encoding)
             json_path = self.workspace / f"{self.product_id}.json.part"
             json_path.write_text(json.dumps(item, indent=2, allow_nan=False) + "\n", encoding="utf-8")
             for path in (*paths.values(), json_path):

@@ -28,6 +28,12 @@ _ADVICE = {
         "Get the Level-1 (L1TP) and Level-2 products of one processing date and make the product again; or make it "
         "without pan (`model` compact-nopan).",
     ),
+    "contours of pan": Advice(
+        "Pan shows other ground than the 30 m bands: it is of another date, or hidden by clouds that are not flagged. "
+        "What changed between the dates appears as detail that was not there.",
+        "Give the pan of the same acquisition (the L1TP product of the same date), or make the product without pan "
+        "(`model` compact-nopan).",
+    ),
     "blurred by": Advice(
         "The visible bands are softer or sharper against pan than any the networks have learnt from: contours may "
         "be too soft, or have a bright rim.",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from l8s2.landsat.noise import NOISE
-from l8s2.landsat.pan_shift import PAN_SHIFT
+from l8s2.landsat.pan_shift import PAN_CORRELATION, PAN_SHIFT
 from l8s2.landsat.sharpness import NOMINAL, SHARPNESS
 from l8s2.pipeline.verdict import CLEAR, UNTRUSTED
 from l8s2.report.consistency import USUAL_RMS
@@ -91,14 +91,20 @@ def _of_pan(scenes: Sequence[SceneFacts], without: float) -> Iterator[list[str]]
         return
     yield [
         "Pan beside the 30 m bands",
-        _of_each(_metres(scene, "pan_shift", "length_m") for scene in scenes),
+        _of_each(_measured(scene, "pan_shift", "length_m") for scene in scenes),
         "distance of the contours of pan, which the fine detail comes from",
         f"warn over {PAN_SHIFT[0]:g}&nbsp;m, fail over {PAN_SHIFT[1]:g}&nbsp;m",
+    ]
+    yield [
+        "Pan like the 30 m bands",
+        _of_each(_measured(scene, "pan_shift", "correlation", "{:.2f}") for scene in scenes),
+        "correlation of their contours, which tells pan of another date",
+        f"warn under {PAN_CORRELATION:g}",
     ]
     low, high = (share * NOMINAL for share in SHARPNESS)
     yield [
         "Blur of the input",
-        _of_each(_metres(scene, "sharpness", "blur_m") for scene in scenes),
+        _of_each(_measured(scene, "sharpness", "blur_m") for scene in scenes),
         f"of the visible bands against pan, a Gaussian's standard deviation; {NOMINAL:.1f}&nbsp;m documented",
         f"warn outside {low:.1f} to {high:.1f}&nbsp;m",
     ]
@@ -109,10 +115,10 @@ def _of_each(found: Iterator[str]) -> str:
     return "; ".join(dict.fromkeys(found))
 
 
-def _metres(scene: SceneFacts, name: str, field: str) -> str:
+def _measured(scene: SceneFacts, name: str, field: str, form: str = "{:.1f}&nbsp;m") -> str:
     facts = scene.facts(f"l8s2:{name}")
     value = number(facts.get(field))
-    return f"{value:.1f}&nbsp;m" if value is not None else _why_not(facts)
+    return form.format(value) if value is not None else _why_not(facts)
 
 
 def _noise(scene: SceneFacts) -> str:

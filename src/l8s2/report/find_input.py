@@ -7,7 +7,7 @@ from copy import copy
 from pathlib import Path
 from typing import NamedTuple
 
-from l8s2.deliveries.find import ARCHIVES, IMAGES, level2_product, products_in
+from l8s2.deliveries.find import level2_product, named_in, products_in
 from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
 from l8s2.landsat.band import MovedBand
@@ -15,7 +15,6 @@ from l8s2.landsat.scene import Scene, open_scene
 from l8s2.report.finished import Finished, SceneFacts, number
 from l8s2.sensors import PAN_GSD
 
-_ENDINGS = ("", *ARCHIVES, *IMAGES)
 _FARTHEST = 500.0
 """Metres that pan can be moved by; more in an Item is nonsense."""
 
@@ -60,9 +59,8 @@ def _path_of(name: ProductName, product: Finished, landsat: Path | None) -> tupl
     """Return where a Level-2 product lies, or why it is not found."""
     around = product.folder.absolute().parent
     for place in [landsat] if landsat is not None else [around, around.parent]:
-        for ending in _ENDINGS:
-            if (path := place / f"{name.id}{ending}").exists():
-                return path, ""
+        if path := named_in(place, name.id):
+            return path, ""
     if landsat is None:
         return None, f"{name.id} was not found beside the product"
     if not products_in(landsat):

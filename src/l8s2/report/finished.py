@@ -184,11 +184,6 @@ class Finished:
         self._stack.close()
 
 
-def is_product(folder: Path) -> bool:
-    """Tell whether a folder is meant to be a product."""
-    return folder.is_dir() and folder.name.endswith(SUFFIX) and not folder.name.startswith(".")
-
-
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     from rasterio._err import CPLE_BaseError

@@ -78,14 +78,14 @@ class Before:
             for band, mean in zip(bands, means, strict=True):
                 part = _block_means(self.scene.bands[band].read(strip, columns), factor)
                 mean[at : at + len(part)] = part
-        origin = self._blocks.affine * Affine.translation(grid.BLOCK * columns.start, grid.BLOCK * rows.start)
-        return _nearest(means, origin * Affine.scale(grid.BLOCK * factor), self._blocks, target)
+        origin = self._blocks.affine @ Affine.translation(grid.BLOCK * columns.start, grid.BLOCK * rows.start)
+        return _nearest(means, origin @ Affine.scale(grid.BLOCK * factor), self._blocks, target)
 
     def _under(self, target: GeoBox) -> tuple[slice, slice]:
         """Return the MS pixels of the scene in the rectangle around a grid."""
         box = target.boundingbox
         here = box if self._blocks.crs == target.crs else box.to_crs(self._blocks.crs)
-        x, y = zip(*(~self._blocks.affine * (x, y) for x in here[::2] for y in here[1::2]), strict=True)
+        x, y = zip(*(~self._blocks.affine @ (x, y) for x in here[::2] for y in here[1::2]), strict=True)
         if not np.isfinite([*x, *y]).all():
             return slice(0, 0), slice(0, 0)
         rows, columns = (
@@ -99,7 +99,7 @@ def _whole_pixels(blocks: GeoBox, geobox: GeoBox) -> tuple[int, int] | None:
     a, b = blocks.affine, geobox.affine
     if blocks.crs != geobox.crs or (a.a, a.b, a.d, a.e) != (b.a, b.b, b.d, b.e):
         return None
-    column, row = ~a * (b.c, b.f)
+    column, row = ~a @ (b.c, b.f)
     whole = round(row), round(column)
     return whole if max(abs(row - whole[0]), abs(column - whole[1])) < grid.TOLERANCE else None
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from l8s2.errors import InputError, L8S2Error
 from l8s2.files import check_free, write_whole
-from l8s2.product.writer import SUFFIX
+from l8s2.product.reader import product_folders
 from l8s2.progress import Progress
 from l8s2.report.find_input import find_input
-from l8s2.report.finished import Finished, is_product
+from l8s2.report.finished import Finished
 from l8s2.report.index import index_page
 from l8s2.report.landsat_input import Before
 from l8s2.report.numbers import numbers_of
@@ -38,7 +38,7 @@ def make_reports(
     """Write the report of a product, or of all products in a folder and an index that links to them.
 
     Args:
-        folder: a product, or a folder of products.
+        folder: a product, its Item, or a folder with products below it.
         output: the page; by default beside the product with its name, or ``index.html`` in the folder of products.
             Reports of several products lie beside their index.
         landsat: the input of the product, or a folder with the inputs; None looks around the products.
@@ -56,17 +56,15 @@ def make_reports(
         raise InputError(f"`landsat` {landsat}: no such file or folder; give the input, or a folder that holds it")
     if folder.name in ("", ".."):
         folder = Path(os.path.abspath(folder))
-    if is_product(folder):
+    products = product_folders(folder)
+    if folder.is_file():
+        folder = products[0]
+    if products == [folder]:
         path = output or folder.with_name(f"{folder.name}.html")
         check_free(path, overwrite=overwrite)
         return _report(folder, path, landsat, progress, say)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: not a folder; give a product of l8s2, or a folder of products")
-    products = sorted(path for path in folder.iterdir() if is_product(path))
-    if not products:
-        raise InputError(f"{folder}: holds no product of l8s2 (a folder ..{SUFFIX}); give the folder that holds some")
     index = output or folder / INDEX
-    pages = {product: index.with_name(f"{product.name}.html") for product in products}
+    pages = {product: index.with_name(f"{name}.html") for product, name in zip(products, _names(products), strict=True)}
     for path in (index, *pages.values()):
         check_free(path, overwrite=overwrite)
     found = []
@@ -77,6 +75,14 @@ def make_reports(
             found.append({"id": product.name, "error": str(error)})
     _write(index, say(index_page(folder.absolute().name, found)))
     return {"index": str(index), "products": found}
+
+
+def _names(products: Sequence[Path]) -> list[str]:
+    """Name the pages as their products; those of equal names also by the folders that hold them."""
+    names = [product.name for product in products]
+    top = os.path.commonpath([product.parent for product in products])
+    long = ["_".join(product.relative_to(top).parts) for product in products]
+    return [whole if names.count(name) > 1 else name for name, whole in zip(names, long, strict=True)]
 
 
 def _report(

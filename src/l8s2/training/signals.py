@@ -7,6 +7,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from l8s2.system.interrupt import Interrupt
+
 
 class Signals:
     """A context in which the first Ctrl-C or SIGTERM is only noted, in ``caught``; the second one has its usual effect.
@@ -21,7 +23,8 @@ class Signals:
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                handler = signal.getsignal(number)
+                if handler in (signal.SIG_DFL, signal.default_int_handler) or isinstance(handler, Interrupt):
                     self._before[number] = signal.signal(number, self._note)
         return self
 

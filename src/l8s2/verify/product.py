@@ -1,4 +1,4 @@
-"""One product, or all in a folder: whether every file is there and is what its Item says."""
+"""Whether every file of a product is there and is what its Item says."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any
 
 from l8s2.cog.inspect import faults_of_layout
 from l8s2.errors import InputError
-from l8s2.product.reader import items_in, json_files, read_item, walk_products
-from l8s2.product.writer import SUFFIX
+from l8s2.product.reader import json_files, read_item
 from l8s2.raster import checksum
 from l8s2.verify.item import faults_of_item
 from l8s2.verify.pixels import faults_of_pixels
@@ -26,36 +25,12 @@ class Fault:
     what: str
 
 
-def product_folders(path: Path) -> list[Path]:
-    """Return the product at ``path``, or those below it in order; raises InputError where there is none.
-
-    Links to folders are not followed. A product of another name is known by its Item.
-    """
-    if not path.is_dir():
-        raise InputError(f"{path}: not a folder; give a product, or the folder that holds products")
-    if path.absolute().name.endswith(SUFFIX) or _holds_item(path):
-        return [path]
-    found = list(walk_products(path))
-    if not found:
-        raise InputError(f"{path}: holds no product of l8s2; give the folder that `l8s2 harmonize` wrote into")
-    return found
-
-
 def verify_product(folder: Path) -> list[Fault]:
     """Return everything that is wrong with a product; nothing where it is whole.
 
     Memory does not grow with the product: files are read by blocks, pixels by tiles.
     """
     return list(_faults(folder))
-
-
-def _holds_item(folder: Path) -> bool:
-    """Tell whether a folder holds an Item of l8s2; raises InputError where that is one of `l8s2 export`."""
-    for _, item in items_in(folder):
-        if "Fmask" in item["assets"]:
-            raise InputError(f"{folder}: a granule that `l8s2 export` wrote; give the product that it was made from")
-        return True
-    return False
 
 
 def _faults(folder: Path) -> Iterator[Fault]:

@@ -13,13 +13,13 @@ from affine import Affine
 
 from l8s2.arrays import windows
 from l8s2.deliveries.declared import Declared
-from l8s2.deliveries.find import ARCHIVES, IMAGES, level2_product
+from l8s2.deliveries.find import level2_product, named_in
 from l8s2.errors import InputError
 from l8s2.pipeline.provenance import INPUTS, OPTIONS, PROCESSOR, SOFTWARE
 from l8s2.pipeline.to_product import make_product
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.options import ModelOptions
-from l8s2.product.reader import RASTERS, read_item
+from l8s2.product.reader import RASTERS, item_file, read_item
 from l8s2.product.writer import SUFFIX, product_folder
 from l8s2.progress import Progress
 from l8s2.radiometry import SigmaKind
@@ -64,7 +64,7 @@ class Comparison:
 
 
 def reproduce(
-    item_path: Path,
+    product: Path,
     source: Path | None = None,
     output: Path | None = None,
     *,
@@ -77,7 +77,7 @@ def reproduce(
     """Make a product again and compare it.
 
     Args:
-        item_path: the Item, the ``.json`` of the product.
+        product: the folder of the product, or the Item in it.
         source: the Level-2 product, or the folder that holds it; None looks beside the product.
         output: folder that keeps the product made again; None keeps nothing.
         pan: see ``harmonize_product``.
@@ -88,6 +88,7 @@ def reproduce(
 
     Raises InputError for an Item that does not say enough, for input that is missing, and for another model.
     """
+    item_path = item_file(product)
     item = read_item(item_path)
     said = item["properties"]
     if (faults := faults_of_item(item)) or OPTIONS not in said or INPUTS not in said:
@@ -98,8 +99,8 @@ def reproduce(
     scenes = [str(scene["id"]) for scene in said.get("l8s2:scenes", [])] or [product_id]
     declared = Declared.parse(**{key: used[key] for key in ("bands", "scale", "acquired", "platform") if key in used})
     products = [_source(item_path, name, source) for name in scenes]
-    for name, product in zip(scenes, products, strict=True):
-        if (there := level2_product(product, declared).product_id) != name:
+    for name, place in zip(scenes, products, strict=True):
+        if (there := level2_product(place, declared).product_id) != name:
             give = "give that" if len(scenes) == 1 else f"give the folder that holds all {len(scenes)} scenes"
             raise InputError(f"`input` {there}: the product was made of {name}; {give}")
     if output is not None and (kept := product_folder(output, product_id)).exists():
@@ -108,7 +109,7 @@ def reproduce(
     _check_model(options, said)
     with tempfile.TemporaryDirectory(prefix="l8s2-", ignore_cleanup_errors=True) as temporary:
         if pan is None and not any(fact["name"].endswith(f"_{OLI.pan_band}") for fact in said[INPUTS]):
-            products = [_alone(product, Path(temporary) / "input") for product in products]
+            products = [_alone(place, Path(temporary) / "input") for place in products]
         like = _like(said, Path(temporary) / "grid.tif") if "like" in used else None
         bbox = used.get("bbox")
         area = Area(bbox=tuple(bbox) if bbox else None, mgrs=used.get("mgrs"), crs=used.get("crs"), like=like)
@@ -128,8 +129,7 @@ def _source(item_path: Path, product_id: str, source: Path | None) -> Path:
         return source
     beside = item_path.absolute().parent.parent
     places = [beside, beside.parent] if source is None else [source]
-    names = [product_id, *(f"{product_id}{ending}" for ending in (*ARCHIVES, *IMAGES))]
-    found = next((path for place in places for name in names if (path := place / name).exists()), source)
+    found = next((path for place in places if (path := named_in(place, product_id))), source)
     if found is None:
         raise InputError(f"{product_id}: not beside the product; give the folder that holds it as `input`")
     return found

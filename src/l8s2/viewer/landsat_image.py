@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from l8s2.cog import BLOCK, CogFile, Encoding
+from l8s2.deliveries.find import named_in
 from l8s2.grid import sentinel2_convention
 from l8s2.landsat.scene import open_scene
+from l8s2.product.writer import SUFFIX
 from l8s2.progress import Progress
 from l8s2.radiometry import NODATA, SCALE, encoded
 from l8s2.sensors import BAND_NAMES
+
+
+def landsat_inputs(landsat: Path, products: Iterable[str]) -> list[Path]:
+    """Return the Level-2 products in a folder that products of these ids were made from; else what was given itself."""
+    found = (named_in(landsat, product.removesuffix(SUFFIX)) for product in products)
+    return list(dict.fromkeys(path for path in found if path)) or [landsat]
 
 
 def write_landsat_image(product: Path, folder: Path, progress: Progress) -> Path:

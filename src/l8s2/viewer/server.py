@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
@@ -54,7 +54,7 @@ class Site:
     root: Path
     """Folder of the products, links resolved."""
     beside: Mapping[str, Path]
-    """Rasters to compare with, ``sentinel2`` and ``landsat``."""
+    """Rasters to compare with, ``sentinel2`` and ``landsat0``, ``landsat1`` .."""
     hosts: frozenset[str]
     """Names that a request may call this machine by, lower case."""
     any_address: bool
@@ -204,7 +204,7 @@ def open_server(
     folder: Path,
     *,
     sentinel2: Path | None = None,
-    landsat: Path | None = None,
+    landsat: Sequence[Path] = (),
     host: str = "127.0.0.1",
     port: int = 8765,
 ) -> Server:
@@ -215,7 +215,7 @@ def open_server(
     Args:
         folder: one product, or a folder with products below it.
         sentinel2: a GeoTIFF to compare with: six bands in the order of the product.
-        landsat: what ``write_landsat_image`` wrote.
+        landsat: what ``write_landsat_image`` wrote of the inputs of products.
         host: address or name to listen on.
         port: 0 for any that is free.
 
@@ -225,8 +225,7 @@ def open_server(
     root, beside = checked_folder(folder), {}
     if sentinel2 is not None:
         beside["sentinel2"] = checked_raster(sentinel2)
-    if landsat is not None:
-        beside["landsat"] = landsat.resolve()
+    beside |= {f"landsat{number}": path.resolve() for number, path in enumerate(landsat)}
     if not re.fullmatch(r"[A-Za-z0-9._-]+", host):
         raise InputError(f"`host` {host}: not the name or IPv4 address of this machine; 127.0.0.1 serves it alone")
     try:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from l8s2.errors import InputError
 from l8s2.masks import QA_BITS
-from l8s2.product.reader import RASTERS, items_in, walk_products
+from l8s2.product.reader import RASTERS, items_in, product_folders, walk_products
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the first bytes of TIFF and BigTIFF in both byte orders
 
@@ -27,9 +27,9 @@ class Shelf:
 
 def checked_folder(folder: Path) -> Path:
     """Return the folder with its links resolved; raises InputError where it holds no product."""
-    if not folder.is_dir():
+    root = (product_folders(folder)[0] if folder.is_file() else folder).resolve()
+    if not root.is_dir():
         raise InputError(f"{folder}: not a folder; give the one that `l8s2 harmonize` wrote into")
-    root = folder.resolve()
     if not fill_shelf(root).index["products"]:
         raise InputError(f"{folder}: holds no product of l8s2; give the folder that `l8s2 harmonize` wrote into")
     return root
@@ -48,7 +48,7 @@ def checked_raster(path: Path) -> Path:
 def fill_shelf(root: Path, beside: Mapping[str, Path] | None = None) -> Shelf:
     """Look for products below ``root``, a folder without links in its own path.
 
-    ``beside``: rasters to compare with, ``sentinel2`` and ``landsat``, which may lie anywhere.
+    ``beside``: rasters to compare with, ``sentinel2`` and ``landsat..``, which may lie anywhere.
     A file is left out where its Item names it by an address, or where it lies outside of ``root``, by ``..`` or a link.
     """
     files: dict[str, Path] = {}
@@ -66,7 +66,7 @@ def fill_shelf(root: Path, beside: Mapping[str, Path] | None = None) -> Shelf:
     index = {
         "products": sorted(products, key=lambda entry: (entry["datetime"], entry["id"])),
         "sentinel2": others.get("sentinel2"),
-        "landsat": others.get("landsat"),
+        "landsat": [other for key, other in others.items() if key.startswith("landsat")],
         "bits": [{"value": 1 << bit.bit, "name": bit.name, "description": bit.description} for bit in QA_BITS],
     }
     return Shelf(index=index, files=files)

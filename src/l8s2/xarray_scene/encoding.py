@@ -14,8 +14,8 @@ from l8s2.raster import Raster
 if TYPE_CHECKING:
     import xarray
 
-Scale = Literal["dn", "reflectance"]
-"""``dn``: digital numbers of Landsat Collection 2; ``reflectance``: 0 to 1."""
+Scale = Literal["collection2", "reflectance"]
+"""As ``deliveries.declared.Scale``: digital numbers of Landsat Collection 2, or reflectance of 0 to 1."""
 _REFLECTANCE = (-0.1, 1.6)
 """Within which the median of every band lies that holds reflectance; 1.6 is the end of Landsat's encoding."""
 _DARKEST = -0.035
@@ -65,7 +65,7 @@ def encoding_of(arrays: Sequence[xarray.DataArray], rasters: Sequence[Raster], s
 
 def as_said(scale: Scale, rasters: Sequence[Raster], scaling: Scaling, name: str) -> Encoding:
     """Return what ``scale`` says. Raises InputError where the pixels would be no reflectance then."""
-    is_dn = scale == "dn"
+    is_dn = scale == "collection2"
     made = [scaling.mult * median + scaling.add if is_dn else median for median in _medians(rasters)]
     if made and (min(made) < _REFLECTANCE[0] or max(made) > _REFLECTANCE[1]):
         raise InputError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,13 +132,15 @@ def _load(rasters: Sequence[_ArrayRaster]) -> None:
 
 def _encoding_of_bands(parts: Parts, bands: list[_ArrayRaster], scale: Scale | None) -> Encoding:
     if scale is not None:
-        if scale not in ("dn", "reflectance"):
-            raise InputError(f"scale {scale}: unknown; choose dn or reflectance")
+        if scale not in get_args(Scale):
+            raise InputError(
+                f"scale {scale}: not one of arrays; choose collection2, or reflectance (steps of 0.0001 times 0.0001)"
+            )
         return as_said(scale, bands, SR_SCALING, "ms")
     try:
         return encoding_of(parts.bands, bands, SR_SCALING, "ms")
     except InputError as error:
-        raise InputError(f"{error}; scale them, or give scale dn or reflectance if they are") from None
+        raise InputError(f"{error}; scale them, or give scale collection2 or reflectance if they are") from None
 
 
 def _pan_band(raster: _ArrayRaster, pan: xarray.DataArray, sun_elevation: float | None, warnings: list[str]) -> Band:
