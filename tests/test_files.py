@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from l8s2.errors import InputError
-from l8s2.files import cache_dir, flush_or_raise, fsync, whole_file
+from l8s2.files import WholeFolder, cache_dir, flush_or_raise, fsync, whole_file
 from l8s2.system.locks import lock
 from l8s2.system.machine import machine_id
 
@@ -92,6 +92,14 @@ def test_without_locks_the_block_gets_what_it_asked_for(
     refusal = pytest.raises(InputError, match=r"cannot be locked \(No locks available\); use a local disk")
     with refusal, lock(tmp_path / "a", make=True, without_locks=None):
         pass
+
+
+def test_a_folder_whose_name_begins_alike_is_left_alone(tmp_path: Path) -> None:
+    with WholeFolder(tmp_path / "run.b") as other:
+        with WholeFolder(tmp_path / "run") as whole:
+            whole.publish()
+        other.publish()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run.b"]
 
 
 def test_where_the_system_has_no_locks_one_process_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

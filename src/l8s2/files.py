@@ -33,7 +33,9 @@ Adopt = Callable[[Path], bool]
 OWNER = "owner"
 """File in a hidden folder that says which process works in it."""
 _WHOLE = "whole"
-_HIDDEN = re.compile(r"\.(.+)\.(?:old-)?[0-9a-f]{8}")
+_RANDOM = "[0-9a-f]" * 8
+"""What the name of a hidden folder ends in, as a pattern; that of ``run`` is not one of ``run.b``."""
+_HIDDEN = re.compile(rf"\.(.+)\.(?:old-)?{_RANDOM}")
 
 
 class WholeFolder:
@@ -107,13 +109,13 @@ class WholeFolder:
         if not self._lock.enter_context(lock(own, without_locks=False)):
             return  # no locks here: nobody can tell what killed writers left
         beside, name = self.folder.parent, glob.escape(self.folder.name)
-        for path in beside.glob(f".{name}.old-*"):
+        for path in beside.glob(f".{name}.old-{_RANDOM}"):
             if self.folder.exists():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.rename(self.folder)
         self._check()
-        for path in sorted(beside.glob(f".{name}.[0-9a-f]*")):
+        for path in sorted(beside.glob(f".{name}.{_RANDOM}")):
             if path != own:
                 self._take_over(path)
         if self.scratch != own:
