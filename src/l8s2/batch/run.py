@@ -80,7 +80,7 @@ def shard_of(scenes: Sequence[BatchScene], shard: str) -> tuple[BatchScene, ...]
     Raises InputError for what is no such part.
     """
     index, _, count = shard.partition("/")
-    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
         raise InputError(f"`shard` {shard}: must be I/N with I from 0 to N - 1, such as 0/100 to 99/100")
     return tuple(sorted(scenes, key=lambda scene: scene.id)[int(index) :: int(count)])
 

@@ -78,7 +78,7 @@ def _bands(text: str) -> dict[str, int]:
             continue
         part = part_in(name.strip())[0]
         part = f"SR_{part}" if f"SR_{part}" in _SURFACE else part
-        if part is None or part in found or (number and not (number.strip().isdigit() and int(number) > 0)):
+        if part is None or part in found or (number and not (number.strip().isdecimal() and int(number) > 0)):
             raise InputError(f"`bands` {each.strip()}: not a band and its number, once each; give {_EXAMPLE}")
         found[part] = int(number) if number else position
     missing = [name for part, name in _SURFACE.items() if part not in found]

@@ -120,7 +120,7 @@ def _of_tags(own_name: str, tags: dict[str, str]) -> ProductName | None:
     if craft is None or day is None:
         return None
     place = [tags.get(key, "") for key in ("WRS_PATH", "WRS_ROW")]
-    path, row = (int(v) if v.isdigit() else 0 for v in place)
+    path, row = (int(v) if v.isdecimal() else 0 for v in place)
     try:
         return ProductName.of_image(own_name, int(craft[1]), date.fromisoformat(day[0]), path, row)
     except ValueError:

@@ -173,7 +173,7 @@ def make_product(
                               predictor.no_pan_model and predictor.no_pan_model.sha256, options.engine, options.device,
                               options.mc_dropout, predictor.tile, sigma and describe_sigma(sigma),
                               *([scene.product_id, scene.pan_id, str(scene.geobox), scene.input_files(), scene.scale]
-                                for scene in source.scenes), moved])  # fmt: skip
+                                for scene in source.scenes), moved, declared.texts()])  # fmt: skip
         inputs = stack.enter_context(InputFacts([part for scene in source.scenes for part in scene.parts()]))
         writer = stack.enter_context(
             ProductWriter(
