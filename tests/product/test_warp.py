@@ -86,6 +86,18 @@ def warped(tmp_path: Path, target: GeoBox, mean: Any, sigma: Any, qa: Any) -> tu
     return sink, valid
 
 
+def test_nothing_stays_open_where_warping_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+    monkeypatch.setattr(l8s2.product.warp, "Warped", lambda views, _: opened.extend(views.values()))
+    with (
+        pytest.raises(KeyboardInterrupt),
+        WarpBuffer(tmp_path, NATIVE, sigma=True) as buffer,
+        buffer.onto(NATIVE.to_crs("EPSG:3035")),
+    ):
+        raise KeyboardInterrupt
+    assert [view.closed for view in opened] == [True] * 4
+
+
 TARGETS = {
     "degrees": GeoBox((400, 380), Affine(1e-4, 0, EAST - 0.019, 0, -1e-4, NORTH + 0.02), "EPSG:4326"),
     "equal area": NATIVE.to_crs("EPSG:3035"),
