@@ -1,4 +1,4 @@
-"""Files and folders that appear under their names only when they are whole; full disks; the cache folder."""
+"""Files and folders that appear under their names only when they are whole; the cache folder."""
 
 from __future__ import annotations
 
@@ -16,10 +16,6 @@ from pathlib import Path
 from l8s2.errors import ExistsError, InputError, TryAgainError
 from l8s2.system.locks import lock
 from l8s2.system.machine import has_ended, machine_id
-
-_ROOM = 4 << 20
-"""Bytes, more than GDAL writes in one go: a 512 x 512 tile of six int16 bands is 3 MiB."""
-
 
 def cache_dir() -> Path:
     """Return the folder for what l8s2 may fetch or compute again: $XDG_CACHE_HOME/l8s2, by default ~/.cache/l8s2.
@@ -249,27 +245,6 @@ def fsync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def flush_or_raise(path: Path, *, sync: bool = False) -> None:
-    """Raise OSError where the disk, or a quota, may have cut short the last writes to a closed file.
-
-    GDAL only prints what goes wrong when it flushes its cache on closing. A full disk is still full afterwards, so the
-    file is made longer by more than one write, and cut back.
-
-    Args:
-        path: the file; its content stays as it is.
-        sync: wait until the disk has taken the file; a network file system may tell only then that it is full.
-    """
-    with path.open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        try:
-            file.write(bytes(_ROOM))
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-        finally:
-            file.truncate(size)
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
