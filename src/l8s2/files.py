@@ -17,6 +17,7 @@ from l8s2.errors import ExistsError, InputError, TryAgainError
 from l8s2.system.locks import lock
 from l8s2.system.machine import has_ended, machine_id
 
+
 def cache_dir() -> Path:
     """Return the folder for what l8s2 may fetch or compute again: $XDG_CACHE_HOME/l8s2, by default ~/.cache/l8s2.
 

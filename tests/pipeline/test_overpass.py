@@ -26,6 +26,7 @@ from l8s2.landsat.scene import open_scene
 from l8s2.pipeline.estimate import plan_product
 from l8s2.pipeline.layers import Part
 from l8s2.pipeline.mosaic import Mosaic, Outline
+from l8s2.pipeline.options import ProductOptions
 from l8s2.pipeline.to_product import harmonize_product
 from l8s2.target import Area
 from making.scenes import ID, make, ms_grid, part, rewrite
@@ -241,11 +242,11 @@ def test_a_scene_of_the_next_zone_is_warped_once(whole: Path, tmp_path: Path) ->
 def test_a_box_and_a_scene_elsewhere(pair: list[Path], whole: Path, tmp_path: Path) -> None:
     with rasterio.open(part(whole, "SR_B4")) as source:
         bounds = rasterio.warp.transform_bounds(source.crs, "EPSG:4326", *source.bounds)
-    plan = plan_product(pair, Area(bbox=bounds))
+    plan = plan_product(pair, ProductOptions(area=Area(bbox=bounds)))
     assert plan.product_id == "LC09_L2SP_192_20230520_025-026"
     assert plan.shape == (3 * ROWS, 3 * COLUMNS)
     top = (bounds[0], bounds[3] - (bounds[3] - bounds[1]) / 8, bounds[2], bounds[3])
-    plan = plan_product(pair, Area(bbox=top))
+    plan = plan_product(pair, ProductOptions(area=Area(bbox=top)))
     assert any(f"{SOUTH}: left out" in line for line in plan.warnings)
     assert plan.pan == ID.replace("L2SP", "L1TP")
 

@@ -24,6 +24,7 @@ from l8s2.cog import DRAFT
 from l8s2.cog.spool import Spool
 from l8s2.errors import InputError
 from l8s2.pipeline.estimate import plan_product
+from l8s2.pipeline.options import ProductOptions
 from l8s2.pipeline.to_product import harmonize_product
 from l8s2.product.warp import WarpBuffer, buffer_bytes
 from l8s2.radiometry import NODATA
@@ -253,6 +254,6 @@ def test_a_warped_product_has_its_grid_its_note_and_its_values(tmp_path: Path) -
 def test_a_plan_counts_the_disk_a_warp_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Copying, "predict", lambda *_: None, raising=False)
     product = make(tmp_path / "in", ms_grid(300, 300))
-    plain, warp = plan_product(product), plan_product(product, Area(crs="EPSG:3035"))
+    plain, warp = plan_product(product), plan_product(product, ProductOptions(area=Area(crs="EPSG:3035")))
     assert warp.disk_bytes > plain.disk_bytes + buffer_bytes(GeoBox((900, 900), NATIVE.affine, NATIVE.crs), True)
     assert list(tmp_path.iterdir()) == [tmp_path / "in"]

@@ -12,19 +12,18 @@ from pathlib import Path
 import numpy as np
 
 from l8s2.arrays import windows
-from l8s2.deliveries.declared import NOTHING, Declared
 from l8s2.grid import BLOCK
 from l8s2.landsat.scene import open_scene
-from l8s2.pipeline.align_pan import AlignPan
+from l8s2.pipeline.options import DEFAULTS, ProductOptions
 from l8s2.pipeline.overpass import aligned, as_paths, choose_source
 from l8s2.predictors.load import load_predictor
 from l8s2.predictors.network_predictor import windows_memory
-from l8s2.predictors.options import COMPACT, ModelOptions
+from l8s2.predictors.options import ModelOptions
 from l8s2.predictors.protocol import Predictor
 from l8s2.radiometry import ZENITH
 from l8s2.sensors import N_BANDS
 from l8s2.system.machine import cores
-from l8s2.target import WHOLE, Area, Target
+from l8s2.target import Target
 
 WRITING = 2e-8
 """Seconds a processor core needs to encode, compress and copy one sample."""
@@ -61,24 +60,16 @@ class Plan:
 
 def plan_product(
     path: str | Path | Sequence[str | Path],
-    area: Area = WHOLE,
-    options: ModelOptions = COMPACT,
+    options: ProductOptions = DEFAULTS,
     *,
-    sigma: bool = True,
     pan: str | Path | None = None,
-    align_pan: AlignPan = "auto",
-    declared: Declared = NOTHING,
 ) -> Plan:
     """Make the same checks as harmonize_product, and an estimate, without writing anything.
 
     Args:
         path: as in harmonize_product.
-        area: the part of the scene, and the grid of the product.
-        options: the model and how it is run.
-        sigma: whether there is to be a SIGMA file.
+        options: how it is to be made.
         pan: as in harmonize_product.
-        align_pan: as in harmonize_product.
-        declared: as in harmonize_product.
 
     Raises InputError as harmonize_product does.
     """
@@ -86,9 +77,10 @@ def plan_product(
     from l8s2.product.writer import estimate_bytes
 
     with ExitStack() as stack:
-        source = choose_source([stack.enter_context(open_scene(each, pan, declared)) for each in as_paths(path)], area)
-        predictor = load_predictor(options)
-        source, _ = aligned(source, predictor, align_pan)
+        scenes = [stack.enter_context(open_scene(each, pan, options.declared)) for each in as_paths(path)]
+        source = choose_source(scenes, options.area)
+        predictor = load_predictor(options.model)
+        source, _ = aligned(source, predictor, options.align_pan)
         pan_ids = [scene.pan_id for scene in source.scenes if scene.pan_id]
         margin = predictor.margin
         side = min(96, predictor.tile) + 2 * margin
@@ -101,6 +93,7 @@ def plan_product(
             if taken > _LONG:
                 break
         each, box, targets = taken / side**2, source.geobox, source.targets
+        sigma = options.sigma is not None
         samples = box.shape[0] * box.shape[1] * (13 if sigma else 7)
         predicting = each * sum(_window_pixels(predictor, target) * _tiles(predictor, target) for target in targets)
         return Plan(
@@ -112,7 +105,7 @@ def plan_product(
             disk_bytes=estimate_bytes(box, sigma)
             + sum(buffer_bytes(target.native, sigma) for target in targets if target.warped),
             pan=", ".join(pan_ids) or None,
-            warnings=[*source.warnings, *memory_warnings(predictor, targets, options)],
+            warnings=[*source.warnings, *memory_warnings(predictor, targets, options.model)],
         )
 
 

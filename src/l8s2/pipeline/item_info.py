@@ -49,7 +49,7 @@ def item_info(
         uncertainty=uncertainty,
         platform=OLI.platform(source.scenes[0].name.satellite),
         l2_collection="landsat-c2ard-sr" if source.scenes[0].name.region else "landsat-c2l2-sr",
-        inputs=[(scene.product_id, scene.pan_id) for scene in source.scenes],
+        inputs=source.inputs,
         model=predictor.name,
         model_sha256=predictor.sha256,
         version=__version__,

@@ -40,6 +40,11 @@ class Source:
         return self.targets[0].geobox
 
     @property
+    def inputs(self) -> list[tuple[str, str | None]]:
+        """Ids of each scene, and of the Level-1 product that its pan comes from; None without pan."""
+        return [(scene.product_id, scene.pan_id) for scene in self.scenes]
+
+    @property
     def warnings(self) -> list[str]:
         """What was found odd about the scenes and the grid, one line each."""
         return [line for scene in self.scenes for line in scene.warnings] + self.notes

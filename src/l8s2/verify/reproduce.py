@@ -15,6 +15,7 @@ from l8s2.arrays import windows
 from l8s2.deliveries.declared import Declared
 from l8s2.deliveries.find import ARCHIVES, IMAGES, level2_product
 from l8s2.errors import InputError
+from l8s2.pipeline.options import ProductOptions
 from l8s2.pipeline.provenance import INPUTS, OPTIONS, PROCESSOR, SOFTWARE
 from l8s2.pipeline.to_product import make_product
 from l8s2.predictors.load import load_predictor
@@ -104,8 +105,8 @@ def reproduce(
             raise InputError(f"`input` {there}: the product was made of {name}; {give}")
     if output is not None and (kept := product_folder(output, product_id)).exists():
         raise InputError(f"{kept}: exists already; give another folder as `output`")
-    options = _model_options(used, model, trust_architecture)
-    _check_model(options, said)
+    model_options = _model_options(used, model, trust_architecture)
+    _check_model(model_options, said)
     with tempfile.TemporaryDirectory(prefix="l8s2-", ignore_cleanup_errors=True) as temporary:
         if pan is None and not any(fact["name"].endswith(f"_{OLI.pan_band}") for fact in said[INPUTS]):
             products = [_alone(product, Path(temporary) / "input") for product in products]
@@ -113,9 +114,11 @@ def reproduce(
         bbox = used.get("bbox")
         area = Area(bbox=tuple(bbox) if bbox else None, mgrs=used.get("mgrs"), crs=used.get("crs"), like=like)
         sigma: SigmaKind | None = used.get("sigma") if used.get("sigma") in get_args(SigmaKind) else None
+        options = ProductOptions(
+            area=area, model=model_options, sigma=sigma, align_pan=used.get("align_pan", "off"), declared=declared
+        )
         folder = make_product(
-            products, output or Path(temporary), area, options, sigma=sigma, pan=pan,
-            align_pan=used.get("align_pan", "off"), declared=declared, progress=progress, warn=warn,
+            products, output or Path(temporary), options, pan=pan, progress=progress, warn=warn,
             overpass_id=product_id if said.get("l8s2:scenes") else None,
         )  # fmt: skip
         again = read_item(next(folder.glob("*.json")))
