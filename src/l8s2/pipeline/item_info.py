@@ -115,7 +115,7 @@ def _told_time(scene: Scene) -> datetime | None:
 def _acquired(scene: Scene) -> datetime:
     longitude = float(scene.geobox.extent.centroid.to_crs("EPSG:4326").coords[0][0])
     day = datetime.combine(scene.name.acquired, time(), UTC)
-    return _told_time(scene) or day + timedelta(hours=round((OVERPASS - longitude / 15) % 24, 2))
+    return _told_time(scene) or day + timedelta(hours=round(OVERPASS - longitude / 15, 2) % 24)
 
 
 def _text(moment: datetime) -> str:
