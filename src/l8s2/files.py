@@ -9,7 +9,7 @@ import platform
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,15 @@ def cache_dir() -> Path:
     For a user without a home, as in containers, the default is a folder that cannot be made.
     """
     return Path(os.environ.get("XDG_CACHE_HOME") or Path("/", os.path.expanduser("~"), ".cache")) / "l8s2"
+
+
+Paths = str | Path | Sequence[str | Path]
+"""A path, or several."""
+
+
+def as_paths(given: Paths) -> list[Path]:
+    """Return what may be one path as a list."""
+    return [Path(given)] if isinstance(given, (str, Path)) else [Path(each) for each in given]
 
 
 Adopt = Callable[[Path], bool]

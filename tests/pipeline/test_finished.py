@@ -123,6 +123,6 @@ def test_sigma_and_no_sigma_exclude_each_other(scene: Path, tmp_path: Path) -> N
 def test_of_an_item_it_is_returned_with_what_was_declared(scene: Path, tmp_path: Path) -> None:
     declared = Declared.parse(platform="landsat-9")
     folder = harmonize_product(scene, tmp_path, declared=declared)
-    assert from_catalog.finished(ID, tmp_path, ProductOptions(declared=declared), None) == folder
+    assert from_catalog.finished(ID, tmp_path, ProductOptions(declared=declared), ()) == folder
     with pytest.raises(ExistsError, match="what is declared platform landsat-9, not none"):
-        from_catalog.finished(ID, tmp_path, ProductOptions(), None)
+        from_catalog.finished(ID, tmp_path, ProductOptions(), ())

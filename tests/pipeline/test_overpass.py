@@ -29,7 +29,7 @@ from l8s2.pipeline.mosaic import Mosaic, Outline
 from l8s2.pipeline.options import ProductOptions
 from l8s2.pipeline.to_product import harmonize_product
 from l8s2.target import Area
-from making.scenes import ID, make, ms_grid, part, rewrite
+from making.scenes import ID, make, ms_grid, pan_of, part, rewrite
 
 ROWS, COLUMNS = 230, 40
 """MS pixels of the ground that two scenes share."""
@@ -129,6 +129,16 @@ def test_the_item_tells_of_every_scene(pair: list[Path], like: Path, tmp_path: P
     assert "l8s2:noise" not in told
     assert told["view:sun_azimuth"] == pytest.approx(180, abs=1e-6)
     assert told["title"] == "LC09_L2SP_192_20230520_025-026 at 10 m"
+
+
+def test_each_scene_takes_its_own_of_several_pans(pair: list[Path], like: Path, tmp_path: Path) -> None:
+    """As a platform stages them in, in folders that no name tells."""
+    pans = [pan_of(product).parent.rename(tmp_path / str(number)) for number, product in enumerate(pair)]
+    done = run("harmonize", *pair, "-o", tmp_path / "out", "--like", like, "--pan", pans[0], "--pan", pans[1])
+    assert done.exit_code == 0, done.output
+    (folder,) = (tmp_path / "out").iterdir()
+    scenes = item_of(folder)["properties"]["l8s2:scenes"]
+    assert [scene["pan_id"] for scene in scenes] == [path.name.replace("L2SP", "L1TP") for path in pair]
 
 
 def test_a_tile_of_two_pieces_of_a_real_scene(data: Path, tmp_path: Path) -> None:

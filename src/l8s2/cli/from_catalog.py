@@ -25,7 +25,7 @@ def id_of_items(wanted: Sequence[FetchRequest], area: Area) -> str:
     return id_of_product([name for name in found if name], area)
 
 
-def finished(name: str, output: Path, options: ProductOptions, pan: Path | None) -> Path | None:
+def finished(name: str, output: Path, options: ProductOptions, pan: Sequence[Path]) -> Path | None:
     """Return the finished product of items, None where there is none. Raises InputError for one of other options."""
     from l8s2.deliveries.pan import pan_products
     from l8s2.pipeline.finished import asked_for, finished_product
@@ -35,7 +35,7 @@ def finished(name: str, output: Path, options: ProductOptions, pan: Path | None)
     if not product_folder(output, name).is_dir():
         return None
     asked = asked_for(load_predictor(options.model), options)
-    if pan is not None and len(found := pan_products(pan)) == 1:
+    if len(found := [product for path in pan for product in pan_products(path)]) == 1:
         asked["`pan`"] = found[0].product_id
     return finished_product(output, name, asked)
 
@@ -47,7 +47,7 @@ def fetched(
     output: Path,
     overwrite: bool,
     options: ProductOptions,
-    pan: Path | None,
+    pan: Sequence[Path],
 ) -> Iterator[list[Path]]:
     """Fetch what is needed of items as products on disk, after every check that is possible without it.
 
@@ -61,11 +61,11 @@ def fetched(
     from l8s2.product.writer import product_folder
     from l8s2.sensors import MS_GSD
 
-    if pan is not None:
-        pan_products(pan)
+    for path in pan:
+        pan_products(path)
     WholeFolder(product_folder(output, name), overwrite=overwrite)
     model = load_predictor(options.model)
-    margin, with_pan = MS_GSD * (model.margin + 20), pan is None and model.uses_pan
+    margin, with_pan = MS_GSD * (model.margin + 20), not pan and model.uses_pan
     bar = partial(ProgressBar, "fetching", unit="B")
     products: list[Path] = []
     with ExitStack() as stack:

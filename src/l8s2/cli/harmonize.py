@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from l8s2.cli.shell import JSON, PAN, PRODUCT, TRUST, ProgressBar, as_options, declared_options, show, warn
+from l8s2.cli.shell import JSON, PAN, PANS, PRODUCT, TRUST, ProgressBar, as_options, declared_options, show, warn
 
 if TYPE_CHECKING:
     from l8s2.pipeline.options import ProductOptions
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Folder that gets <L2SP id>_S2L. Required unless --dry-run."
 )
-@PAN
+@PANS
 @declared_options
 @click.option(
     "--align-pan",
@@ -94,7 +94,7 @@ def harmonize(
     products: tuple[Path, ...],
     stac: tuple[str, ...],
     output: Path | None,
-    pan: Path | None,
+    pan: tuple[Path, ...],
     overwrite: bool,
     resume: bool,
     dry_run: bool,
@@ -142,7 +142,7 @@ def harmonize(
                 options,
                 overwrite=overwrite,
                 resume=resume,
-                pan=pan,
+                pan=pan or None,
                 overpass_id=name if len(stac) > 1 else None,
                 progress=progress,
                 warn=warn,
@@ -184,13 +184,13 @@ def _tell(folder: Path, started: float, as_json: bool) -> None:
         click.echo(f"done in {seconds:.1f} s", err=True)
 
 
-def _show_plan(products: Sequence[Path], options: ProductOptions, pan: Path | None, as_json: bool) -> None:
+def _show_plan(products: Sequence[Path], options: ProductOptions, pan: Sequence[Path], as_json: bool) -> None:
     """Print what harmonising would need."""
     from dataclasses import asdict
 
     from l8s2.pipeline.estimate import plan_product
 
-    plan = plan_product(products, options, pan=pan)
+    plan = plan_product(products, options, pan=pan or None)
     if as_json:
         click.echo(json.dumps(asdict(plan), indent=2))
         return

@@ -17,6 +17,7 @@ from l8s2.deliveries.pan import pan_given, pan_partner
 from l8s2.deliveries.product_files import ProductFiles
 from l8s2.deliveries.product_name import ProductName, same_acquisition
 from l8s2.errors import InputError
+from l8s2.files import Paths, as_paths
 from l8s2.landsat.band import Band, DigitalNumbers, Scaling
 from l8s2.landsat.checks import check_overlap, check_place, disagreements, doubts_about_pan, off_lattice, same_grid
 from l8s2.landsat.mtl import SR_SCALING, Metadata, parse_mtl
@@ -122,13 +123,14 @@ class Scene(NativePixels):
         self.close()
 
 
-def open_scene(path: str | Path, pan: str | Path | None = None, declared: Declared = NOTHING) -> Scene:
+def open_scene(path: str | Path, pan: Paths | None = None, declared: Declared = NOTHING) -> Scene:
     """Open a Collection-2 Level-2 product of Landsat 8 or 9.
 
     Args:
         path: folder, ``.tar``, ``.tar.gz`` or ``.zip`` of the L2SP product, or what else ``level2_product`` takes.
         pan: the Level-1 product of the same acquisition (folder, archive or its ``_B8.TIF``), or any GeoTIFF of one
-            band; None looks beside ``path`` and goes without when there is none.
+            band; of several that of the acquisition is taken. None looks beside ``path`` and goes without when there
+            is none.
         declared: what the files do not tell, see ``l8s2.deliveries.declared``.
 
     Raises InputError for anything that cannot be used, with the file's name and the remedy.
@@ -148,7 +150,7 @@ def open_scene(path: str | Path, pan: str | Path | None = None, declared: Declar
     if metadata is not None and not product.is_window:
         warnings += disagreements(metadata.reflective_shape, metadata.corner_ul, rasters[0])
 
-    level1 = pan_partner(product) if pan is None else pan_given(Path(pan), product)
+    level1 = pan_partner(product) if pan is None else pan_given(as_paths(pan), product)
     if level1 is None:
         pan_raster, pan_scaling = None, _pan_scaling(None)
         warnings.append(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 from odc.geo.geobox import GeoBox, geobox_union_conservative
 
@@ -139,8 +138,3 @@ def _common_grid(scenes: Sequence[Scene], area: Area) -> GeoBox:
     if not parts:
         raise elsewhere
     return grid.sentinel2_convention(geobox_union_conservative(parts))
-
-
-def as_paths(path: str | Path | Sequence[str | Path]) -> list[str | Path]:
-    """Return what may be one path as a list."""
-    return [path] if isinstance(path, (str, Path)) else [*path]

@@ -12,6 +12,7 @@ from typing import Any
 from l8s2._version import __version__
 from l8s2.deliveries.declared import NOTHING, Declared
 from l8s2.errors import ExistsError, InputError
+from l8s2.files import Paths, as_paths
 from l8s2.landsat.measure_scene import measure_scene
 from l8s2.landsat.scene import open_scene
 from l8s2.pipeline.align_pan import Alignment, AlignPan
@@ -19,7 +20,7 @@ from l8s2.pipeline.estimate import GDAL_CACHE, memory_warnings
 from l8s2.pipeline.finished import asked_for, finished_product, inputs_of
 from l8s2.pipeline.item_info import about_time, doubts_about, item_info, scene_facts
 from l8s2.pipeline.options import ProductOptions
-from l8s2.pipeline.overpass import Source, aligned, as_paths, choose_source
+from l8s2.pipeline.overpass import Source, aligned, choose_source
 from l8s2.pipeline.provenance import INPUTS, OPTIONS, PROCESSOR, SOFTWARE, InputFacts, processor, software
 from l8s2.pipeline.verdict import NO_PAN, Count, Verdict, assess
 from l8s2.pipeline.write_pixels import write_pixels
@@ -34,7 +35,7 @@ from l8s2.target import Area
 
 
 def harmonize_product(
-    path: str | Path | Sequence[str | Path],
+    path: Paths,
     output: str | Path,
     *,
     model: str | Path = "compact",
@@ -51,7 +52,7 @@ def harmonize_product(
     trust_architecture: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
-    pan: str | Path | None = None,
+    pan: Paths | None = None,
     align_pan: AlignPan = "auto",
     declared: Declared = NOTHING,
     progress: Progress | None = None,
@@ -80,7 +81,8 @@ def harmonize_product(
         overwrite: replace a product of the same name once the new one is whole.
         resume: go on where a killed run of the same product, model and area was; a finished product of the same
             options is returned as it is, one of others refused.
-        pan: Level-1 product of the same acquisition, or any GeoTIFF of its pan band; None looks beside ``path``.
+        pan: Level-1 product of the same acquisition, or any GeoTIFF of its pan band, of several scenes one for
+            each; None looks beside ``path``.
         align_pan: ``auto``: pan that lies elsewhere by a shift on which the windows of the scene agree is moved, once,
             band-limited; ``off``: never.
         declared: what the files of the input do not tell, see ``open_scene``.
@@ -110,13 +112,13 @@ def harmonize_product(
 
 
 def make_product(
-    path: str | Path | Sequence[str | Path],
+    path: Paths,
     output: str | Path,
     options: ProductOptions,
     *,
     overwrite: bool = False,
     resume: bool = False,
-    pan: str | Path | None = None,
+    pan: Paths | None = None,
     overpass_id: str | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
