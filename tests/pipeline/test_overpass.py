@@ -134,11 +134,14 @@ def test_the_item_tells_of_every_scene(pair: list[Path], like: Path, tmp_path: P
 def test_each_scene_takes_its_own_of_several_pans(pair: list[Path], like: Path, tmp_path: Path) -> None:
     """As a platform stages them in, in folders that no name tells."""
     pans = [pan_of(product).parent.rename(tmp_path / str(number)) for number, product in enumerate(pair)]
-    done = run("harmonize", *pair, "-o", tmp_path / "out", "--like", like, "--pan", pans[0], "--pan", pans[1])
+    given = [each for pan in pans for each in ("--pan", pan)]
+    done = run("harmonize", *pair, "-o", tmp_path / "out", "--like", like, *given)
     assert done.exit_code == 0, done.output
     (folder,) = (tmp_path / "out").iterdir()
     scenes = item_of(folder)["properties"]["l8s2:scenes"]
     assert [scene["pan_id"] for scene in scenes] == [path.name.replace("L2SP", "L1TP") for path in pair]
+    again = run("reproduce", next(folder.glob("*.json")), "--input", pair[0].parent, *given)
+    assert again.exit_code == 0, again.output
 
 
 def test_a_tile_of_two_pieces_of_a_real_scene(data: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from l8s2.cli.shell import JSON, PAN, TRUST, ProgressBar, as_options, warn
+from l8s2.cli.shell import JSON, PANS, TRUST, ProgressBar, as_options, warn
 
 if TYPE_CHECKING:
     from l8s2.verify.reproduce import Comparison
@@ -89,7 +89,7 @@ def verify(context: click.Context, out: Path, as_json: bool) -> None:
     type=click.Path(path_type=Path),
     help="Level-2 product, or the folder that holds it. Default: looked for beside the product of ITEM.",
 )
-@PAN
+@PANS
 @click.option("--model", help="The model of the Item, where it is a file of yours. Default: by its name.")
 @TRUST
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder that keeps the product made again.")
@@ -99,7 +99,7 @@ def reproduce(
     context: click.Context,
     item: Path,
     source: Path | None,
-    pan: Path | None,
+    pan: tuple[Path, ...],
     model: str | None,
     trust_architecture: str | None,
     output: Path | None,
@@ -115,8 +115,8 @@ def reproduce(
 
     with ProgressBar("making again") as progress:
         found = make_again(
-            item, source, output, pan=pan, model=model, trust_architecture=trust_architecture, progress=progress,
-            warn=warn,
+            item, source, output, pan=pan or None, model=model, trust_architecture=trust_architecture,
+            progress=progress, warn=warn,
         )  # fmt: skip
     if as_json:
         click.echo(json.dumps(asdict(found) | {"same": found.same}, indent=2))

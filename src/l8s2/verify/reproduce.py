@@ -15,6 +15,7 @@ from l8s2.arrays import windows
 from l8s2.deliveries.declared import Declared
 from l8s2.deliveries.find import ARCHIVES, IMAGES, level2_product
 from l8s2.errors import InputError
+from l8s2.files import Paths
 from l8s2.pipeline.options import ProductOptions
 from l8s2.pipeline.provenance import INPUTS, OPTIONS, PROCESSOR, SOFTWARE
 from l8s2.pipeline.to_product import make_product
@@ -69,7 +70,7 @@ def reproduce(
     source: Path | None = None,
     output: Path | None = None,
     *,
-    pan: Path | None = None,
+    pan: Paths | None = None,
     model: str | None = None,
     trust_architecture: str | None = None,
     progress: Progress | None = None,
