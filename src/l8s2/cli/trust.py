@@ -115,8 +115,8 @@ def reproduce(
 
     with ProgressBar("making again") as progress:
         found = make_again(
-            item, source, output, pan=pan or None, model=model, trust_architecture=trust_architecture,
-            progress=progress, warn=warn,
+            item, source, output, pan=pan, model=model, trust_architecture=trust_architecture, progress=progress,
+            warn=warn,
         )  # fmt: skip
     if as_json:
         click.echo(json.dumps(asdict(found) | {"same": found.same}, indent=2))

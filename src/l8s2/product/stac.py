@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from odc.geo.geobox import GeoBox
 
-from l8s2.deliveries.product_name import OURS, ProductName
+from l8s2.deliveries.product_name import ProductName
 from l8s2.grid import footprint
-from l8s2.masks import QA_BITS
 from l8s2.product.uncertainty import ARTEFACT_FREE, uncertainty_of
 from l8s2.radiometry import SigmaKind
 from l8s2.raster import checksum
@@ -84,7 +83,7 @@ def build_item(
     import pystac
 
     geometry, bbox = footprint(geobox)
-    properties = _properties(item_id.removesuffix(OURS), geobox, info)
+    properties = _properties(item_id.removesuffix("_S2L"), geobox, info)
     schemas = (
         *_SCHEMAS,
         *(uri for prefix, uri in _WITH.items() if any(name.startswith(prefix) for name in properties)),
@@ -238,6 +237,8 @@ def _asset_fields(key: str, encoding: Mapping[str, Any], info: ItemInfo) -> dict
     if key == "preview":
         return {}
     if key == "qa":
+        from l8s2.masks import QA_BITS
+
         return {
             "data_type": "uint16",
             "bands": [{"name": "qa"}],

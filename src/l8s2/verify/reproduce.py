@@ -109,7 +109,7 @@ def reproduce(
     model_options = _model_options(used, model, trust_architecture)
     _check_model(model_options, said)
     with tempfile.TemporaryDirectory(prefix="l8s2-", ignore_cleanup_errors=True) as temporary:
-        if pan is None and not any(fact["name"].endswith(f"_{OLI.pan_band}") for fact in said[INPUTS]):
+        if not pan and not any(fact["name"].endswith(f"_{OLI.pan_band}") for fact in said[INPUTS]):
             products = [_alone(product, Path(temporary) / "input") for product in products]
         like = _like(said, Path(temporary) / "grid.tif") if "like" in used else None
         bbox = used.get("bbox")
@@ -119,7 +119,7 @@ def reproduce(
             area=area, model=model_options, sigma=sigma, align_pan=used.get("align_pan", "off"), declared=declared
         )
         folder = make_product(
-            products, output or Path(temporary), options, pan=pan, progress=progress, warn=warn,
+            products, output or Path(temporary), options, pan=pan or None, progress=progress, warn=warn,
             overpass_id=product_id if said.get("l8s2:scenes") else None,
         )  # fmt: skip
         again = read_item(next(folder.glob("*.json")))
