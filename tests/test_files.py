@@ -1,4 +1,4 @@
-"""Files that appear whole, locks, full disks."""
+"""Files that appear whole, locks."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from l8s2.errors import InputError
-from l8s2.files import cache_dir, flush_or_raise, fsync, whole_file
+from l8s2.files import WholeFolder, cache_dir, fsync, whole_file
 from l8s2.system.locks import lock
 from l8s2.system.machine import machine_id
 
@@ -94,32 +94,19 @@ def test_without_locks_the_block_gets_what_it_asked_for(
         pass
 
 
+def test_a_folder_whose_name_begins_alike_is_left_alone(tmp_path: Path) -> None:
+    with WholeFolder(tmp_path / "run.b") as other:
+        with WholeFolder(tmp_path / "run") as whole:
+            whole.publish()
+        other.publish()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run.b"]
+
+
 def test_where_the_system_has_no_locks_one_process_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("l8s2.system.locks.fcntl", None)
     for asked, got in ((True, True), (False, False), (None, True)):
         with lock(tmp_path, without_locks=asked) as mine:
             assert mine is got
-
-
-def test_a_disk_with_room_leaves_a_file_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(b"content")
-    flush_or_raise(path)
-    flush_or_raise(path, sync=True)
-    assert path.read_bytes() == b"content"
-
-
-def test_a_file_that_cannot_grow_is_told(tmp_path: Path) -> None:
-    pytest.importorskip("resource")
-    path = tmp_path / "a"
-    path.write_bytes(b"content")
-    code = (
-        "import resource, signal, sys; from pathlib import Path; from l8s2.files import flush_or_raise\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
-        "try: flush_or_raise(Path(sys.argv[1]))\nexcept OSError as error: print(error.errno)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [str(errno.EFBIG)]
 
 
 def test_the_cache_is_where_the_system_has_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

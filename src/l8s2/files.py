@@ -1,4 +1,4 @@
-"""Files and folders that appear under their names only when they are whole; full disks; the cache folder."""
+"""Files and folders that appear under their names only when they are whole; the cache folder."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import platform
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from l8s2.errors import ExistsError, InputError, TryAgainError
 from l8s2.system.locks import lock
 from l8s2.system.machine import has_ended, machine_id
-
-_ROOM = 4 << 20
-"""Bytes, more than GDAL writes in one go: a 512 x 512 tile of six int16 bands is 3 MiB."""
 
 
 def cache_dir() -> Path:
@@ -29,11 +26,22 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path("/", os.path.expanduser("~"), ".cache")) / "l8s2"
 
 
+Paths = str | Path | Sequence[str | Path]
+"""A path, or several."""
+
+
+def as_paths(given: Paths) -> list[Path]:
+    """Return what may be one path as a list."""
+    return [Path(given)] if isinstance(given, (str, Path)) else [Path(each) for each in given]
+
+
 Adopt = Callable[[Path], bool]
 OWNER = "owner"
 """File in a hidden folder that says which process works in it."""
 _WHOLE = "whole"
-_HIDDEN = re.compile(r"\.(.+)\.(?:old-)?[0-9a-f]{8}")
+_RANDOM = "[0-9a-f]" * 8
+"""What the name of a hidden folder ends in, as a pattern; that of ``run`` is not one of ``run.b``."""
+_HIDDEN = re.compile(rf"\.(.+)\.(?:old-)?{_RANDOM}")
 
 
 class WholeFolder:
@@ -107,13 +115,13 @@ class WholeFolder:
         if not self._lock.enter_context(lock(own, without_locks=False)):
             return  # no locks here: nobody can tell what killed writers left
         beside, name = self.folder.parent, glob.escape(self.folder.name)
-        for path in beside.glob(f".{name}.old-*"):
+        for path in beside.glob(f".{name}.old-{_RANDOM}"):
             if self.folder.exists():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.rename(self.folder)
         self._check()
-        for path in sorted(beside.glob(f".{name}.[0-9a-f]*")):
+        for path in sorted(beside.glob(f".{name}.{_RANDOM}")):
             if path != own:
                 self._take_over(path)
         if self.scratch != own:
@@ -247,27 +255,6 @@ def fsync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def flush_or_raise(path: Path, *, sync: bool = False) -> None:
-    """Raise OSError where the disk, or a quota, may have cut short the last writes to a closed file.
-
-    GDAL only prints what goes wrong when it flushes its cache on closing. A full disk is still full afterwards, so the
-    file is made longer by more than one write, and cut back.
-
-    Args:
-        path: the file; its content stays as it is.
-        sync: wait until the disk has taken the file; a network file system may tell only then that it is full.
-    """
-    with path.open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        try:
-            file.write(bytes(_ROOM))
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-        finally:
-            file.truncate(size)
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:

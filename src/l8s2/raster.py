@@ -8,7 +8,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +107,9 @@ class Raster:
         c0, c1 = max(columns.start, 0), min(columns.stop, self.geobox.shape[1])
         if r0 >= r1 or c0 >= c1:
             return values, known
-        inside = slice(r0 - rows.start, r1 - rows.start), slice(c0 - columns.start, c1 - columns.start)
+        at = slice(r0 - rows.start, r1 - rows.start), slice(c0 - columns.start, c1 - columns.start)
         part = self._read(window=Window(c0, r0, c1 - c0, r1 - r0))
-        values[inside], known[inside] = part, self._known(part)
+        values[at], known[at] = part, self._known(part)
         return values, known
 
     def sample(self, most: int = 512) -> NDArray[Any]:
@@ -144,6 +144,7 @@ class Raster:
         from rasterio.enums import Resampling
         from rasterio.vrt import WarpedVRT
 
+        nodata = 0 if self.nodata is None else self.nodata
         dataset = WarpedVRT(
             self.dataset,
             crs=str(geobox.crs),
@@ -151,19 +152,10 @@ class Raster:
             width=geobox.shape[1],
             height=geobox.shape[0],
             resampling=Resampling.cubic if smooth else Resampling.nearest,
-            src_nodata=0 if self.nodata is None else self.nodata,
-            nodata=0 if self.nodata is None else self.nodata,
+            src_nodata=nodata,
+            nodata=nodata,
         )
-        return Raster(
-            self.name,
-            self.path,
-            geobox,
-            self.dtype,
-            0 if self.nodata is None else self.nodata,
-            dataset,
-            is_native=False,
-            band=self.band,
-        )
+        return replace(self, geobox=geobox, nodata=nodata, dataset=dataset, is_native=False)
 
     def check_complete(self, *, decode: bool = False) -> None:
         """Check that the file is complete.

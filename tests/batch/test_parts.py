@@ -61,6 +61,7 @@ def test_of_many_that_create_a_file_one_does(tmp_path: Path) -> None:
 
 def test_only_processes_of_this_machine_are_known_to_be_dead() -> None:
     assert is_dead(machine_id(), 2**30) or os.name == "nt"
+    assert is_dead(machine_id(), 2**80) or os.name == "nt"
     assert not is_dead(machine_id(), os.getpid())
     assert not is_dead("elsewhere", 2**30)
     assert not is_dead(None, None)
@@ -73,6 +74,8 @@ def test_only_processes_of_this_machine_are_known_to_be_dead() -> None:
     [
         ("0::/job/step\n", {"job/cpu.max": "100000 50000", "job/memory.max": "8000", "job/step/memory.max": "max",
                            "job/memory.current": "6000", "job/memory.stat": "anon 1000\ninactive_file 5000"}),
+        ("0::/j\u00f6b/step\n", {"j\u00f6b/cpu.max": "200000 100000", "j\u00f6b/memory.max": "8000",
+                                "j\u00f6b/memory.current": "6000", "j\u00f6b/memory.stat": "inactive_file 5000"}),
         ("3:cpu,cpuacct:/job/step\n2:memory:/job/step\n0::/\n",
          {"cpu/job/cpu.cfs_quota_us": "200000", "cpu/job/cpu.cfs_period_us": "100000", "cpu/cpu.cfs_quota_us": "-1",
           "memory/job/step/memory.limit_in_bytes": "8000", "memory/job/step/memory.usage_in_bytes": "6000",

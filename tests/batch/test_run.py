@@ -252,7 +252,7 @@ def test_shards_share_nothing_and_leave_nothing() -> None:
     parts = [shard_of(scenes, f"{i}/4") for i in range(4)]
     assert sorted(scene.id for part in parts for scene in part) == sorted(scene.id for scene in scenes)
     assert sorted(map(len, parts)) == [6, 6, 6, 7]
-    for wrong in ("4/4", "1", "a/b", "-1/4", "0/0"):
+    for wrong in ("4/4", "1", "a/b", "-1/4", "0/0", "0/\u00b2"):
         with pytest.raises(InputError, match="must be I/N"):
             shard_of(scenes, wrong)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from l8s2.batch.scenes import read_scenes
 from l8s2.batch.staged import staged_products
+from l8s2.deliveries.find import ARCHIVES
 from l8s2.errors import InputError
 from making.staged import A_PAN, A, B, link, stage_in, write_json
 
@@ -31,17 +32,18 @@ def test_products_and_their_pan_are_found_whatever_the_folders_are_called(tmp_pa
     assert second.arguments(tmp_path) == (str(tmp_path / "three"),)
 
 
-def test_catalogues_below_catalogues_archives_and_addresses_of_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ARCHIVES)
+def test_catalogues_below_catalogues_archives_and_addresses_of_files(tmp_path: Path, ending: str) -> None:
     stage_in(tmp_path / "below", {"one it is": A})
     write_json(tmp_path / "catalog.json", {"type": "Catalog", "links": [
         link("child", "below/catalog.json"), link("child", "./catalog.json"), link("root", "../elsewhere.json"),
         link("item", "b/b.json"), link("item", "https://example.org/c.json"),
     ]})  # fmt: skip
     (tmp_path / "b").mkdir()
-    (tmp_path / "b" / f"{B}.tar").touch()
-    assets = {"tar": {"href": (tmp_path / "b" / f"{B}.tar").as_uri()}, "gone": {"href": f"./{A_PAN}_B8.TIF"}}
+    (tmp_path / "b" / f"{B}{ending}").touch()
+    assets = {"tar": {"href": (tmp_path / "b" / f"{B}{ending}").as_uri()}, "gone": {"href": f"./{A_PAN}_B8.TIF"}}
     write_json(tmp_path / "b" / "b.json", {"type": "Feature", "assets": assets})
-    assert sorted(pairs(tmp_path)) == [(A, "one it is", None), (B, f"{B}.tar", None)]
+    assert sorted(pairs(tmp_path)) == [(A, "one it is", None), (B, f"{B}{ending}", None)]
 
 
 def test_without_a_catalogue_nothing_has_changed(tmp_path: Path) -> None:

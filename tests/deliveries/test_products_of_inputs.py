@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 from click.testing import CliRunner
+from test_one_file import export
 
 import l8s2.batch.scenes
 import l8s2.pipeline.to_product
@@ -131,3 +132,19 @@ def test_a_batch_takes_files_archives_and_the_products_of_one_folder(tmp_path: P
         ("other-one", str(images / "other one.tif")),
         ("x.zip", str(tmp_path / "x.zip")),
     ]
+
+
+def test_a_killed_run_with_other_bands_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = export(tmp_path / "mine.tif", names=[None] * len(BANDS))
+    journals: list[str] = []
+
+    def begun(*_: Any, journal: str, **__: Any) -> None:
+        journals.append(journal)
+        raise InputError("killed")
+
+    monkeypatch.setattr(l8s2.pipeline.to_product, "ProductWriter", begun)
+    for bands in ("blue,green,red,nir08,swir16,swir22", "red,green,blue,nir08,swir16,swir22"):
+        declared = Declared.parse(bands=bands, scale="collection2", **SAID)
+        with pytest.raises(InputError, match="killed"):
+            harmonize_product(path, tmp_path / "out", declared=declared)
+    assert len(set(journals)) == 2

@@ -33,7 +33,7 @@ from l8s2.optics import moved
 from l8s2.pipeline import estimate, in_memory, to_product
 from l8s2.pipeline.align_pan import with_aligned_pan
 from l8s2.pipeline.estimate import plan_product
-from l8s2.predictors.load import load_predictor
+from l8s2.predictors.load import load_model, load_predictor
 from l8s2.simulate import Conditions, observe
 from l8s2.simulate.landscape import landscape
 from making.scenes import Copying, make, ms_grid, pan_of, rewrite
@@ -47,7 +47,8 @@ def loaded_once() -> Iterator[None]:
     """The network, which takes longer to load than to run here."""
     load = cache(load_predictor)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (in_memory, to_product, estimate):
+        patch.setattr(in_memory, "load_model", cache(load_model))
+        for module in (to_product, estimate):
             patch.setattr(module, "load_predictor", load)
         yield
 

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from l8s2.cli import main
+from l8s2 import Declared
+from l8s2.cli import from_catalog, main
 from l8s2.errors import ExistsError
 from l8s2.pipeline import finished, to_product
+from l8s2.pipeline.options import ProductOptions
 from l8s2.pipeline.to_product import harmonize_product
 from l8s2.product.writer import ProductWriter
 from making.scenes import ID, make, ms_grid
@@ -116,3 +118,11 @@ def test_sigma_and_no_sigma_exclude_each_other(scene: Path, tmp_path: Path) -> N
     done = run(scene, tmp_path, "--no-sigma", "--sigma", "detail")
     assert done.exit_code == 2
     assert "exclude each other" in done.stderr
+
+
+def test_of_an_item_it_is_returned_with_what_was_declared(scene: Path, tmp_path: Path) -> None:
+    declared = Declared.parse(platform="landsat-9")
+    folder = harmonize_product(scene, tmp_path, declared=declared)
+    assert from_catalog.finished(ID, tmp_path, ProductOptions(declared=declared), ()) == folder
+    with pytest.raises(ExistsError, match="what is declared platform landsat-9, not none"):
+        from_catalog.finished(ID, tmp_path, ProductOptions(), ())

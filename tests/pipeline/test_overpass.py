@@ -26,9 +26,10 @@ from l8s2.landsat.scene import open_scene
 from l8s2.pipeline.estimate import plan_product
 from l8s2.pipeline.layers import Part
 from l8s2.pipeline.mosaic import Mosaic, Outline
+from l8s2.pipeline.options import ProductOptions
 from l8s2.pipeline.to_product import harmonize_product
 from l8s2.target import Area
-from making.scenes import ID, make, ms_grid, part, rewrite
+from making.scenes import ID, make, ms_grid, pan_of, part, rewrite
 
 ROWS, COLUMNS = 230, 40
 """MS pixels of the ground that two scenes share."""
@@ -128,6 +129,19 @@ def test_the_item_tells_of_every_scene(pair: list[Path], like: Path, tmp_path: P
     assert "l8s2:noise" not in told
     assert told["view:sun_azimuth"] == pytest.approx(180, abs=1e-6)
     assert told["title"] == "LC09_L2SP_192_20230520_025-026 at 10 m"
+
+
+def test_each_scene_takes_its_own_of_several_pans(pair: list[Path], like: Path, tmp_path: Path) -> None:
+    """As a platform stages them in, in folders that no name tells."""
+    pans = [pan_of(product).parent.rename(tmp_path / str(number)) for number, product in enumerate(pair)]
+    given = [each for pan in pans for each in ("--pan", pan)]
+    done = run("harmonize", *pair, "-o", tmp_path / "out", "--like", like, *given)
+    assert done.exit_code == 0, done.output
+    (folder,) = (tmp_path / "out").iterdir()
+    scenes = item_of(folder)["properties"]["l8s2:scenes"]
+    assert [scene["pan_id"] for scene in scenes] == [path.name.replace("L2SP", "L1TP") for path in pair]
+    again = run("reproduce", next(folder.glob("*.json")), "--input", pair[0].parent, *given)
+    assert again.exit_code == 0, again.output
 
 
 def test_a_tile_of_two_pieces_of_a_real_scene(data: Path, tmp_path: Path) -> None:
@@ -241,11 +255,11 @@ def test_a_scene_of_the_next_zone_is_warped_once(whole: Path, tmp_path: Path) ->
 def test_a_box_and_a_scene_elsewhere(pair: list[Path], whole: Path, tmp_path: Path) -> None:
     with rasterio.open(part(whole, "SR_B4")) as source:
         bounds = rasterio.warp.transform_bounds(source.crs, "EPSG:4326", *source.bounds)
-    plan = plan_product(pair, Area(bbox=bounds))
+    plan = plan_product(pair, ProductOptions(area=Area(bbox=bounds)))
     assert plan.product_id == "LC09_L2SP_192_20230520_025-026"
     assert plan.shape == (3 * ROWS, 3 * COLUMNS)
     top = (bounds[0], bounds[3] - (bounds[3] - bounds[1]) / 8, bounds[2], bounds[3])
-    plan = plan_product(pair, Area(bbox=top))
+    plan = plan_product(pair, ProductOptions(area=Area(bbox=top)))
     assert any(f"{SOUTH}: left out" in line for line in plan.warnings)
     assert plan.pan == ID.replace("L2SP", "L1TP")
 

@@ -12,8 +12,9 @@ import rasterio
 from rasterio.warp import transform_bounds
 
 from l8s2.pipeline.estimate import memory_bytes, memory_warnings, plan_product
-from l8s2.pipeline.feed import output_window
+from l8s2.pipeline.options import ProductOptions
 from l8s2.pipeline.to_product import harmonize_product
+from l8s2.pipeline.write_pixels import output_window
 from l8s2.predictors.load import load_model
 from l8s2.predictors.options import ModelOptions
 from l8s2.target import choose_target
@@ -40,7 +41,7 @@ def test_threads_and_memory_leave_no_trace(product: Path, tmp_path: Path) -> Non
     assert one == files(product, tmp_path / "c", threads=2, max_memory=0.1, warn=warnings.append)
     said = "`max_memory` 0.1: cannot be kept, about 0.4 GB are needed even so"
     assert [line for line in warnings if "max_memory" in line] == [said]
-    plan = plan_product(product, options=ModelOptions(threads=2, max_memory=0.1))
+    plan = plan_product(product, ProductOptions(model=ModelOptions(threads=2, max_memory=0.1)))
     assert said in plan.warnings
     assert plan.memory_bytes == pytest.approx(0.393e9, rel=0.3)  # measured on a scene of 400 x 400 MS pixels
 

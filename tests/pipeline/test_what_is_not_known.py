@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from affine import Affine
+from odc.geo.geobox import GeoBox
 
-from l8s2.pipeline import to_product
+from l8s2.pipeline import item_info, to_product
 from l8s2.pipeline.to_product import harmonize_product
 from l8s2.predictors.load import load_predictor
 from making.scenes import make, ms_grid, pan_of, rewrite
@@ -57,3 +61,12 @@ def test_a_time_of_day_that_is_not_told_is_that_of_the_overpass(tmp_path: Path, 
     assert any(f"nothing tells its time of day; {time}" in line for line in said)
     told, _ = harmonised(make(tmp_path / "with", ms_grid(24, 31)), tmp_path / "out2")
     assert not any("time of day" in line for line in told.get("l8s2:warnings", []))
+
+
+@pytest.mark.parametrize(
+    ("longitude", "time"), [(153.74, "00:00"), (153.78, "00:00"), (153.9, "23:59"), (-178, "22:07")]
+)
+def test_a_time_that_is_taken_is_of_the_day_of_the_scene(longitude: float, time: str) -> None:
+    box = GeoBox((10, 10), Affine(1e-6, 0, longitude, 0, -1e-6, 0), "EPSG:4326")
+    scene: Any = SimpleNamespace(metadata=None, name=SimpleNamespace(acquired=date(2023, 5, 20)), geobox=box)
+    assert f"{item_info._acquired(scene):%Y-%m-%d %H:%M}" == f"2023-05-20 {time}"

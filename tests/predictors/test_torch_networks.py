@@ -32,6 +32,7 @@ from l8s2.models.folder import save_model_folder  # noqa: E402
 from l8s2.models.onnx_export import export_onnx  # noqa: E402
 from l8s2.networks import Compact, CompactConfig, build  # noqa: E402
 from l8s2.pipeline.estimate import plan_product  # noqa: E402
+from l8s2.pipeline.options import ProductOptions  # noqa: E402
 from l8s2.pipeline.tiles import predict_tiles  # noqa: E402
 from l8s2.predictors.engines import OpenVinoNetwork  # noqa: E402
 from l8s2.predictors.ensemble import Ensemble, MonteCarlo  # noqa: E402
@@ -360,7 +361,7 @@ def test_wide_networks_get_small_tiles() -> None:
 
 
 def test_the_plan_knows_the_model(product: Path, tmp_path: Path) -> None:
-    plan = plan_product(product, options=ModelOptions(model=saved(tmp_path / "unet", depth=3)))
+    plan = plan_product(product, ProductOptions(model=ModelOptions(model=saved(tmp_path / "unet", depth=3))))
     assert plan.seconds > 0
     assert 4e8 < plan.memory_bytes < 6e9
 

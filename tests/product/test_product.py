@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -348,6 +349,13 @@ def test_item_says_where_when_and_from_what(item: Any) -> None:
         f"{server}/landsat-c2l2-sr/items/{ID}_SR",
         f"{server}/landsat-c2l1/items/{INFO.inputs[0][1]}",
     ]
+
+
+@pytest.mark.parametrize("inner", [{}, {"l8s2:pan_aligned_m": {"down": 3.0, "right": 0.0}}])
+def test_the_lineage_of_an_overpass_has_the_move_of_its_pan(tmp_path: Path, inner: dict[str, Any]) -> None:
+    folder = make(tmp_path, scene(9, 9), info=replace(INFO, extra={"l8s2:scenes": [{"id": "a"}, inner]}))
+    lineage = json.loads((folder / f"{ID}.json").read_text())["properties"]["processing:lineage"]
+    assert ("band is moved onto" in lineage) == bool(inner)
 
 
 def test_item_assets_match_the_files(item: Any) -> None:

@@ -24,6 +24,7 @@ from l8s2.cog import DRAFT
 from l8s2.cog.spool import Spool
 from l8s2.errors import InputError
 from l8s2.pipeline.estimate import plan_product
+from l8s2.pipeline.options import ProductOptions
 from l8s2.pipeline.to_product import harmonize_product
 from l8s2.product.warp import WarpBuffer, buffer_bytes
 from l8s2.radiometry import NODATA
@@ -84,6 +85,18 @@ def warped(tmp_path: Path, target: GeoBox, mean: Any, sigma: Any, qa: Any) -> tu
         assert path.suffix == DRAFT
         path.unlink()
     return sink, valid
+
+
+def test_nothing_stays_open_where_warping_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+    monkeypatch.setattr(l8s2.product.warp, "Warped", lambda views, _: opened.extend(views.values()))
+    with (
+        pytest.raises(KeyboardInterrupt),
+        WarpBuffer(tmp_path, NATIVE, sigma=True) as buffer,
+        buffer.onto(NATIVE.to_crs("EPSG:3035")),
+    ):
+        raise KeyboardInterrupt
+    assert [view.closed for view in opened] == [True] * 4
 
 
 TARGETS = {
@@ -241,6 +254,6 @@ def test_a_warped_product_has_its_grid_its_note_and_its_values(tmp_path: Path) -
 def test_a_plan_counts_the_disk_a_warp_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Copying, "predict", lambda *_: None, raising=False)
     product = make(tmp_path / "in", ms_grid(300, 300))
-    plain, warp = plan_product(product), plan_product(product, Area(crs="EPSG:3035"))
+    plain, warp = plan_product(product), plan_product(product, ProductOptions(area=Area(crs="EPSG:3035")))
     assert warp.disk_bytes > plain.disk_bytes + buffer_bytes(GeoBox((900, 900), NATIVE.affine, NATIVE.crs), True)
     assert list(tmp_path.iterdir()) == [tmp_path / "in"]

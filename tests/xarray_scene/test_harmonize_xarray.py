@@ -16,7 +16,7 @@ from odc.geo.geobox import GeoBox
 import l8s2
 import l8s2.xarray
 from l8s2.pipeline import in_memory, in_xarray
-from l8s2.predictors.load import load_predictor
+from l8s2.predictors.load import load_model
 from l8s2.sensors import BANDS
 from making.scenes import SUN, make, ms_grid, pan_of, part
 
@@ -56,10 +56,10 @@ def same(found: xarray.Dataset, wanted: xarray.Dataset) -> None:
 @pytest.fixture(autouse=True, scope="module")
 def loaded_once() -> Iterator[None]:
     """The network, which takes longer to load than to run here."""
-    load = cache(load_predictor)
+    load = cache(load_model)
     with pytest.MonkeyPatch.context() as patch:
         for module in (in_memory, in_xarray):
-            patch.setattr(module, "load_predictor", load)
+            patch.setattr(module, "load_model", load)
         yield
 
 

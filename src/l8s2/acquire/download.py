@@ -217,7 +217,7 @@ def answer_of(url: str, name: str, headers: dict[str, str]) -> Any:
         raise Transient(f"access refused ({status})", refused=True)
     if status in (408, 425, 429) or status >= 500 or status < 400:
         asked = answer.headers.get("Retry-After", "")
-        raise Transient(f"the server fails ({status})", wait=float(asked) if asked.isdigit() else None)
+        raise Transient(f"the server fails ({status})", wait=float(asked) if asked.isdecimal() else None)
     raise InputError(f"{name}: not there ({status}); search again, it may have been replaced")
 
 
@@ -238,7 +238,7 @@ def _get(url: str, part: Path, tag: Path, name: str, watch: FetchProgress) -> No
         else:
             have = 0
         length = answer.headers.get("Content-Length", "")
-        total = have + int(length) if length.isdigit() and not encoded else None
+        total = have + int(length) if length.isdecimal() and not encoded else None
         watch.advance(have, total or have)
         done = have
         try:

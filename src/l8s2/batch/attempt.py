@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from l8s2._version import __version__
-from l8s2.batch.child import Children, Ended
+from l8s2.batch.child import Children, Ended, option
 from l8s2.batch.ledger import FAILED, INTERRUPTED, RETRY, SUCCESS, claim_key, json_bytes, outcome_key
 from l8s2.batch.open import open_output
 from l8s2.batch.output import Output, Product
@@ -121,7 +121,7 @@ def _make(job: Job, output: Output, claim: _Claim, children: Children) -> dict[s
     That may be another than that of the scene, which may be told by the name of an archive alone.
     """
     with tempfile.TemporaryDirectory(prefix="l8s2-batch-") as scratch, output.workspace() as folder:
-        command = (*job.program, *job.scene.arguments(Path(scratch)), "-o", str(folder), *job.options, _JSON)
+        command = (*job.program, *job.scene.arguments(Path(scratch)), "-o", str(folder), *job.options, option("json"))
         ended = children.run(command, Path(scratch), claim.beat, job.lease / BEATS)
         warnings = [line.removeprefix(_WARNING) for line in ended.said if line.startswith(_WARNING)]
         about: dict[str, Any] = {"exit_code": ended.code, "warnings": warnings}
@@ -130,12 +130,12 @@ def _make(job: Job, output: Output, claim: _Claim, children: Children) -> dict[s
         try:
             made = Path(json.loads(ended.result)["product"])
         except (ValueError, KeyError, TypeError):
-            raise InputError("ended well, but did not say where the product is") from None
+            raise InputError("ended well, but did not say where the product is; print it as harmonize does") from None
         output.publish(made, job.attempt, claim.beat)
         return {**about, "outcome": SUCCESS, "reason": "", "made": made.name.removesuffix(SUFFIX)}
 
 
-_WARNING, _JSON = "warning: ", f"--{'json'}"
+_WARNING = "warning: "
 
 
 def _outcome(ended: Ended) -> str:

@@ -122,6 +122,11 @@ def _tail(file: IO[bytes]) -> str:
     return file.read().decode("utf-8", "replace")
 
 
+def option(name: str) -> str:
+    """Write a parameter of the process of a scene as its command line has it."""
+    return f"--{name}"
+
+
 def end_with_stdin() -> None:
     """Have this process interrupt itself (KeyboardInterrupt) once its standard input ends, if its parent wants that."""
     if not os.environ.pop(ENDS_WITH_STDIN, None):

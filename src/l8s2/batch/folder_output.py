@@ -9,8 +9,9 @@ import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from l8s2.batch.output import SUFFIX, Product, product_pattern
+from l8s2.batch.output import Product, product_pattern
 from l8s2.files import make_folder, whole_file
+from l8s2.product.writer import SUFFIX
 
 
 class FolderStore:

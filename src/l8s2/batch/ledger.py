@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -113,6 +114,10 @@ class Ledger:
         quiet = time.monotonic() - self._changed.get(scene, ("", 0.0))[1]
         step = next_step(attempts, quiet, self._rules, self._forgiven.get(scene, 0))
         return "lost" if step == "busy" and self._is_dead(scene, max(attempts)) else step
+
+    def count(self, scenes: Iterable[str]) -> Counter[Step]:
+        """Count what to do about scenes."""
+        return Counter(map(self.step, scenes))
 
     def _is_dead(self, scene: str, attempt: int) -> bool:
         """Tell whether an attempt was begun by a process of this machine that is no more."""

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from l8s2.deliveries.product_name import ProductName
-
-SUFFIX = "_S2L"
-"""Ending of a product's folder, as the writer of products has it."""
+from l8s2.product.writer import SUFFIX
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,7 +80,7 @@ def shard_of(scenes: Sequence[BatchScene], shard: str) -> tuple[BatchScene, ...]
     Raises InputError for what is no such part.
     """
     index, _, count = shard.partition("/")
-    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
         raise InputError(f"`shard` {shard}: must be I/N with I from 0 to N - 1, such as 0/100 to 99/100")
     return tuple(sorted(scenes, key=lambda scene: scene.id)[int(index) :: int(count)])
 
@@ -148,10 +148,11 @@ def _stop(children: Children, work: _Work) -> None:
 
 
 def _summary(batch: Batch, ledger: Ledger) -> Summary:
-    steps: Counter[Step] = Counter(ledger.step(scene.id) for scene in batch.scenes)
-    failed = [scene.id for scene in batch.scenes if ledger.step(scene.id) == "failed"]
-    passing = sum(ledger.attempts[scene][max(ledger.attempts[scene])] != "failed" for scene in failed)
-    missing = sum(ledger.step(scene.id) == "claim" and not scene.is_there for scene in batch.scenes)
+    each = {scene.id: ledger.step(scene.id) for scene in batch.scenes}
+    steps = Counter(each.values())
+    failed = [ledger.attempts[scene] for scene, step in each.items() if step == "failed"]
+    passing = sum(tried[max(tried)] != FAILED for tried in failed)
+    missing = sum(each[scene.id] == "claim" and not scene.is_there for scene in batch.scenes)
     return Summary(
         scenes=len(batch.scenes), done=steps["done"], failed=steps["failed"], may_pass=passing, running=steps["busy"],
         free=steps["claim"] + steps["wait"] + steps["lost"] - missing, missing=missing,
@@ -255,7 +256,7 @@ class _Work:
 
     def _waiting(self) -> bool:
         """Tell whether scenes are left that others work on, or that are to be tried again later."""
-        steps = Counter(self.ledger.step(scene.id) for scene in self._batch.scenes)
+        steps = self.ledger.count(scene.id for scene in self._batch.scenes)
         if steps["busy"] and not steps["wait"] and not self._told_of_others:
             self._told_of_others = True
             number = "one scene" if steps["busy"] == 1 else f"{steps['busy']} scenes"
@@ -277,10 +278,11 @@ class _Work:
         self._cost = self._read - started
 
     def _settled(self) -> int:
-        return sum(self.ledger.step(scene.id) in ("done", "failed") for scene in self._batch.scenes)
+        steps = self.ledger.count(scene.id for scene in self._batch.scenes)
+        return steps["done"] + steps["failed"]
 
     def _progress(self) -> str:
-        steps = Counter(self.ledger.step(scene.id) for scene in self._batch.scenes)
+        steps = self.ledger.count(scene.id for scene in self._batch.scenes)
         done, failed, total = steps["done"], steps["failed"], len(self._batch.scenes)
         hours = max(time.monotonic() - self._begun, 1e-3) / 3600
         rate = max(done + failed - self._at_first, 0) / hours

@@ -14,6 +14,7 @@ from typing import Any
 
 from l8s2.batch.output import Product, matches, product_pattern
 from l8s2.errors import InputError, TryAgainError
+from l8s2.product.writer import SUFFIX
 
 _ADDRESS = re.compile(r"s3://(?P<bucket>[^/]+)/?(?P<prefix>.*)")
 _ATTEMPTS = 10
@@ -146,7 +147,7 @@ def _code(error: Any) -> tuple[str, int]:
 
 
 def _type(key: str) -> str:
-    return "text/csv" if key.endswith(".csv") else "application/geo+json" if "_S2L/" in key else "application/json"
+    return "text/csv" if key.endswith(".csv") else "application/geo+json" if f"{SUFFIX}/" in key else "application/json"
 
 
 class S3Output:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from l8s2.batch.child import option
 from l8s2.batch.staged import is_staged, staged_products
+from l8s2.deliveries.file_name import fit_for_a_file
 from l8s2.deliveries.find import ARCHIVES, IMAGES
 from l8s2.deliveries.one_file import is_image
 from l8s2.deliveries.product_name import LEVEL2, ProductName
@@ -22,7 +24,6 @@ from l8s2.target import Area
 _LEVEL2 = ("L2SP", "L2SR")
 _OTHER_OF_ARD = re.compile(r"_(TOA|BT|ST|QA)\b", re.IGNORECASE)
 """What else there is of a tile of ARD, in archives of its own."""
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +64,12 @@ class BatchScene:
         if self.members:
             return tuple(argument for each in self.members for argument in each.arguments(scratch))
         if self.product is not None:
-            return (self.product,) if self.pan is None else (self.product, f"--{'pan'}", self.pan)
+            return (self.product,) if self.pan is None else (self.product, option("pan"), self.pan)
         if self.item is not None:
             path = scratch / f"{self.id}.json"
             path.write_text(self.item, encoding="utf-8")
-            return (f"--{'stac'}", str(path))
-        return (f"--{'stac'}", self.stac or "")
+            return (option("stac"), str(path))
+        return (option("stac"), self.stac or "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,4 +223,4 @@ def _id(text: str) -> str:
     """Return the product id in a text, or what of the text is fit for the name of a file."""
     name = ProductName.find(text) or ProductName.find_scene(text)
     stem = text.rpartition(".")[0] if text.lower().endswith(IMAGES) else text
-    return name.id if name else _UNSAFE.sub("-", stem).strip("-.") or "scene"
+    return name.id if name else fit_for_a_file(stem)

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from l8s2.batch.settings import SETTINGS
+from l8s2.deliveries.find import ARCHIVES
 from l8s2.deliveries.product_name import LEVEL2, ProductName, same_acquisition
 from l8s2.errors import InputError
 from l8s2.serialization import read_json_file
 
 CATALOG = "catalog.json"
-_ARCHIVES = (".tar", ".tar.gz", ".tgz")
 _FOLLOWED = ("child", "item")
 
 
@@ -35,7 +36,7 @@ class Staged:
 
 def is_staged(folder: Path) -> bool:
     """Tell whether a folder is a staged-in catalogue, and not what a batch has written."""
-    return (folder / CATALOG).is_file() and not (folder / "batch.json").exists()
+    return (folder / CATALOG).is_file() and not (folder / SETTINGS).exists()
 
 
 def staged_products(folder: Path) -> list[Staged]:
@@ -47,7 +48,7 @@ def staged_products(folder: Path) -> list[Staged]:
     places: dict[ProductName, Path] = {}
     for path in filter(Path.exists, _files(Path(os.path.abspath(folder)))):
         name = ProductName.find(path.name)
-        archive = path.name.lower().endswith(_ARCHIVES)
+        archive = path.name.lower().endswith(ARCHIVES)
         if name and (archive or re.search(r"_SR_B\d|_B8[.]", path.name, re.IGNORECASE)):
             places.setdefault(name, path if archive else path.parent)
     pans = {name: place for name, place in places.items() if name.level not in LEVEL2}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from l8s2.cli.harmonize import check_sigma, harmonize
+from l8s2.cli.harmonize import harmonize, product_options
 from l8s2.cli.shell import JSON, show, tell, warn
 from l8s2.errors import TRY_AGAIN
 
@@ -110,19 +110,11 @@ batch.params.extend(PASSED)
 
 def _checked(options: dict[str, Any]) -> dict[str, str]:
     """Refuse what would make every scene fail; return what the products are to be made with. Raises InputError."""
-    from l8s2.deliveries.declared import Declared
     from l8s2.pipeline.finished import asked_for
     from l8s2.predictors.load import load_predictor
-    from l8s2.predictors.options import ModelOptions
-    from l8s2.target import Area
 
-    check_sigma(options["no_sigma"])
-    area = Area(**{name: options[name] or None for name in ("bbox", "mgrs", "crs", "like")})
-    names = ("model", "engine", "device", "threads", "mc_dropout", "trust_architecture")
-    model = ModelOptions(**{name: options[name] for name in names})
-    sigma = None if options["no_sigma"] else options["sigma"]
-    declared = Declared.parse(**{name: options[name] for name in ("bands", "scale", "acquired", "platform")})
-    return asked_for(load_predictor(model), model, area, sigma, options["align_pan"], declared=declared)
+    wanted = product_options(options)
+    return asked_for(load_predictor(wanted.model), wanted)
 
 
 def _on_this_machine(job: Batch, workers: int | None) -> Batch:

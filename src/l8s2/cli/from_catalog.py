@@ -12,9 +12,7 @@ from l8s2.cli.shell import ProgressBar, warn
 
 if TYPE_CHECKING:
     from l8s2.acquire.fetch_request import FetchRequest
-    from l8s2.pipeline.align_pan import AlignPan
-    from l8s2.predictors.options import ModelOptions
-    from l8s2.radiometry import SigmaKind
+    from l8s2.pipeline.options import ProductOptions
     from l8s2.target import Area
 
 
@@ -27,15 +25,7 @@ def id_of_items(wanted: Sequence[FetchRequest], area: Area) -> str:
     return id_of_product([name for name in found if name], area)
 
 
-def finished(
-    name: str,
-    output: Path,
-    area: Area,
-    options: ModelOptions,
-    sigma: SigmaKind | None,
-    align_pan: AlignPan,
-    pan: Path | None,
-) -> Path | None:
+def finished(name: str, output: Path, options: ProductOptions, pan: Sequence[Path]) -> Path | None:
     """Return the finished product of items, None where there is none. Raises InputError for one of other options."""
     from l8s2.deliveries.pan import pan_products
     from l8s2.pipeline.finished import asked_for, finished_product
@@ -44,8 +34,8 @@ def finished(
 
     if not product_folder(output, name).is_dir():
         return None
-    asked = asked_for(load_predictor(options), options, area, sigma, align_pan)
-    if pan is not None and len(found := pan_products(pan)) == 1:
+    asked = asked_for(load_predictor(options.model), options)
+    if len(found := [product for path in pan for product in pan_products(path)]) == 1:
         asked["`pan`"] = found[0].product_id
     return finished_product(output, name, asked)
 
@@ -56,9 +46,8 @@ def fetched(
     name: str,
     output: Path,
     overwrite: bool,
-    area: Area,
-    options: ModelOptions,
-    pan: Path | None,
+    options: ProductOptions,
+    pan: Sequence[Path],
 ) -> Iterator[list[Path]]:
     """Fetch what is needed of items as products on disk, after every check that is possible without it.
 
@@ -72,16 +61,16 @@ def fetched(
     from l8s2.product.writer import product_folder
     from l8s2.sensors import MS_GSD
 
-    if pan is not None:
-        pan_products(pan)
+    for path in pan:
+        pan_products(path)
     WholeFolder(product_folder(output, name), overwrite=overwrite)
-    model = load_predictor(options)
-    margin, with_pan = MS_GSD * (model.margin + 20), pan is None and model.uses_pan
+    model = load_predictor(options.model)
+    margin, with_pan = MS_GSD * (model.margin + 20), not pan and model.uses_pan
     bar = partial(ProgressBar, "fetching", unit="B")
     products: list[Path] = []
     with ExitStack() as stack:
         for number, each in enumerate(wanted, 1):
-            fetching = cached_product(each, bbox=area.bounds, margin=margin, pan=with_pan, bar=bar, warn=warn)
+            fetching = cached_product(each, bbox=options.area.bounds, margin=margin, pan=with_pan, bar=bar, warn=warn)
             try:
                 products.append(stack.enter_context(fetching))
             except OutsideError as error:

@@ -13,15 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from l8s2.cli.shell import JSON, PAN, PRODUCT, TRUST, ProgressBar, as_options, declared_options, show, warn
+from l8s2.cli.shell import JSON, PAN, PANS, PRODUCT, TRUST, ProgressBar, as_options, declared_options, show, warn
 
 if TYPE_CHECKING:
-    from l8s2.deliveries.declared import Declared
-    from l8s2.pipeline.align_pan import AlignPan
-    from l8s2.predictors.engines import Device, Engine
-    from l8s2.predictors.options import ModelOptions
-    from l8s2.radiometry import SigmaKind
-    from l8s2.target import Area, BBox
+    from l8s2.pipeline.options import ProductOptions
 
 
 @click.command()
@@ -35,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Folder that gets <L2SP id>_S2L. Required unless --dry-run."
 )
-@PAN
+@PANS
 @declared_options
 @click.option(
     "--align-pan",
@@ -99,29 +94,12 @@ def harmonize(
     products: tuple[Path, ...],
     stac: tuple[str, ...],
     output: Path | None,
-    pan: Path | None,
-    bands: str | None,
-    scale: str | None,
-    acquired: str | None,
-    platform: str | None,
-    align_pan: AlignPan,
-    model: str,
-    mc_dropout: int | None,
-    trust_architecture: str | None,
-    bbox: BBox | None,
-    mgrs: str | None,
-    crs: str | None,
-    like: Path | None,
-    sigma: SigmaKind,
-    no_sigma: bool,
-    engine: Engine,
-    device: Device,
-    threads: int | None,
-    max_memory: float,
+    pan: tuple[Path, ...],
     overwrite: bool,
     resume: bool,
     dry_run: bool,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Make a 10 m product from a Landsat Level-2 PRODUCT (folder, .tar, .tar.gz, .zip, or one file with all bands).
 
@@ -135,41 +113,16 @@ def harmonize(
         raise click.UsageError("Give a PRODUCT, or --stac ITEM instead of one.")
     if stac and dry_run:
         raise click.UsageError("--dry-run needs the files; it goes with PRODUCT, not with --stac.")
-    check_sigma(no_sigma)
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy loads: every thread has work of its own
-    from l8s2.deliveries.declared import Declared
-    from l8s2.predictors.options import ModelOptions
-    from l8s2.target import Area
-
-    declared = Declared.parse(bands=bands, scale=scale, acquired=acquired, platform=platform)
-    area = Area(bbox=bbox or None, mgrs=mgrs, crs=crs, like=like)
-    options = ModelOptions(
-        model=model,
-        engine=engine,
-        device=device,
-        threads=threads,
-        max_memory=max_memory,
-        mc_dropout=mc_dropout,
-        trust_architecture=trust_architecture,
-    )
+    options = product_options(given)
     if dry_run or output is None:
-        _show_plan(
-            products,
-            area,
-            options,
-            sigma=not no_sigma,
-            pan=pan,
-            align_pan=align_pan,
-            declared=declared,
-            as_json=as_json,
-        )
+        _show_plan(products, options, pan, as_json)
         return
     from l8s2.pipeline.to_product import make_product
 
     started = time.monotonic()
-    kind = None if no_sigma else sigma
     with ExitStack() as stack:
         sources, name = [*products], None
         if stac:
@@ -177,23 +130,19 @@ def harmonize(
             from l8s2.cli.from_catalog import fetched, finished, id_of_items
 
             wanted = [single_landsat_item(item) for item in stac]
-            name = id_of_items(wanted, area)
-            if resume and not overwrite and (there := finished(name, output, area, options, kind, align_pan, pan)):
+            name = id_of_items(wanted, options.area)
+            if resume and not overwrite and (there := finished(name, output, options, pan)):
                 _tell(there, started, as_json)
                 return
-            sources = stack.enter_context(fetched(wanted, name, output, overwrite, area, options, pan))
+            sources = stack.enter_context(fetched(wanted, name, output, overwrite, options, pan))
         with ProgressBar("harmonising") as progress:
             folder = make_product(
                 sources,
                 output,
-                area,
                 options,
-                sigma=kind,
                 overwrite=overwrite,
                 resume=resume,
-                pan=pan,
-                align_pan=align_pan,
-                declared=declared,
+                pan=pan or None,
                 overpass_id=name if len(stac) > 1 else None,
                 progress=progress,
                 warn=warn,
@@ -201,10 +150,27 @@ def harmonize(
     _tell(folder, started, as_json)
 
 
-def check_sigma(no_sigma: bool) -> None:
-    """Refuse --sigma beside --no-sigma."""
-    if no_sigma and click.get_current_context().get_parameter_source("sigma") is ParameterSource.COMMANDLINE:
+def product_options(given: dict[str, Any]) -> ProductOptions:
+    """Take what of the options of ``harmonize`` decides the samples. Raises InputError, and UsageError."""
+    from l8s2.deliveries.declared import Declared
+    from l8s2.pipeline.options import ProductOptions
+    from l8s2.predictors.options import ModelOptions
+    from l8s2.target import Area
+
+    def of(*names: str) -> dict[str, Any]:
+        return {name: given[name] for name in names}
+
+    if given["no_sigma"] and click.get_current_context().get_parameter_source("sigma") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--sigma and --no-sigma exclude each other; give one of them.")
+    return ProductOptions(
+        area=Area(bbox=given["bbox"] or None, **of("mgrs", "crs", "like")),
+        model=ModelOptions(
+            **of("model", "engine", "device", "threads", "max_memory", "mc_dropout", "trust_architecture")
+        ),
+        sigma=None if given["no_sigma"] else given["sigma"],
+        align_pan=given["align_pan"],
+        declared=Declared.parse(**of("bands", "scale", "acquired", "platform")),
+    )
 
 
 def _tell(folder: Path, started: float, as_json: bool) -> None:
@@ -218,23 +184,13 @@ def _tell(folder: Path, started: float, as_json: bool) -> None:
         click.echo(f"done in {seconds:.1f} s", err=True)
 
 
-def _show_plan(
-    products: Sequence[Path],
-    area: Area,
-    options: ModelOptions,
-    *,
-    sigma: bool,
-    pan: Path | None,
-    align_pan: AlignPan,
-    declared: Declared,
-    as_json: bool,
-) -> None:
+def _show_plan(products: Sequence[Path], options: ProductOptions, pan: Sequence[Path], as_json: bool) -> None:
     """Print what harmonising would need."""
     from dataclasses import asdict
 
     from l8s2.pipeline.estimate import plan_product
 
-    plan = plan_product(products, area, options, sigma=sigma, pan=pan, align_pan=align_pan, declared=declared)
+    plan = plan_product(products, options, pan=pan or None)
     if as_json:
         click.echo(json.dumps(asdict(plan), indent=2))
         return

@@ -25,10 +25,10 @@ TRUST = click.option(
     metavar="MODULE:CLASS",
     help="Import this network for a model folder that names exactly it. Runs code of that module.",
 )
-PAN = click.option(
-    "--pan",
-    type=click.Path(path_type=Path),
-    help="Level-1 product, or a GeoTIFF of its band, with pan. Default: looked for beside PRODUCT.",
+_PAN_HELP = "Level-1 product, or a GeoTIFF of its band, with pan. Default: looked for beside PRODUCT."
+PAN = click.option("--pan", type=click.Path(path_type=Path), help=_PAN_HELP)
+PANS = click.option(
+    "--pan", type=click.Path(path_type=Path), multiple=True, help=f"{_PAN_HELP} Several times for several."
 )
 _DECLARED = (
     click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from l8s2.cli.shell import JSON, PAN, TRUST, ProgressBar, as_options, warn
+from l8s2.cli.shell import JSON, PANS, TRUST, ProgressBar, as_options, warn
 
 if TYPE_CHECKING:
     from l8s2.verify.reproduce import Comparison
@@ -90,7 +90,7 @@ def verify(context: click.Context, out: Path, as_json: bool) -> None:
     type=click.Path(path_type=Path),
     help="Level-2 product, or the folder that holds it. Default: looked for beside PRODUCT.",
 )
-@PAN
+@PANS
 @click.option("--model", help="The model of the Item, where it is a file of yours. Default: by its name.")
 @TRUST
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder that keeps the product made again.")
@@ -100,7 +100,7 @@ def reproduce(
     context: click.Context,
     product: Path,
     source: Path | None,
-    pan: Path | None,
+    pan: tuple[Path, ...],
     model: str | None,
     trust_architecture: str | None,
     output: Path | None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal, get_args
 
-from l8s2.deliveries.file_name import part_in
+from l8s2.deliveries.file_name import SURFACE, part_in
 from l8s2.errors import InputError
 from l8s2.sensors import BANDS, OLI
 
@@ -15,8 +15,7 @@ Scale = Literal["collection2", "reflectance", "1e-4"]
 """How reflectance is stored: as the digital numbers of Collection 2, as it is, or in steps of 0.0001."""
 SCALES: tuple[Scale, ...] = get_args(Scale)
 PLATFORMS = tuple(OLI.platform(satellite) for satellite in OLI.satellites)
-_SURFACE = {f"SR_{band.landsat}": band.name for band in BANDS}
-_EXAMPLE = ",".join(f"{band.name}={n}" for n, band in enumerate(BANDS, 1))
+EXAMPLE = ",".join(f"{band.name}={n}" for n, band in enumerate(BANDS, 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +76,11 @@ def _bands(text: str) -> dict[str, int]:
         if name.strip() == "-":
             continue
         part = part_in(name.strip())[0]
-        part = f"SR_{part}" if f"SR_{part}" in _SURFACE else part
-        if part is None or part in found or (number and not (number.strip().isdigit() and int(number) > 0)):
-            raise InputError(f"`bands` {each.strip()}: not a band and its number, once each; give {_EXAMPLE}")
+        part = f"SR_{part}" if f"SR_{part}" in SURFACE else part
+        if part is None or part in found or (number and not (number.strip().isdecimal() and int(number) > 0)):
+            raise InputError(f"`bands` {each.strip()}: not a band and its number, once each; give {EXAMPLE}")
         found[part] = int(number) if number else position
-    missing = [name for part, name in _SURFACE.items() if part not in found]
+    missing = [name for part, name in SURFACE.items() if part not in found]
     if missing:
-        raise InputError(f"`bands` {text}: lacks {', '.join(missing)}; give {_EXAMPLE}")
+        raise InputError(f"`bands` {text}: lacks {', '.join(missing)}; give {EXAMPLE}")
     return found

@@ -12,7 +12,9 @@ from l8s2.sensors import BANDS, OLI
 _NUMBERS = "".join(band.landsat[1:] for band in BANDS)
 _SURFACE_BANDS = {band.landsat for band in BANDS}
 _OTHER_NAMES = {"nir": "nir08", "swir1": "swir16", "swir2": "swir22"}
-_WORDS = {band.name: f"SR_{band.landsat}" for band in BANDS} | {"pan": OLI.pan_band}
+SURFACE = {f"SR_{band.landsat}": band.name for band in BANDS}
+"""Part -> name of its band, in the order of the bands."""
+_WORDS = {name: part for part, name in SURFACE.items()} | {"pan": OLI.pan_band}
 _BY_WORD = _WORDS | {other: _WORDS[name] for other, name in _OTHER_NAMES.items()}
 _PARTS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(rf"SR[_. -]?B0?([{_NUMBERS}])", FLAGS), lambda m: f"SR_B{m[1]}"),

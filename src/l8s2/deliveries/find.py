@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from l8s2.deliveries.declared import NOTHING, Declared
-from l8s2.deliveries.file_name import read_file_name
-from l8s2.deliveries.grouping import SURFACE, Unnamed, by_declared, products_among
+from l8s2.deliveries.file_name import SURFACE, read_file_name
+from l8s2.deliveries.grouping import Unnamed, by_declared, products_among
 from l8s2.deliveries.members import Member, Members, Wanted
 from l8s2.deliveries.one_file import check_declared, image_at, images_in, product_of_file
 from l8s2.deliveries.product_files import ProductFiles
-from l8s2.deliveries.product_name import LEVEL2, ProductName
+from l8s2.deliveries.product_name import LEVEL2, OURS, ProductName
 from l8s2.deliveries.tar_archive import read_tar
 from l8s2.deliveries.zip_archive import read_zip
 from l8s2.errors import InputError
@@ -22,8 +22,6 @@ from l8s2.sensors import OLI
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 IMAGES = (".tif", ".tiff")
 EXAMPLE = "LC08_L2SP_143054_20230520_20230524_02_T1"
-OURS = "_S2L"
-"""What the folders of l8s2's own products end in."""
 _GIVE = "give a Collection-2 Level-2 product (folder, .tar, .tar.gz or .zip)"
 _LISTED = 5
 
@@ -95,7 +93,7 @@ def level2_product(path: Path, declared: Declared = NOTHING) -> ProductFiles:
 
 
 def _with_surface(products: Sequence[ProductFiles]) -> list[ProductFiles]:
-    return [product for product in products if set(SURFACE) & product.parts.keys()]
+    return [product for product in products if SURFACE.keys() & product.parts.keys()]
 
 
 def _image(path: Path, members: Members, declared: Declared) -> ProductFiles | None:
@@ -154,7 +152,7 @@ def is_asked_for(product: ProductFiles, wanted: ProductName) -> bool:
 
 def _usable(products: Sequence[ProductFiles]) -> list[ProductFiles]:
     fit = [p for p in products if p.name.level in LEVEL2 and _is_oli(p.name) and p.name.collection == 2]
-    return [p for p in fit if set(SURFACE) & p.parts.keys()] or fit
+    return [p for p in fit if SURFACE.keys() & p.parts.keys()] or fit
 
 
 def _is_oli(name: ProductName) -> bool:

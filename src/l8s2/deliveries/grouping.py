@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from l8s2.deliveries.declared import Declared
-from l8s2.deliveries.file_name import fit_for_a_file, read_file_name
+from l8s2.deliveries.file_name import SURFACE, fit_for_a_file, read_file_name
 from l8s2.deliveries.members import Member, Members
 from l8s2.deliveries.product_files import ProductFiles, read_text
 from l8s2.deliveries.product_name import FLAGS, LEVEL2, PATTERN, ProductName, same_acquisition
@@ -17,7 +17,6 @@ from l8s2.errors import InputError
 from l8s2.sensors import BANDS, OLI
 
 _IDS = re.compile(rf"LANDSAT_PRODUCT_ID\W+(?P<id>{PATTERN})", FLAGS)
-SURFACE = tuple(f"SR_{band.landsat}" for band in BANDS)
 _BANDS = {*SURFACE, *(band.landsat for band in BANDS), OLI.pan_band}
 _Named = dict[str, list[Member]]
 """Part -> the files that are named so."""
@@ -68,7 +67,7 @@ def products_among(members: Members) -> tuple[list[ProductFiles], list[Unnamed]]
 
 def by_declared(members: Members, bands: Unnamed, declared: Declared) -> ProductFiles | None:
     """Return the product of bands of surface reflectance, where its owner declares date and satellite; else None."""
-    if declared.acquired is None or declared.platform is None or not set(SURFACE) & bands.parts.keys():
+    if declared.acquired is None or declared.platform is None or not SURFACE.keys() & bands.parts.keys():
         return None
     place = Path(members.source)
     own_name = fit_for_a_file(place.resolve().name if place.is_dir() else place.name.partition(".")[0])
@@ -115,7 +114,7 @@ def _product(
     single: dict[str, str] = {}
     for part, files in sorted(parts.items(), key=lambda each: each[0] not in SURFACE):  # SR_B4 goes before B4
         known = f"SR_{part}" if level2 and f"SR_{part}" in SURFACE else part
-        if known in _BANDS - set(SURFACE) - {OLI.pan_band} or known in single:
+        if known in _BANDS - SURFACE.keys() - {OLI.pan_band} or known in single:
             continue  # a band of Level 1 other than pan
         if len(files) > 1 and part != "MTL":
             both = " and ".join(file.name for file in files[:2])
@@ -132,7 +131,7 @@ def _without_id(
 ) -> list[ProductFiles]:
     """Make a product, and that of its pan, of files without an id; nothing where neither MTL nor folder tells it."""
     mtl = parts.get("MTL", [])
-    if not mtl and not any(set(SURFACE) & p.parts.keys() for p in products):
+    if not mtl and not any(SURFACE.keys() & p.parts.keys() for p in products):
         beside = {p.parts["MTL"] for p in products if "MTL" in p.parts and p.name.level in LEVEL2}
         mtl = [file for file in members.files if file.path in beside]
     told = [ids for file in mtl if (ids := _ids(file.path))]

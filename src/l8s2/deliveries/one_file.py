@@ -7,8 +7,8 @@ from collections import defaultdict
 from datetime import date
 from pathlib import Path
 
-from l8s2.deliveries.declared import Declared
-from l8s2.deliveries.file_name import fit_for_a_file, part_in, read_file_name
+from l8s2.deliveries.declared import EXAMPLE, Declared
+from l8s2.deliveries.file_name import SURFACE, fit_for_a_file, part_in, read_file_name
 from l8s2.deliveries.members import Member, Members
 from l8s2.deliveries.product_files import ProductFiles, read_text
 from l8s2.deliveries.product_name import ProductName, same_acquisition
@@ -16,8 +16,7 @@ from l8s2.errors import InputError
 from l8s2.raster import open_raster
 from l8s2.sensors import BANDS, OLI
 
-_SURFACE = {f"SR_{band.landsat}": band.name for band in BANDS}
-_GIVE = f"give `bands`, such as {','.join(f'{band.name}={n}' for n, band in enumerate(BANDS, 1))}"
+_GIVE = f"give `bands`, such as {EXAMPLE}"
 
 
 def product_of_file(file: Member, members: Members, declared: Declared) -> ProductFiles:
@@ -73,16 +72,16 @@ def _bands(file: str, names: list[str]) -> dict[str, int]:
         if part is not None:
             found[part].append(number)
     shown = ", ".join(name or "without a name" for name in names[:8]) + (" ..." if len(names) > 8 else "")
-    missing = [colour for part, colour in _SURFACE.items() if part not in found]
+    missing = [colour for part, colour in SURFACE.items() if part not in found]
     if len(names) < len(BANDS):
         raise InputError(
             f"{file}: holds {len(names)} bands ({shown}); give the folder of a Level-2 product, or one file with"
-            f" {', '.join(_SURFACE.values())}"
+            f" {', '.join(SURFACE.values())}"
         )
-    for part in (*_SURFACE, "QA_PIXEL", "QA_RADSAT"):
+    for part in (*SURFACE, "QA_PIXEL", "QA_RADSAT"):
         if len(found.get(part, ())) > 1:
             which = " and ".join(map(str, found.get(part, ())[:2]))
-            raise InputError(f"{file}: bands {which} both are called {_SURFACE.get(part, part)}; {_GIVE}")
+            raise InputError(f"{file}: bands {which} both are called {SURFACE.get(part, part)}; {_GIVE}")
     if not any(names):
         raise InputError(f"{file}: its {len(names)} bands have no names; {_GIVE}")
     if missing:
@@ -120,7 +119,7 @@ def _of_tags(own_name: str, tags: dict[str, str]) -> ProductName | None:
     if craft is None or day is None:
         return None
     place = [tags.get(key, "") for key in ("WRS_PATH", "WRS_ROW")]
-    path, row = (int(v) if v.isdigit() else 0 for v in place)
+    path, row = (int(v) if v.isdecimal() else 0 for v in place)
     try:
         return ProductName.of_image(own_name, int(craft[1]), date.fromisoformat(day[0]), path, row)
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -36,17 +37,11 @@ def pan_partner(product: ProductFiles) -> ProductFiles | None:
     return None
 
 
-def pan_given(path: Path, product: ProductFiles) -> ProductFiles:
-    """Return the Level-1 product at ``path`` that is of the same acquisition. Raises InputError where none is."""
-    if path.is_file() and path.name.lower().endswith(IMAGES) and read_file_name(path.name).product is None:
-        stem = path.name.rpartition(".")[0]
-        note = f"{path.name}: its name tells no acquisition; taken for the pan of {product.product_id}, as it was given"
-        name = replace(product.name, id=stem, level="L1TP", processed=None)
-        return ProductFiles(
-            name=name, product_id=stem, source=str(path), parts={OLI.pan_band: str(path)}, notes=(note,),
-            as_delivered=False,
-        )  # fmt: skip
-    candidates = pan_products(path)
+def pan_given(paths: Sequence[Path], product: ProductFiles) -> ProductFiles:
+    """Return the Level-1 product at one of ``paths`` that is of the same acquisition. Raises InputError without one."""
+    if len(paths) == 1 and (unnamed := _unnamed(paths[0], product)):
+        return unnamed
+    candidates = [found for path in paths for found in pan_products(path)]
     for candidate in candidates:
         same = same_acquisition(candidate.name, product.name)
         if same or _of_tile(candidate.name, product.name) or _of_somewhere(candidate.name, product.name):
@@ -54,6 +49,19 @@ def pan_given(path: Path, product: ProductFiles) -> ProductFiles:
     raise InputError(
         f"`pan` {candidates[0].product_id}: not the acquisition of {product.product_id}; path/row and date must agree"
     )
+
+
+def _unnamed(path: Path, product: ProductFiles) -> ProductFiles | None:
+    """Return a GeoTIFF whose name tells no product as the pan of ``product``; None for what has a name."""
+    if not (path.is_file() and path.name.lower().endswith(IMAGES)) or read_file_name(path.name).product is not None:
+        return None
+    stem = path.name.rpartition(".")[0]
+    note = f"{path.name}: its name tells no acquisition; taken for the pan of {product.product_id}, as it was given"
+    name = replace(product.name, id=stem, level="L1TP", processed=None)
+    return ProductFiles(
+        name=name, product_id=stem, source=str(path), parts={OLI.pan_band: str(path)}, notes=(note,),
+        as_delivered=False,
+    )  # fmt: skip
 
 
 def pan_products(path: Path) -> list[ProductFiles]:

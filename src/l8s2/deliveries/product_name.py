@@ -19,6 +19,8 @@ _SCENE = re.compile(
 """Id of a scene in Google Earth Engine, for example ``LC08_143054_20230520``."""
 ARD = "ARD"
 """What stands for the level of a tile of ARD."""
+OURS = "_S2L"
+"""What the folders of l8s2's own products end in."""
 LEVEL2 = ("L2SP", "L2SR", ARD)
 """Levels with surface reflectance."""
 

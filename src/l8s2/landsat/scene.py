@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,7 @@ from l8s2.deliveries.pan import pan_given, pan_partner
 from l8s2.deliveries.product_files import ProductFiles
 from l8s2.deliveries.product_name import ProductName, same_acquisition
 from l8s2.errors import InputError
+from l8s2.files import Paths, as_paths
 from l8s2.landsat.band import Band, DigitalNumbers, Scaling
 from l8s2.landsat.checks import check_overlap, check_place, disagreements, doubts_about_pan, off_lattice, same_grid
 from l8s2.landsat.mtl import SR_SCALING, Metadata, parse_mtl
@@ -121,107 +123,128 @@ class Scene(NativePixels):
         self.close()
 
 
-def open_scene(path: str | Path, pan: str | Path | None = None, declared: Declared = NOTHING) -> Scene:
+def open_scene(path: str | Path, pan: Paths | None = None, declared: Declared = NOTHING) -> Scene:
     """Open a Collection-2 Level-2 product of Landsat 8 or 9.
 
     Args:
         path: folder, ``.tar``, ``.tar.gz`` or ``.zip`` of the L2SP product, or what else ``level2_product`` takes.
         pan: the Level-1 product of the same acquisition (folder, archive or its ``_B8.TIF``), or any GeoTIFF of one
-            band; None looks beside ``path`` and goes without when there is none.
+            band; of several that of the acquisition is taken. None looks beside ``path`` and goes without when there
+            is none.
         declared: what the files do not tell, see ``l8s2.deliveries.declared``.
 
     Raises InputError for anything that cannot be used, with the file's name and the remedy.
     """
     product = level2_product(Path(path), declared)
-    warnings: list[str] = [*product.notes]
-    metadata = None
-    if "MTL" in product.parts:
-        metadata = _metadata(product)
-    else:
-        metadata = metadata_in_tags(product)
-        if product.as_delivered:
-            warnings.append(f"{product.product_id}: no Level-2 MTL; the documented scale and offset are used")
-    bands = [_open(product, f"SR_{band.landsat}") for band in BANDS]
-    same_grid(bands)
-    qa_pixel, qa_radsat = (
-        _open(product, part) if part in product.parts else None for part in ("QA_PIXEL", "QA_RADSAT")
-    )
+    warnings = [*product.notes]
+    metadata = _metadata(product) if "MTL" in product.parts else metadata_in_tags(product)
+    if "MTL" not in product.parts and product.as_delivered:
+        warnings.append(f"{product.product_id}: no Level-2 MTL; the documented scale and offset are used")
+    rasters = [_open(product, f"SR_{band.landsat}") for band in BANDS]
+    same_grid(rasters)
+    qa_pixel, qa_radsat = (_quality(product, part, rasters[0]) for part in ("QA_PIXEL", "QA_RADSAT"))
     if qa_pixel is None:
         warnings.append(f"{product.product_id}: no QA_PIXEL; clouds are not flagged (QA bit no_qa)")
-    for extra in (qa_pixel, qa_radsat):
-        if extra is not None and extra.geobox != bands[0].geobox:
-            raise InputError(f"{extra.name}: its grid differs from that of the SR bands; use files of one product")
     if metadata is not None and not product.as_delivered:
-        check_place(product.product_id, metadata, bands[0])
+        check_place(product.product_id, metadata, rasters[0])
     if metadata is not None and not product.is_window:
-        warnings += disagreements(metadata.reflective_shape, metadata.corner_ul, bands[0])
+        warnings += disagreements(metadata.reflective_shape, metadata.corner_ul, rasters[0])
 
-    level1 = pan_partner(product) if pan is None else pan_given(Path(pan), product)
-    pan_raster, scaling = None, Scaling(PAN_MULT, PAN_ADD, metadata.sun_elevation if metadata else None)
+    level1 = pan_partner(product) if pan is None else pan_given(as_paths(pan), product)
     if level1 is None:
+        pan_raster, pan_scaling = None, _pan_scaling(None)
         warnings.append(
             f"{product.product_id}: no pan band beside it; the pan-less network is used (give the L1TP product with"
             " `pan`)"
         )
     else:
-        pan_raster = _open(level1, OLI.pan_band)
-        warnings += level1.notes
-        if not level1.as_delivered:
-            check_pan(pan_raster.name, pan_raster.sample())
-        level1_metadata = _metadata(level1) if "MTL" in level1.parts else metadata
-        if level1_metadata is not None:
-            scaling = Scaling(
-                level1_metadata.pan_mult or PAN_MULT,
-                PAN_ADD if level1_metadata.pan_add is None else level1_metadata.pan_add,
-                level1_metadata.sun_elevation,
-            )
-            if level1_metadata is not metadata and not level1.is_window:
-                warnings += disagreements(level1_metadata.panchromatic_shape, level1_metadata.corner_ul, pan_raster)
-        metadata = metadata or level1_metadata
-        if level1.name.region:  # top-of-atmosphere reflectance of ARD is divided by the sine already
-            scaling = Scaling(scaling.mult, scaling.add, radiometry.ZENITH)
-            warnings.append(f"{pan_raster.name}: scale and offset of Level 1 are used for this band of ARD")
-    is_dn = {raster.name: radiometry.is_dn(_sample(raster)) for raster in (*bands, pan_raster) if raster is not None}
-    scale = product.scale
-    if scale is None and not product.as_delivered:
-        scale, proof = prove_scale(product.product_id, [band.sample() for band in bands])
-        warnings.append(f"{product.product_id}: scale {scale}, since {proof}")
-    elif scale is None and is_dn[bands[0].name]:
-        warnings += doubts_about_scale(product.product_id, (band.sample() for band in bands))
-    if scale is not None:
-        is_dn |= dict.fromkeys((band.name for band in bands), scale == "collection2")
-    scale = scale or ("collection2" if is_dn[bands[0].name] else "reflectance")
-    if pan_raster is not None:
-        warnings += doubts_about_pan(pan_raster, scaling.sun_elevation, is_dn[pan_raster.name])
+        of_pan = _metadata(level1) if "MTL" in level1.parts else metadata
+        pan_raster, pan_scaling = _pan(level1, of_pan, warnings, told=of_pan is not metadata)
+        metadata = metadata or of_pan
 
-    ms_grid = bands[0].geobox
-    misfit = grid.misfit_of_scene(ms_grid)
+    scale, of_dn = _stored(product, rasters, warnings)
+    pan_is_dn = pan_raster is not None and radiometry.is_dn(_sample(pan_raster))
+    if pan_raster is not None:
+        warnings += doubts_about_pan(pan_raster, pan_scaling.sun_elevation, pan_is_dn)
+    misfit = grid.misfit_of_scene(rasters[0].geobox)
     if misfit > grid.TOLERANCE:
-        target = grid.snap(ms_grid)
-        warnings.append(off_lattice(bands[0].name, misfit, target))
-        bands = [band.warped(target, smooth=True) for band in bands]
+        target = grid.snap(rasters[0].geobox)
+        warnings.append(off_lattice(rasters[0].name, misfit, target))
+        rasters = [raster.warped(target, smooth=True) for raster in rasters]
         qa_pixel, qa_radsat = (x.warped(target, smooth=False) if x else None for x in (qa_pixel, qa_radsat))
     if pan_raster is not None:
-        check_overlap(bands[0], pan_raster)
-        misfit = grid.misfit_of_pan(bands[0].geobox, pan_raster.geobox)
-        if misfit > grid.TOLERANCE:
-            target = grid.pan_geobox(bands[0].geobox)
-            warnings.append(off_lattice(pan_raster.name, misfit, target))
-            pan_raster = pan_raster.warped(target, smooth=True)
+        pan_raster = _pan_beside(rasters[0], pan_raster, warnings)
     scalings = [metadata.surface_reflectance_scaling(n) if metadata else SR_SCALING for n in BAND_NUMBERS]
     if scale == "1e-4":
-        scalings = [Scaling(radiometry.SCALE, 0.0, is_steps=True)] * len(bands)
+        scalings = [Scaling(radiometry.SCALE, 0.0, is_steps=True)] * len(rasters)
     return Scene(
         product,
         level1,
         metadata=metadata,
         scale=scale,
-        bands=[Band(raster, each, is_dn[raster.name]) for raster, each in zip(bands, scalings, strict=True)],
-        pan=Band(pan_raster, scaling, is_dn[pan_raster.name]) if pan_raster else None,
+        bands=[Band(*band) for band in zip(rasters, scalings, of_dn, strict=True)],
+        pan=Band(pan_raster, pan_scaling, pan_is_dn) if pan_raster else None,
         qa_pixel=qa_pixel,
         qa_radsat=qa_radsat,
         warnings=warnings,
     )
+
+
+def _quality(product: ProductFiles, part: str, band: Raster) -> Raster | None:
+    """Open a part with bits on the grid of ``band``; None where there is none."""
+    if part not in product.parts:
+        return None
+    raster = _open(product, part)
+    if raster.geobox != band.geobox:
+        raise InputError(f"{raster.name}: its grid differs from that of the SR bands; use files of one product")
+    return raster
+
+
+def _pan(level1: ProductFiles, metadata: Metadata | None, warnings: list[str], *, told: bool) -> tuple[Raster, Scaling]:
+    """Open pan; ``told``: whether it has an MTL of its own, which ``metadata`` then is."""
+    raster = _open(level1, OLI.pan_band)
+    warnings += level1.notes
+    if not level1.as_delivered:
+        check_pan(raster.name, raster.sample())
+    if told and metadata is not None and not level1.is_window:
+        warnings += disagreements(metadata.panchromatic_shape, metadata.corner_ul, raster)
+    scaling = _pan_scaling(metadata)
+    if level1.name.region:  # top-of-atmosphere reflectance of ARD is divided by the sine already
+        scaling = replace(scaling, sun_elevation=radiometry.ZENITH)
+        warnings.append(f"{raster.name}: scale and offset of Level 1 are used for this band of ARD")
+    return raster, scaling
+
+
+def _pan_scaling(metadata: Metadata | None) -> Scaling:
+    if metadata is None:
+        return Scaling(PAN_MULT, PAN_ADD)
+    add = PAN_ADD if metadata.pan_add is None else metadata.pan_add
+    return Scaling(metadata.pan_mult or PAN_MULT, add, metadata.sun_elevation)
+
+
+def _stored(product: ProductFiles, bands: list[Raster], warnings: list[str]) -> tuple[Scale, list[bool]]:
+    """Tell how reflectance is stored, and of each band whether it holds digital numbers."""
+    scale = product.scale
+    if scale is None and not product.as_delivered:
+        scale, proof = prove_scale(product.product_id, [band.sample() for band in bands])
+        warnings.append(f"{product.product_id}: scale {scale}, since {proof}")
+    if scale is not None:
+        return scale, [scale == "collection2"] * len(bands)
+    is_dn = [radiometry.is_dn(_sample(band)) for band in bands]
+    if is_dn[0]:
+        warnings += doubts_about_scale(product.product_id, (band.sample() for band in bands))
+    return "collection2" if is_dn[0] else "reflectance", is_dn
+
+
+def _pan_beside(ms: Raster, pan: Raster, warnings: list[str]) -> Raster:
+    """Return pan on the lattice that the grid of MS asks for."""
+    check_overlap(ms, pan)
+    misfit = grid.misfit_of_pan(ms.geobox, pan.geobox)
+    if misfit <= grid.TOLERANCE:
+        return pan
+    target = grid.pan_geobox(ms.geobox)
+    warnings.append(off_lattice(pan.name, misfit, target))
+    return pan.warped(target, smooth=True)
 
 
 def _open(product: ProductFiles, part: str) -> Raster:

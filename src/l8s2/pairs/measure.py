@@ -22,8 +22,8 @@ from l8s2.catalogs.items import S2_SCALE
 from l8s2.catalogs.pairing import Pair
 from l8s2.errors import InputError
 from l8s2.landsat.band import DigitalNumbers
-from l8s2.landsat.digital_numbers import why_not_storable
 from l8s2.landsat.scene import Scene
+from l8s2.landsat.storable import why_not_storable
 from l8s2.metrics.scores import correlation, psnr
 from l8s2.metrics.similarity import ssim
 from l8s2.pairs import offset

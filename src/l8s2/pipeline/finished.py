@@ -9,50 +9,34 @@ from typing import Any
 
 from odc.geo.geobox import GeoBox
 
-from l8s2.deliveries.declared import NOTHING, Declared
 from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import ExistsError, InputError, L8S2Error
 from l8s2.files import WholeFolder
-from l8s2.pipeline.align_pan import AlignPan
-from l8s2.pipeline.provenance import OPTIONS, used_options
-from l8s2.predictors.options import ModelOptions
+from l8s2.pipeline.options import ProductOptions
+from l8s2.pipeline.provenance import OPTIONS
 from l8s2.predictors.protocol import Predictor
 from l8s2.product.reader import read_item
 from l8s2.product.stac import grid_fields
 from l8s2.product.writer import product_folder
-from l8s2.radiometry import SigmaKind
-from l8s2.target import Area
 
 Facts = Mapping[str, str]
 """Name -> value, both as a message has them; what is not known is left out."""
 _LEFT_OUT, _NONE = "left out", "none"
 
 
-def asked_for(
-    predictor: Predictor,
-    options: ModelOptions,
-    area: Area,
-    sigma: SigmaKind | None,
-    align_pan: AlignPan,
-    grid: GeoBox | None = None,
-    declared: Declared = NOTHING,
-) -> dict[str, str]:
+def asked_for(predictor: Predictor, options: ProductOptions, grid: GeoBox | None = None) -> dict[str, str]:
     """Return what decides the samples of a product; ``grid``: its own, where the scene is known."""
-    without_pan = predictor.no_pan_model
-    grid = grid or area.grid
+    without_pan, used = predictor.no_pan_model, options.told()
+    grid = grid or options.area.grid
     return {
         "model": _model(predictor.name, predictor.sha256),
         "model without pan": _model(without_pan.name, without_pan.sha256) if without_pan else _NONE,
-        "`engine`": options.engine,
-        "`align_pan`": align_pan,
-        "`mc_dropout`": str(options.mc_dropout or _NONE),
-        "what is declared": _declared(declared.texts()),
-        "`sigma`": sigma or _LEFT_OUT,
-        **(
-            {"grid": _grid(grid_fields(grid))}
-            if grid
-            else {"area": _area(used_options(area, options, sigma, align_pan))}
-        ),
+        "`engine`": options.model.engine,
+        "`align_pan`": options.align_pan,
+        "`mc_dropout`": str(options.model.mc_dropout or _NONE),
+        "what is declared": _declared(used),
+        "`sigma`": options.sigma or _LEFT_OUT,
+        **({"grid": _grid(grid_fields(grid))} if grid else {"area": _area(used)}),
     }
 
 

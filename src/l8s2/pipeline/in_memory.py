@@ -14,8 +14,7 @@ from l8s2.landsat.scene import Scene, open_scene
 from l8s2.pipeline.align_pan import AlignPan, with_aligned_pan
 from l8s2.pipeline.tiles import fine, predict_tiles
 from l8s2.predictors.engines import Device, Engine
-from l8s2.predictors.load import load_predictor
-from l8s2.predictors.options import ModelOptions
+from l8s2.predictors.load import load_model
 from l8s2.predictors.protocol import Predictor
 from l8s2.radiometry import SigmaKind, describe_sigma
 from l8s2.sensors import BAND_NAMES, N_BANDS
@@ -59,16 +58,10 @@ def harmonize(
 
     Raises InputError for input that cannot be used.
     """
-    predictor = load_predictor(
-        ModelOptions(
-            model=model,
-            engine=engine,
-            device=device,
-            threads=threads,
-            mc_dropout=mc_dropout,
-            trust_architecture=trust_architecture,
-        )
-    )
+    predictor = load_model(
+        model, engine=engine, device=device, threads=threads, mc_dropout=mc_dropout,
+        trust_architecture=trust_architecture,
+    )  # fmt: skip
     with ExitStack() as stack:
         if not isinstance(scene, Scene):
             scene = stack.enter_context(open_scene(scene, pan))

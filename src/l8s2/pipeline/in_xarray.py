@@ -12,8 +12,7 @@ from l8s2.errors import InputError
 from l8s2.pipeline.align_pan import AlignPan, with_aligned_pan
 from l8s2.pipeline.in_memory import dataset_of
 from l8s2.predictors.engines import Engine
-from l8s2.predictors.load import load_predictor
-from l8s2.predictors.options import ModelOptions
+from l8s2.predictors.load import load_model
 from l8s2.radiometry import SigmaKind
 from l8s2.xarray_scene import Parts, Scale, open_arrays, parts_of
 
@@ -67,10 +66,8 @@ def harmonize_xarray(
     import xarray
 
     scenes = _scenes(parts_of(ms, qa_pixel, qa_radsat), pan, sun_elevation)
-    predictor = load_predictor(
-        ModelOptions(
-            model=model, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
-        )
+    predictor = load_model(
+        model, engine=engine, threads=threads, mc_dropout=mc_dropout, trust_architecture=trust_architecture
     )
     found = []
     for one, its_pan, sun in scenes:

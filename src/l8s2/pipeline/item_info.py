@@ -49,7 +49,7 @@ def item_info(
         uncertainty=uncertainty,
         platform=OLI.platform(source.scenes[0].name.satellite),
         l2_collection="landsat-c2ard-sr" if source.scenes[0].name.region else "landsat-c2l2-sr",
-        inputs=[(scene.product_id, scene.pan_id) for scene in source.scenes],
+        inputs=source.inputs,
         model=predictor.name,
         model_sha256=predictor.sha256,
         version=__version__,
@@ -115,7 +115,7 @@ def _told_time(scene: Scene) -> datetime | None:
 def _acquired(scene: Scene) -> datetime:
     longitude = float(scene.geobox.extent.centroid.to_crs("EPSG:4326").coords[0][0])
     day = datetime.combine(scene.name.acquired, time(), UTC)
-    return _told_time(scene) or day + timedelta(hours=round((OVERPASS - longitude / 15) % 24, 2))
+    return _told_time(scene) or day + timedelta(hours=round(OVERPASS - longitude / 15, 2) % 24)
 
 
 def _text(moment: datetime) -> str:

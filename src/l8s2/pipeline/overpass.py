@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 from odc.geo.geobox import GeoBox, geobox_union_conservative
 
@@ -38,6 +37,11 @@ class Source:
     def geobox(self) -> GeoBox:
         """Grid of the product."""
         return self.targets[0].geobox
+
+    @property
+    def inputs(self) -> list[tuple[str, str | None]]:
+        """Ids of each scene, and of the Level-1 product that its pan comes from; None without pan."""
+        return [(scene.product_id, scene.pan_id) for scene in self.scenes]
 
     @property
     def warnings(self) -> list[str]:
@@ -134,8 +138,3 @@ def _common_grid(scenes: Sequence[Scene], area: Area) -> GeoBox:
     if not parts:
         raise elsewhere
     return grid.sentinel2_convention(geobox_union_conservative(parts))
-
-
-def as_paths(path: str | Path | Sequence[str | Path]) -> list[str | Path]:
-    """Return what may be one path as a list."""
-    return [path] if isinstance(path, (str, Path)) else [*path]

@@ -7,17 +7,11 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import metadata
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from l8s2._version import __version__
-from l8s2.models.names import EMBEDDED
-from l8s2.pipeline.align_pan import AlignPan
-from l8s2.predictors.options import ModelOptions
-from l8s2.radiometry import SigmaKind
 from l8s2.raster import checksum, file_size
-from l8s2.target import Area
 
 OPTIONS, INPUTS, PROCESSOR, SOFTWARE = "l8s2:options", "l8s2:inputs", "l8s2:processor", "processing:software"
 """Names of the properties."""
@@ -46,30 +40,6 @@ class InputFacts:
 
 def _fact(name: str, path: str) -> dict[str, Any]:
     return {"name": name, "file:size": file_size(path), "file:checksum": checksum(path)}
-
-
-def used_options(area: Area, options: ModelOptions, sigma: SigmaKind | None, align_pan: AlignPan) -> dict[str, Any]:
-    """Return every option that the samples depend on, where it was given; of paths the last part alone."""
-    given = {
-        "bbox": None if area.bbox is None else list(area.bbox),
-        "mgrs": area.mgrs,
-        "crs": area.crs,
-        "like": None if area.like is None else Path(area.like).name,
-        "model": _without_folders(str(options.model)),
-        "engine": options.engine,
-        "device": None if options.device == "auto" else options.device,
-        "mc_dropout": options.mc_dropout,
-        "sigma": sigma or "none",
-        "align_pan": align_pan,
-    }
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _without_folders(model: str) -> str:
-    """Keep names, among them owner/name on the Hub; of files and folders the last part of the path."""
-    if model not in EMBEDDED and Path(model).exists():
-        return Path(model).resolve().name
-    return ",".join(map(_without_folders, map(str.strip, model.split(",")))) if "," in model else model
 
 
 def software() -> dict[str, str]:

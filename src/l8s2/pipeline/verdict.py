@@ -69,14 +69,13 @@ class Count:
         """Take in a window, (6, h, w) and (h, w)."""
         for index, band in enumerate(mean):
             self.valid[index] += band.size if np.isfinite(band.sum()) else np.isfinite(band).sum()
-        known = (qa & masks.flag("fill")) == 0
+        known, clear = (qa & masks.flag("fill")) == 0, masks.usable(qa)
         self.known += int(np.count_nonzero(known))
-        self.cloud += int(np.count_nonzero(known & ((qa & _CLOUD) > 0)))
-        self.snow += int(np.count_nonzero(known & ((qa & masks.flag("snow")) > 0)))
-        self.without_pan += int(np.count_nonzero(known & ((qa & masks.flag("no_pan")) > 0)))
-        clear = masks.usable(qa)
         self.clear += int(np.count_nonzero(clear))
-        self.untrusted += int(np.count_nonzero(clear & ((qa & masks.flag("do_not_trust")) > 0)))
+        self.cloud += _number(known, qa, _CLOUD)
+        self.snow += _number(known, qa, masks.flag("snow"))
+        self.without_pan += _number(known, qa, masks.flag("no_pan"))
+        self.untrusted += _number(clear, qa, masks.flag("do_not_trust"))
 
     def merge(self, other: Count) -> None:
         """Take in what another has taken in."""
@@ -102,6 +101,11 @@ class Count:
     def untrusted_share(self) -> float:
         """Share of the clear pixels that are not to be trusted."""
         return self.untrusted / max(self.clear, 1)
+
+
+def _number(of: Mask, qa: NDArray[np.uint16], bits: int) -> int:
+    """Count the pixels that have any of some bits."""
+    return int(np.count_nonzero(of & ((qa & bits) > 0)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -160,7 +160,9 @@ def _lineage(info: ItemInfo) -> str:
         + (f"and top-of-atmosphere reflectance of the panchromatic band of {l1}" if l1 else "without panchromatic band")
         for l2, l1 in info.inputs
     ]
-    moved = ["The panchromatic band is moved onto the 30 m bands"] if "l8s2:pan_aligned_m" in info.extra else []
+    told = info.extra, *info.extra.get("l8s2:scenes", ())
+    is_moved = any("l8s2:pan_aligned_m" in facts for facts in told)
+    moved = ["The panchromatic band is moved onto the 30 m bands"] if is_moved else []
     steps = [
         f"Surface reflectance at 30 m of {'; of '.join(inputs)}",
         *moved,

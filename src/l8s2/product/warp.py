@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -73,7 +73,6 @@ class WarpBuffer:
         self.geobox, self.with_sigma = geobox, sigma
         self._folder, self._name = folder, name
         self._files: dict[str, CogFile] = {}
-        self._opened: list[Any] = []
 
     def __enter__(self) -> WarpBuffer:
         with self._disk():
@@ -138,24 +137,23 @@ class WarpBuffer:
             "before": Resampling.nearest,
         }
         views = {}
-        with self._disk():
-            for name, file in self._files.items():
-                file.finish()
-                self._opened.append(open_dataset(file.path))
-                views[name] = WarpedVRT(
-                    self._opened[-1], crs=str(target.crs), transform=target.affine, height=target.shape[0],
-                    width=target.shape[1], resampling=ways[name], tolerance=_TOLERANCE, UNIFIED_SRC_NODATA="NO",
-                )  # fmt: skip
-        yield Warped(views, self._disk)
-        for view in views.values():
-            view.close()
+        with ExitStack() as stack:
+            with self._disk():
+                for name, file in self._files.items():
+                    file.finish()
+                    view = WarpedVRT(
+                        stack.enter_context(open_dataset(file.path)), crs=str(target.crs), transform=target.affine,
+                        height=target.shape[0], width=target.shape[1], resampling=ways[name], tolerance=_TOLERANCE,
+                        UNIFIED_SRC_NODATA="NO",
+                    )  # fmt: skip
+                    views[name] = stack.enter_context(view)
+            yield Warped(views, self._disk)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in (*self._opened, *self._files.values()):
-            file.close()
         for file in self._files.values():
+            file.close()
             file.path.unlink(missing_ok=True)
 
     def _disk(self) -> AbstractContextManager[None]:

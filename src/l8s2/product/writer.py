@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from l8s2.cog import DRAFT, CogFile, Encoding
+from l8s2.deliveries.product_name import OURS
 from l8s2.errors import TryAgainError
 from l8s2.files import WholeFolder, fsync, write_whole
 from l8s2.grid import BLOCK, footprint
@@ -26,7 +27,7 @@ from l8s2.sensors import BAND_NAMES, N_BANDS, RGB
 if TYPE_CHECKING:
     from l8s2.product.stac import ItemInfo
 
-SUFFIX = "_S2L"
+SUFFIX = OURS
 FILL_BIT = 1
 """QA of pixels that are not written."""
 

@@ -15,6 +15,8 @@ from l8s2.arrays import windows
 from l8s2.deliveries.declared import Declared
 from l8s2.deliveries.find import level2_product, named_in
 from l8s2.errors import InputError
+from l8s2.files import Paths
+from l8s2.pipeline.options import ProductOptions
 from l8s2.pipeline.provenance import INPUTS, OPTIONS, PROCESSOR, SOFTWARE
 from l8s2.pipeline.to_product import make_product
 from l8s2.predictors.load import load_predictor
@@ -68,7 +70,7 @@ def reproduce(
     source: Path | None = None,
     output: Path | None = None,
     *,
-    pan: Path | None = None,
+    pan: Paths | None = None,
     model: str | None = None,
     trust_architecture: str | None = None,
     progress: Progress | None = None,
@@ -105,18 +107,20 @@ def reproduce(
             raise InputError(f"`input` {there}: the product was made of {name}; {give}")
     if output is not None and (kept := product_folder(output, product_id)).exists():
         raise InputError(f"{kept}: exists already; give another folder as `output`")
-    options = _model_options(used, model, trust_architecture)
-    _check_model(options, said)
+    model_options = _model_options(used, model, trust_architecture)
+    _check_model(model_options, said)
     with tempfile.TemporaryDirectory(prefix="l8s2-", ignore_cleanup_errors=True) as temporary:
-        if pan is None and not any(fact["name"].endswith(f"_{OLI.pan_band}") for fact in said[INPUTS]):
+        if not pan and not any(fact["name"].endswith(f"_{OLI.pan_band}") for fact in said[INPUTS]):
             products = [_alone(place, Path(temporary) / "input") for place in products]
         like = _like(said, Path(temporary) / "grid.tif") if "like" in used else None
         bbox = used.get("bbox")
         area = Area(bbox=tuple(bbox) if bbox else None, mgrs=used.get("mgrs"), crs=used.get("crs"), like=like)
         sigma: SigmaKind | None = used.get("sigma") if used.get("sigma") in get_args(SigmaKind) else None
+        options = ProductOptions(
+            area=area, model=model_options, sigma=sigma, align_pan=used.get("align_pan", "off"), declared=declared
+        )
         folder = make_product(
-            products, output or Path(temporary), area, options, sigma=sigma, pan=pan,
-            align_pan=used.get("align_pan", "off"), declared=declared, progress=progress, warn=warn,
+            products, output or Path(temporary), options, pan=pan or None, progress=progress, warn=warn,
             overpass_id=product_id if said.get("l8s2:scenes") else None,
         )  # fmt: skip
         again = read_item(next(folder.glob("*.json")))
