@@ -177,7 +177,7 @@ def test_a_row_or_a_pixel_has_its_size_from_the_geotransform(tmp_path: Path, sha
     ms, pan = as_odc(product), loaded(pan_of(product))
     same(l8s2.harmonize_xarray(ms, pan, sun_elevation=SUN), l8s2.harmonize(product))
     del ms.spatial_ref.attrs["GeoTransform"]
-    with pytest.raises(l8s2.InputError, match="does not tell how large pixels are, .* no GeoTransform; give two"):
+    with pytest.raises(l8s2.InputError, match=r"does not tell how large pixels are, .* no GeoTransform; give two"):
         l8s2.harmonize_xarray(ms, pan, sun_elevation=SUN)
 
 
