@@ -171,6 +171,16 @@ def test_times_are_harmonised_one_by_one(
         l8s2.harmonize_xarray(ms.isel(time=2), its)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (4, 1)])
+def test_a_row_or_a_pixel_has_its_size_from_the_geotransform(tmp_path: Path, shape: tuple[int, int]) -> None:
+    product = make(tmp_path, ms_grid(*shape))
+    ms, pan = as_odc(product), loaded(pan_of(product))
+    same(l8s2.harmonize_xarray(ms, pan, sun_elevation=SUN), l8s2.harmonize(product))
+    del ms.spatial_ref.attrs["GeoTransform"]
+    with pytest.raises(l8s2.InputError, match=r"does not tell how large pixels are, .* no GeoTransform; give two"):
+        l8s2.harmonize_xarray(ms, pan, sun_elevation=SUN)
+
+
 def shifted(array: Any, by: float) -> Any:
     return array.assign_coords(x=array.x + by)
 
