@@ -16,6 +16,8 @@ from l8s2.files import WholeFolder, fsync
 
 MARK = "study.json"
 """The file by which a folder is known as one of ours."""
+SIMULATED = "Simulated, not measured"
+"""Stands in the figure and the text of a study of simulated imagery."""
 
 
 @dataclass(frozen=True, kw_only=True)
