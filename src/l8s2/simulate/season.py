@@ -108,9 +108,16 @@ class Season:
         return self.ground(day) * (1 - opacity) + np.array(CLOUD, np.float32)[:, None, None] * opacity
 
     def write_fields(self, path: Path, box: GeoBox) -> None:
-        """Write the fields as GeoJSON in WGS 84, each with its ``crop``; ``box``: the grid at 10 m."""
+        """Write the fields that lie wholly within the place as GeoJSON in WGS 84, each with its ``crop``.
+
+        Args:
+            path: of the file.
+            box: the grid at 10 m.
+        """
         features = []
         for number, (name, parcel) in enumerate(self.fields, 1):
+            if (parcel.corners < 0).any() or (parcel.corners > np.array(self._shape[::-1]) * OUTPUT_GSD).any():
+                continue
             corners = [box.affine * (x / OUTPUT_GSD, y / OUTPUT_GSD) for x, y in parcel.corners]
             outline = polygon([*corners, corners[0]], box.crs).to_crs("EPSG:4326").json
             features.append({"type": "Feature", "id": number, "properties": {"crop": name}, "geometry": outline})
