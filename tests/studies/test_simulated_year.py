@@ -128,6 +128,9 @@ def test_a_simulated_study_says_so(
     assert json.loads(done.stdout)["simulated"] is True
     for name in ("figure.svg", "study.md", "study.json"):
         assert "Simulated, not measured" in (tmp_path / "c" / name).read_text()
+    head, *rows = (tmp_path / "c" / "table.csv").read_text().splitlines()
+    assert head.endswith(",imagery")
+    assert all(row.endswith(",simulated") for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,6 @@ def _give(make: Callable[[], Study], output: Path, overwrite: bool, as_json: boo
     if as_json:
         click.echo(json.dumps({"output": str(folder), **found.as_json()}, indent=2, allow_nan=False))
         return
-    click.echo(markdown(found.rows))
+    click.echo(markdown(found.table))
     click.echo(f"\n{found.paragraph}")
     click.echo(f"figure and table in {folder}", err=True)
