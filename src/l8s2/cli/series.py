@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -136,37 +138,57 @@ def ndvi(
     _give(make, output, **how)
 
 
+CUBE = click.argument("cube", required=False, type=click.Path(path_type=Path))
+YEAR = click.option("--simulated", is_flag=True, help="Without a CUBE: simulate a year of a small place.")
+
+
 @study.command()
-@click.argument("cube", type=click.Path(path_type=Path))
+@CUBE
+@YEAR
 @OUTPUT
 @OVERWRITE
 @JSON
-def cloudfree(cube: Path, output: Path, **how: Any) -> None:
+def cloudfree(cube: Path | None, simulated: bool, output: Path, **how: Any) -> None:
     """Count the clear days per pixel and month in a CUBE: Sentinel-2, Landsat, both together."""
+    if (cube is None) != simulated:
+        raise click.UsageError("Give a CUBE or --simulated.")
     from l8s2.studies.cloudfree import study_cloudfree
 
     def make() -> Study:
-        with ProgressBar("counting") as progress:
-            return study_cloudfree(cube, progress=progress)
+        with ExitStack() as stack:
+            place = cube or _year(stack)[0]
+            progress = stack.enter_context(ProgressBar("counting"))
+            return study_cloudfree(place, simulated=simulated, progress=progress)
 
     _give(make, output, **how)
 
 
 @study.command()
-@click.argument("cube", type=click.Path(path_type=Path))
-@click.option("--fields", required=True, type=click.Path(path_type=Path), help="GeoJSON of polygons in WGS 84.")
-@click.option("--label", required=True, help="Property of a feature that names its crop.")
+@CUBE
+@click.option("--fields", type=click.Path(path_type=Path), help="GeoJSON of polygons in WGS 84.")
+@click.option("--label", help="Property of a feature that names its crop.")
 @click.option("--id", "id_property", help="Property that names a feature.")
+@YEAR
 @OUTPUT
 @OVERWRITE
 @JSON
-def crops(cube: Path, fields: Path, label: str, id_property: str | None, output: Path, **how: Any) -> None:
+def crops(
+    cube: Path | None, fields: Path | None, label: str | None, id_property: str | None, simulated: bool, output: Path,
+    **how: Any,
+) -> None:  # fmt: skip
     """Map crops from a CUBE with and without harmonised Landsat, on fields that the classifier never saw."""
-    from l8s2.studies.crops import study_crops
+    if any((cube, fields, label, id_property)) if simulated else not (cube and fields and label):
+        raise click.UsageError("Give a CUBE, --fields and --label, or --simulated alone.")
+    from l8s2.studies.crops import check_installed, study_crops
 
     def make() -> Study:
-        with ProgressBar("reading", unit="steps") as progress:
-            return study_crops(cube, fields, label, id_property=id_property, progress=progress)
+        check_installed()
+        with ExitStack() as stack:
+            place, outlines = (cube, fields) if cube and fields else _year(stack)
+            progress = stack.enter_context(ProgressBar("reading", unit="steps"))
+            return study_crops(
+                place, outlines, label or "crop", id_property=id_property, simulated=simulated, progress=progress
+            )
 
     _give(make, output, **how)
 
@@ -189,6 +211,15 @@ def generalisation(
     _give(lambda: study_generalisation(scores, places, by, metric=metric, bands=bands), output, **how)
 
 
+def _year(stack: ExitStack) -> tuple[Path, Path]:
+    """Simulate a year; return its cube and its fields, which are gone when the stack is left."""
+    from l8s2.studies.year import simulate_year
+
+    folder = Path(stack.enter_context(TemporaryDirectory()))
+    with ProgressBar("simulating", unit="passes") as progress:
+        return simulate_year(folder, progress=progress)
+
+
 def _give(make: Callable[[], Study], output: Path, overwrite: bool, as_json: bool) -> None:
     """Check the output folder before the work is done, then write the study into it."""
     from l8s2.studies.result import markdown, study_folder, write_study
@@ -199,6 +230,6 @@ def _give(make: Callable[[], Study], output: Path, overwrite: bool, as_json: boo
     if as_json:
         click.echo(json.dumps({"output": str(folder), **found.as_json()}, indent=2, allow_nan=False))
         return
-    click.echo(markdown(found.rows))
+    click.echo(markdown(found.table))
     click.echo(f"\n{found.paragraph}")
     click.echo(f"figure and table in {folder}", err=True)

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -141,8 +141,7 @@ class Cube:
             why: how the offset was decided.
             fill: writes its layers into a Zarr group at an index of time.
         """
-        longitude = self.box.geographic_extent.centroid.coords[0][0]
-        new = _columns_of(about, longitude, factor, offset, why)
+        new = _columns_of(about, _longitude(self.box), factor, offset, why)
         columns = {name: np.concatenate([old, np.array([new[name]], old.dtype)]) for name, old in self.columns.items()}
         scratch = _scratch(self.path)
         _write(scratch, self.box, self.attributes, columns, lambda group: fill(group, len(self)))
@@ -159,19 +158,39 @@ def _readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); make the cube anew") from error
 
 
-def create(path: Path, box: GeoBox, settings: dict[str, Any]) -> None:
-    """Write a cube without observations. Raises InputError where something is there already."""
+def create(
+    path: Path,
+    box: GeoBox,
+    settings: dict[str, Any],
+    observations: Sequence[About] = (),
+    fill: Callable[[Any], None] = lambda _: None,
+) -> None:
+    """Write a cube, by default without observations.
+
+    Args:
+        path: where nothing is yet.
+        box: its grid.
+        settings: see ``layout.group_attributes``.
+        observations: of known reflectance, not multiplied by c-factors.
+        fill: writes their layers into a Zarr group.
+
+    Raises InputError where something is there already.
+    """
     load_zarr()
-    none = {
-        name: np.empty(
-            (0, N_BANDS) if column.by_band else 0,
-            np.dtypes.StringDType() if column.dtype == "string" else column.dtype,
-        )
-        for name, column in layout.COLUMNS.items()
-    }
+    longitude = _longitude(box)
+    rows = [_columns_of(about, longitude, np.ones(N_BANDS), 0.0, "") for about in observations]
+    columns = {}
+    for name, column in layout.COLUMNS.items():
+        dtype = np.dtypes.StringDType() if column.dtype == "string" else column.dtype
+        columns[name] = np.array([row[name] for row in rows], dtype).reshape((-1, N_BANDS) if column.by_band else -1)
     with WholeFolder(path) as whole:
-        _write(whole.workspace, box, layout.group_attributes(box, settings), none, lambda _: None)
+        _write(whole.workspace, box, layout.group_attributes(box, settings), columns, fill)
         whole.publish()
+
+
+def _longitude(box: GeoBox) -> float:
+    """Return that of its middle, degrees."""
+    return float(box.geographic_extent.centroid.coords[0][0])
 
 
 @contextmanager

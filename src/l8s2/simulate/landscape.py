@@ -14,7 +14,7 @@ from l8s2.simulate.drawing import Parcel, Points, distance_to_curve, divide, fra
 
 CLOUD_HEIGHT = 700.0
 """Metres above ground."""
-_CLOUD: Spectrum = (0.72, 0.73, 0.74, 0.76, 0.58, 0.46)
+CLOUD: Spectrum = (0.72, 0.73, 0.74, 0.76, 0.58, 0.46)
 _CROPS = (  # share of the fields, poor end, good end
     (0.30, "loess", "wheat"),
     (0.14, "loam", "barley"),
@@ -269,5 +269,5 @@ def _clouds(rng: np.random.Generator, ground: Float) -> tuple[Float, Float]:
     lit = 0.68 + 0.28 * opacity + 0.05 * rough
     for band in range(N_BANDS):
         ground[band] *= 1 - dimmed * (1 - SHADE[band])
-        ground[band] += opacity * (_CLOUD[band] * lit - ground[band])
+        ground[band] += opacity * (CLOUD[band] * lit - ground[band])
     return opacity, dimmed

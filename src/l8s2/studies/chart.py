@@ -24,19 +24,19 @@ class Panel(NamedTuple):
     """Name at the left -> series -> number."""
 
 
-def chart(panels: Sequence[Panel], *, title: str) -> str:
+def chart(panels: Sequence[Panel], *, title: str, note: str = "") -> str:
     """Draw panels below each other: a row and a colour for each series, a dot for its number, a line for its interval.
 
-    Names stand in lines of their own, so that none covers another however long it is.
+    Names stand in lines of their own, so that none covers another however long it is; ``note`` stands above all.
     """
     series = list(dict.fromkeys(name for panel in panels for group in panel.groups.values() for name in group))
     names = [_short(name) for panel in panels for name in panel.groups]
     left = 2 * _MARGIN + _LETTER * max(map(len, names), default=0)
-    parts, top = _legend(series)
+    parts, top = _legend(series, note)
     for panel in panels:
         drawn, top = _panel(panel, series, left, top)
         parts += drawn
-    letters = max(len(_short(name)) for name in ("", *series, *(panel.title for panel in panels)))
+    letters = max(len(_short(name)) for name in (note, *series, *(panel.title for panel in panels)))
     width = max(left + _WIDTH, 3 * _MARGIN + 8 * letters) + 2 * _MARGIN
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{top}" viewBox="0 0 {width} {top}" role="img"'
@@ -45,9 +45,11 @@ def chart(panels: Sequence[Panel], *, title: str) -> str:
     )
 
 
-def _legend(series: Sequence[str]) -> tuple[list[str], int]:
-    """Return one line for each series, and where the panels begin."""
+def _legend(series: Sequence[str], note: str) -> tuple[list[str], int]:
+    """Return the note, one line for each series, and where the panels begin."""
     parts, y = [], _MARGIN
+    if note:
+        parts, y = [_text(_MARGIN, y + 4, note, 'font-weight="bold"')], y + _ROW
     for index, name in enumerate(series):
         parts += [_dot(_MARGIN, y, index), _text(_MARGIN + 12, y + 4, name)]
         y += _ROW

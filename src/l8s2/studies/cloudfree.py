@@ -19,7 +19,8 @@ from l8s2.masks import flag
 from l8s2.progress import Progress
 from l8s2.studies.bootstrap import Estimate
 from l8s2.studies.chart import Panel, chart
-from l8s2.studies.result import Study
+from l8s2.studies.result import SIMULATED, Study
+from l8s2.studies.year import SAID
 
 SETS: dict[str, tuple[str, ...]] = {"Sentinel-2": ("msi",), "Landsat": ("oli",), "together": ("msi", "oli")}
 """Sensors of a cube that are counted, by the name of the row."""
@@ -36,7 +37,9 @@ class _Counts(NamedTuple):
     """(period + 2,): pixels by the most days from one clear day to the next."""
 
 
-def study_cloudfree(path: Path, *, progress: Progress = lambda done, total, what: None) -> Study:
+def study_cloudfree(
+    path: Path, *, simulated: bool = False, progress: Progress = lambda done, total, what: None
+) -> Study:
     """Count clear days per pixel and month in a cube: of Sentinel-2, of Landsat, of both together.
 
     A day counts once for a pixel, by the sun, however often it was seen that day. Clear is neither fill nor cloud, its
@@ -44,6 +47,7 @@ def study_cloudfree(path: Path, *, progress: Progress = lambda done, total, what
 
     Args:
         path: folder of the cube, of one period and both sensors.
+        simulated: it is one of ``year.simulate_year``; figure and text say so.
         progress: told how many pixels are done.
 
     Raises InputError for anything that is not a cube, where one sensor is missing, and where all is fill.
@@ -64,7 +68,7 @@ def study_cloudfree(path: Path, *, progress: Progress = lambda done, total, what
         progress(done, total, "counting")
     if not counts["together"].gaps.any():
         raise InputError(f"{path}: no observation covers a pixel of it; append some with l8s2 cube")
-    return _study(counts, names, sensors, period)
+    return _study(counts, names, sensors, period, simulated)
 
 
 def _month(day: int) -> str:
@@ -119,7 +123,9 @@ def _spread(histogram: NDArray[np.int64]) -> Estimate:
     return Estimate(float((histogram * np.arange(len(histogram))).sum() / histogram.sum()), low, high)
 
 
-def _study(counts: dict[str, _Counts], names: Sequence[str], sensors: Sequence[str], period: int) -> Study:
+def _study(
+    counts: dict[str, _Counts], names: Sequence[str], sensors: Sequence[str], period: int, simulated: bool
+) -> Study:
     rows: list[dict[str, Any]] = []
     by_month: dict[str, dict[str, Estimate]] = {}
     for index, month in enumerate([*names, "all"]):
@@ -137,24 +143,31 @@ def _study(counts: dict[str, _Counts], names: Sequence[str], sensors: Sequence[s
         )  # fmt: skip
     gaps = {key: _spread(found.gaps) for key, found in counts.items()}
     gain = rows[-1]["gain_percent"]
-    text = (
+    text = (SAID if simulated else "") + (
         f"In {period} days a pixel was seen clear on {_total(counts['Sentinel-2']):.1f} days by Sentinel-2, on "
         f"{_total(counts['Landsat']):.1f} by Landsat, and on {_total(counts['together']):.1f} by one or the other"
         + (f": {gain:+.0f} %. " if gain is not None else ". ")
         + f"The longest gap from one clear day to the next is {gaps['Sentinel-2'].value:.0f} days on average with "
         f"Sentinel-2 alone, {gaps['together'].value:.0f} with both. Numbers are means over pixels that were covered at "
         "least once; bars go from the 10th to the 90th percentile of pixels, which the mean of a skewed distribution "
-        "may lie outside of. Clear is what the masks of the two sensors call so; they differ in what they miss, and "
-        "nothing here says how good an observation is. What the catalogues had but the cube has not cannot count."
+        "may lie outside of. "
+    )
+    text += (
+        "Here the gain follows from revisit and clouds alone; other weather, orbits that overlap and masks that err "
+        "make another one."
+        if simulated
+        else "Clear is what the masks of the two sensors call so; they differ in what they miss, and nothing here says "
+        "how good an observation is. What the catalogues had but the cube has not cannot count."
     )
     panels = [Panel("clear days per pixel and month", by_month), Panel("longest gap, days", {"": gaps})]
     facts = {
+        "simulated": simulated,
         "period_days": period,
         "observations": {key: sum(name in members for name in sensors) for key, members in SETS.items()},
         "pixels": int(counts["together"].gaps.sum()),
         "longest_gap_days": {key: round(gap.value, 2) for key, gap in gaps.items()},
     }
-    figure = chart(panels, title="Clear observations")
+    figure = chart(panels, title="Clear observations", note=SIMULATED if simulated else "")
     return Study(name="Clear observations", rows=rows, paragraph=text, facts=facts, figure=figure)
 
 

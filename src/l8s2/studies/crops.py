@@ -19,7 +19,8 @@ from l8s2.radiometry import decoded
 from l8s2.sensors import BAND_NAMES
 from l8s2.studies.bootstrap import Estimate, as_row, estimates
 from l8s2.studies.chart import Panel, chart
-from l8s2.studies.result import Study
+from l8s2.studies.result import SIMULATED, Study
+from l8s2.studies.year import SAID
 
 SETS: dict[str, tuple[str, ...]] = {"Sentinel-2": ("msi",), "with Landsat": ("msi", "oli")}
 FOLDS = 5
@@ -45,6 +46,7 @@ def study_crops(
     *,
     id_property: str | None = None,
     seed: int = 0,
+    simulated: bool = False,
     progress: Progress = lambda done, total, what: None,
 ) -> Study:
     """Classify the pixels of labelled fields from a cube, from Sentinel-2 alone and with Landsat.
@@ -59,6 +61,7 @@ def study_crops(
         label: property of a feature that names its crop.
         id_property: see ``cube.fields.read_fields``.
         seed: of folds, pixels and the classifier.
+        simulated: they are of ``year.simulate_year``; figure and text say so.
         progress: told how many observations are read and folds answered.
 
     Raises InputError for what cannot be used: no field in the cube, fewer than two crops, or crops of
@@ -98,14 +101,14 @@ def study_crops(
         for title, keys in ((score, features), (f"{score}, difference that Landsat makes", ("difference",)))
     ]
     facts = {
-        "fields": len(found), "pixels": len(pixels.rows), "folds": FOLDS,
+        "simulated": simulated, "fields": len(found), "pixels": len(pixels.rows), "folds": FOLDS,
         "fields_by_crop": {name: crops.count(name) for name in names},
         "observations": {
             key: sum(str(s) in members for s in cube.columns["sensor"]) for key, members in SETS.items()
         },
     }  # fmt: skip
-    figure = chart(panels, title="Maps of crops")
-    text = _paragraph(scores, mean, facts)
+    figure = chart(panels, title="Maps of crops", note=SIMULATED if simulated else "")
+    text = (SAID if simulated else "") + _paragraph(scores, mean, facts)
     return Study(name="Maps of crops", rows=rows, paragraph=text, facts=facts, figure=figure)
 
 
@@ -114,6 +117,11 @@ def _free(name: str, taken: Sequence[str]) -> str:
     while name in taken:
         name += "*"
     return name
+
+
+def check_installed() -> None:
+    """Raise InputError where scikit-learn is not."""
+    _forest(0)
 
 
 def _forest(seed: int) -> Any:

@@ -21,7 +21,7 @@ from l8s2.progress import Progress
 from l8s2.sensors import BAND_NAMES, OUTPUT_GSD
 from l8s2.studies.bootstrap import Estimate, as_row, blocks, estimates
 from l8s2.studies.chart import Panel, chart
-from l8s2.studies.result import Study
+from l8s2.studies.result import SIMULATED, Study
 
 BLOCK = 20
 """10 m pixels to a side of the ground that is taken for independent, a field or so."""
@@ -104,7 +104,7 @@ def study_ndvi(
         "blocks": len(stacked),
     }
     text = _paragraph(found, models[0], facts)
-    figure = chart(panels, title="NDVI across sensors")
+    figure = chart(panels, title="NDVI across sensors", note=SIMULATED if simulated else "")
     return Study(name="NDVI across sensors", rows=rows, paragraph=text, facts=facts, figure=figure)
 
 

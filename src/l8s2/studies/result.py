@@ -16,6 +16,8 @@ from l8s2.files import WholeFolder, fsync
 
 MARK = "study.json"
 """The file by which a folder is known as one of ours."""
+SIMULATED = "Simulated, not measured"
+"""Stands in the figure and the text of a study of simulated imagery."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,7 @@ class Study:
 
     name: str
     rows: Sequence[dict[str, Any]]
-    """The table; every row has the same columns."""
+    """Of the table; every row has the same columns."""
     paragraph: str
     """What it may and may not be taken for."""
     figure: str
@@ -32,10 +34,16 @@ class Study:
     facts: dict[str, Any]
     """Numbers of units, inputs, settings; fit for JSON."""
 
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """The rows; where imagery is simulated a column says so."""
+        said = {"imagery": "simulated"} if self.facts.get("simulated") else {}
+        return [{**row, **said} for row in self.rows]
+
     def as_json(self) -> dict[str, Any]:
         """Return everything but the figure."""
         return {
-            "study": self.name, "version": __version__, **self.facts, "table": list(self.rows),
+            "study": self.name, "version": __version__, **self.facts, "table": self.table,
             "paragraph": self.paragraph,
         }  # fmt: skip
 
@@ -52,15 +60,15 @@ def write_study(study: Study, folder: WholeFolder) -> Path:
     """
     with folder as whole:
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(study.rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(text, list(study.table[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(study.rows)
+        writer.writerows(study.table)
         files = {
             MARK: json.dumps(study.as_json(), indent=2, allow_nan=False) + "\n",
             "table.csv": text.getvalue(),
             "figure.svg": study.figure,
             "study.md": (
-                f"# {study.name}\n\n![](figure.svg)\n\n{_escaped(study.paragraph)}\n\n{markdown(study.rows)}\n"
+                f"# {study.name}\n\n![](figure.svg)\n\n{_escaped(study.paragraph)}\n\n{markdown(study.table)}\n"
             ),
         }
         for name, content in files.items():
