@@ -140,7 +140,7 @@ class Raster:
         return known
 
     def warped(self, geobox: GeoBox, *, smooth: bool) -> Raster:
-        """Return the raster on another grid, warped on reading: cubic if ``smooth``, else nearest."""
+        """Return the raster on another grid, warped on reading: Lanczos if ``smooth``, else nearest."""
         from rasterio.enums import Resampling
         from rasterio.vrt import WarpedVRT
 
@@ -151,7 +151,7 @@ class Raster:
             transform=geobox.affine,
             width=geobox.shape[1],
             height=geobox.shape[0],
-            resampling=Resampling.cubic if smooth else Resampling.nearest,
+            resampling=Resampling.lanczos if smooth else Resampling.nearest,
             src_nodata=nodata,
             nodata=nodata,
         )

@@ -64,7 +64,7 @@ def check_place(name: str, metadata: Metadata, raster: Raster) -> None:
 def off_lattice(name: str, misfit: float, target: GeoBox) -> str:
     """Word the warning for a raster off the lattice; ``misfit`` in pixels as ``grid.lattice_misfit`` gives it."""
     how = "another grid" if not np.isfinite(misfit) else f"{misfit:.2f} pixels off"
-    cost = f"warped once onto {grid.crs_name(target.crs)}, cubic, which costs sharpness"
+    cost = f"warped once onto {grid.crs_name(target.crs)}, Lanczos, which costs sharpness"
     return f"{name}: not on the native Landsat lattice ({how}); {cost}"
 
 
