@@ -138,6 +138,13 @@ def put(value: int, *, where: tuple[int, ...] = (0, 5, 7)) -> Callable[[Any], An
     return change
 
 
+def moved(item: dict[str, Any]) -> None:
+    """Put the Item a degree east, as that of another tile."""
+    (ring,) = item["geometry"]["coordinates"]
+    item["geometry"]["coordinates"] = [[[x + 1, y] for x, y in ring]]
+    item["bbox"] = [value + (k % 2 == 0) for k, value in enumerate(item["bbox"])]
+
+
 EAST = Affine(10, 0, 450_015, 0, -10, 5_660_025)
 CONTRADICTIONS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "nothing": (altered(QA), []),
@@ -155,6 +162,10 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "another size": (altered(QA, lambda x: x[:, :-1]), [f"{QA}: has 599 x 90 pixels, the Item says [600, 90]"]),
     "another type": (altered(QA, lambda x: x.astype(np.int16)), [f"{QA}: holds 1 x int16, not 1 x uint16"]),
     "five bands": (altered(SR, lambda x: x[:5]), [f"{SR}: holds 5 x int16, not 6 x int16"]),
+    "another place": (item(moved), [f"{SR}: has pixels outside of the geometry of its Item, such as that at row 0, "]),
+    "no place": (
+        item(lambda i: i["geometry"]["coordinates"][0].pop()), [f"{SR}: the geometry of its Item is no closed polygon"],
+    ),
     "another nodata": (altered(SIGMA, nodata=0), [f"{SIGMA}: nodata is 0.0, not -32768"]),
 }  # fmt: skip
 

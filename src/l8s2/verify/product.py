@@ -60,7 +60,7 @@ def _faults(folder: Path) -> Iterator[Fault]:
             whole[key] = folder / file
     for key, path in whole.items():
         yield from (Fault(assets[key], fault) for fault in faults_of_layout(path))
-    yield from (Fault(assets[key], fault) for key, fault in faults_of_pixels(whole, item["properties"]))
+    yield from (Fault(assets[key], fault) for key, fault in faults_of_pixels(whole, item))
 
 
 def _file(path: Path, asset: dict[str, Any]) -> Iterator[str]:
