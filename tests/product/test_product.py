@@ -454,6 +454,16 @@ def test_footprint_across_the_antimeridian_is_cut() -> None:
     assert -180 < east < -170
 
 
+def test_footprint_that_reaches_the_antimeridian_in_two_places() -> None:
+    """Its left side is straight in UTM, and the meridian is not."""
+    geometry, bbox = footprint(utm(20_000, 1000, epsg=32601, corner=(166_040, 100_000)))
+    polygons = _polygons(geometry)
+    assert len(polygons) == 3
+    assert 179 < bbox[0] < 180
+    assert -180 < bbox[2] < -179
+    assert bbox[1] == pytest.approx(-bbox[3])
+
+
 def test_footprint_round_the_pole() -> None:
     box = GeoBox((100, 100), Affine(1000, 0, -50_000, 0, -1000, 50_000), "EPSG:3031")
     geometry, bbox = footprint(box)

@@ -55,23 +55,29 @@ def footprint(geobox: GeoBox, known: Known | None = None) -> tuple[dict[str, Any
         x, y = np.append(x, [x[-1], x[0]]), np.append(y, [pole, pole])
     x, y = np.round(x - 360 * np.floor((x.min() + 180) / 360), 7), np.round(y, 7)
     outline = polygon([*zip(x.tolist(), y.tolist(), strict=True)], None)
-    parts = []
+    sides = []  # what lies before the antimeridian, and what lies after it
     for turn in range(int((x.max() + 180) // 360) + 1):
-        part = outline & box(360 * turn - 180, -90, 360 * turn + 180, 90, None)
-        if part.area > 0:
-            parts.append(polygon([(round(lon - 360 * turn, 7), lat) for lon, lat in part.exterior.coords], None))
+        part = (outline & box(360 * turn - 180, -90, 360 * turn + 180, 90, None)).geom
+        pieces = [piece.exterior.coords for piece in getattr(part, "geoms", [part]) if piece.area > 0]
+        if pieces:
+            sides.append([polygon([(round(lon - 360 * turn, 7), lat) for lon, lat in piece], None) for piece in pieces])
     if round_a_pole:  # its parts meet where the ring was opened
-        parts = [unary_union(parts)]
-    outer = [part.exterior.geom if part.exterior.geom.is_ccw else part.exterior.geom.reverse() for part in parts]
-    rings = [[list(point) for point in line.coords] for line in outer]
-    west, east = min(lon for lon, _ in rings[0]), max(lon for lon, _ in rings[-1])
+        sides = [[unary_union([part for parts in sides for part in parts])]]
+    rings = [[_counterclockwise(part) for part in parts] for parts in sides]
+    west, east = (pick(lon for points in rings[k] for lon, _ in points) for k, pick in ((0, min), (-1, max)))
     if round_a_pole:
         west, east = -180.0, 180.0
-    latitudes = [lat for points in rings for _, lat in points]
+    every = [points for parts in rings for points in parts]
+    latitudes = [lat for points in every for _, lat in points]
     bbox = [west, min(latitudes), east, max(latitudes)]
-    if len(rings) == 1:
-        return {"type": "Polygon", "coordinates": rings}, bbox
-    return {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}, bbox
+    if len(every) == 1:
+        return {"type": "Polygon", "coordinates": every}, bbox
+    return {"type": "MultiPolygon", "coordinates": [[points] for points in every]}, bbox
+
+
+def _counterclockwise(part: Any) -> list[list[float]]:
+    line = part.exterior.geom
+    return [list(point) for point in (line if line.is_ccw else line.reverse()).coords]
 
 
 def _corners(box: GeoBox) -> Values:
