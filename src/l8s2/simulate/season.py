@@ -118,7 +118,7 @@ class Season:
         for number, (name, parcel) in enumerate(self.fields, 1):
             if (parcel.corners < 0).any() or (parcel.corners > np.array(self._shape[::-1]) * OUTPUT_GSD).any():
                 continue
-            corners = [box.affine * (x / OUTPUT_GSD, y / OUTPUT_GSD) for x, y in parcel.corners]
+            corners = [box.affine @ (x / OUTPUT_GSD, y / OUTPUT_GSD) for x, y in parcel.corners]
             outline = polygon([*corners, corners[0]], box.crs).to_crs("EPSG:4326").json
             features.append({"type": "Feature", "id": number, "properties": {"crop": name}, "geometry": outline})
         path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
