@@ -243,6 +243,8 @@ def test_a_tile_is_known_by_its_grid(name: str) -> None:
     [
         (32643, (839_190, 978_960), ["43PHK"]),
         (32643, (799_980, 978_960), ["43PGK", "43PHK"]),  # tiles overlap by 9.8 km
+        (32632, (550_000, 4_595_000), ["32TNL", "32TNM"]),  # to the south as well
+        (32632, (494_770, 4_550_000), ["32TML", "32TNL"]),  # and begin at whole multiples of 60 m
         (32722, (600_000, 7_800_000), ["22KEC", "22KED", "22KFC", "22KFD"]),
         (32622, (600_000, -2_200_000), ["22KEC", "22KED", "22KFC", "22KFD"]),  # as Landsat names it
         (3031, (0, 0), []),

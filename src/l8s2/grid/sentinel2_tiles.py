@@ -51,8 +51,8 @@ def mgrs_tiles(box: GeoBox) -> list[str]:
     equator = FALSE_NORTHING if epsg(here.crs) > 32700 else 0.0
     tiles = (
         _tile(column, row, equator, str(here.crs))
-        for column in range(math.floor(bounds.left / 100_000) - 1, math.floor(bounds.right / 100_000) + 1)
-        for row in range(math.floor(bounds.bottom / 100_000) - 1, math.floor(bounds.top / 100_000) + 1)
+        for column in range(math.floor(bounds.left / 100_000) - 1, math.floor(bounds.right / 100_000) + 2)
+        for row in range(math.floor(bounds.bottom / 100_000) - 1, math.floor(bounds.top / 100_000) + 2)
     )
     return sorted(name for tile in tiles if _meets(tile, here) and (name := mgrs_tile_of(tile)))
 
