@@ -139,6 +139,7 @@ def test_bands_that_are_not_told_are_refused_and_declared(tmp_path: Path, names:
         ({"bands": "blue=1"}, "lacks green, red"),
         ({"bands": "blue=0,green=2,red=3,nir08=4,swir16=5,swir22=6"}, "not a band and its number"),
         ({"bands": "blue=\u00b2,green=2,red=3,nir08=4,swir16=5,swir22=6"}, "not a band and its number"),
+        ({"bands": f"blue={5000 * '9'},green=2,red=3,nir08=4,swir16=5,swir22=6"}, "not a band and its number"),
         ({"bands": "blue,blue,red,nir08,swir16,swir22"}, "not a band and its number"),
         ({"scale": "1e-3"}, "`scale` 1e-3: unknown; give collection2, reflectance, 1e-4"),
         ({"acquired": "yesterday"}, "`acquired` yesterday: not a date"),

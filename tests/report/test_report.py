@@ -23,6 +23,7 @@ import l8s2.pipeline.to_product
 from l8s2 import masks
 from l8s2.cli import main
 from l8s2.cli.shell import as_options
+from l8s2.deliveries.declared import Declared
 from l8s2.errors import InputError
 from l8s2.evaluation.pictures import data_uri
 from l8s2.landsat.measure_scene import SceneMeasures
@@ -196,6 +197,32 @@ def test_without_qa_pixel_nobody_knows_what_is_clear(tmp_path: Path) -> None:
     found = report(product)
     assert found["clear_percent"] is found["qa_percent"]["clear"] is None
     assert Path(found["report"]).read_text().count("not known: no QA_PIXEL") == 2
+
+
+def test_a_pixel_without_qa_does_not_hide_what_is_known_of_the_others(tmp_path: Path) -> None:
+    bits = quality_bits((60, 70))
+    bits[30, 30] = 1
+    product = harmonized(tmp_path / "out", make(tmp_path / "input", ms_grid(60, 70), qa_pixel=bits))
+    found = report(product)
+    assert 0 < found["qa_percent"]["no_qa"] < 1
+    assert found["clear_percent"] == pytest.approx(found["qa_percent"]["clear"], abs=0.1)
+    page = Path(found["report"]).read_text()
+    assert not re.search("Clouds are not flagged, as|not known: no QA_PIXEL", page)
+
+
+def test_input_is_read_as_it_was_declared(tmp_path: Path) -> None:
+    input_ = make(tmp_path / "input", ms_grid(60, 70))
+    for path in input_.glob("*_SR_B*.TIF"):
+        with rasterio.open(path, "r+") as file:
+            file.write(np.round(1e4 * (file.read() * 2.75e-5 - 0.2)).astype(np.uint16))
+    product = harmonized(tmp_path / "out", input_, declared=Declared(scale="1e-4"))
+    band = report(product, landsat=input_)["bands"]["red"]
+    assert band["input"]["mean"] == pytest.approx(band["output"]["mean"], abs=0.01)
+    item = product / f"{ID}.json"
+    item.write_text(item.read_text().replace('"scale": "1e-4"', '"scale": "<b>"'))
+    odd = report(product, landsat=input_, overwrite=True)
+    assert "does not say how its input is read" in odd["why_not_compared"]
+    assert "<b>: unknown" not in Path(odd["report"]).read_text()
 
 
 def test_consistency_of_a_constant_is_that_of_the_band_pass(tmp_path: Path) -> None:

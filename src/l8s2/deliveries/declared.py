@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from l8s2.deliveries.file_name import SURFACE, part_in
 from l8s2.errors import InputError
@@ -55,6 +56,11 @@ class Declared:
         found = next((each for each in SCALES if each == scale), None)
         return cls(bands=_bands(bands) if bands else {}, scale=found, acquired=day, platform=platform)
 
+    @classmethod
+    def noted(cls, options: Mapping[str, Any]) -> Declared:
+        """Take what ``l8s2:options`` of an Item say, as ``texts`` gave it; raises InputError as ``parse`` does."""
+        return cls.parse(**{each.name: str(options[each.name]) for each in fields(cls) if each.name in options})
+
     def texts(self) -> dict[str, str]:
         """Return what is declared, as ``parse`` takes it."""
         given = {
@@ -77,7 +83,7 @@ def _bands(text: str) -> dict[str, int]:
             continue
         part = part_in(name.strip())[0]
         part = f"SR_{part}" if f"SR_{part}" in SURFACE else part
-        if part is None or part in found or (number and not (number.strip().isdecimal() and int(number) > 0)):
+        if part is None or part in found or (number and not re.fullmatch(r"0*[1-9]\d{0,4}", number.strip())):
             raise InputError(f"`bands` {each.strip()}: not a band and its number, once each; give {EXAMPLE}")
         found[part] = int(number) if number else position
     missing = [name for part, name in SURFACE.items() if part not in found]

@@ -7,11 +7,13 @@ from copy import copy
 from pathlib import Path
 from typing import NamedTuple
 
+from l8s2.deliveries.declared import Declared
 from l8s2.deliveries.find import level2_product, named_in, products_in
 from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
 from l8s2.landsat.band import MovedBand
 from l8s2.landsat.scene import Scene, open_scene
+from l8s2.pipeline.provenance import OPTIONS
 from l8s2.report.finished import Finished, SceneFacts, number
 from l8s2.sensors import PAN_GSD
 
@@ -42,20 +44,23 @@ def find_input(product: Finished, landsat: Path | None, stack: ExitStack) -> Fou
     names = [scene.name for scene in said if scene.name is not None]
     if len(names) < len(said):
         return Found([], "the Item does not say which Landsat product it was made from")
-    found = [_path_of(name, product, landsat) for name in names]
+    try:
+        declared = Declared.noted(product.item.facts(OPTIONS))
+    except InputError as error:
+        return Found([], f"the Item does not say how its input is read ({error})")
+    found = [_path_of(name, product, landsat, declared) for name in names]
     if missing := [why for path, why in found if path is None]:
         return Found([], "; ".join(missing))
     try:
-        return Found(
-            [_as_used(stack.enter_context(open_scene(p)), s) for (p, _), s in zip(found, said, strict=True) if p], ""
-        )
+        scenes = [stack.enter_context(open_scene(path, declared=declared)) for path, _ in found if path]
+        return Found([_as_used(scene, facts) for scene, facts in zip(scenes, said, strict=True)], "")
     except InputError as error:
         if landsat is not None:
             raise
         return Found([], f"the input cannot be read ({error})")
 
 
-def _path_of(name: ProductName, product: Finished, landsat: Path | None) -> tuple[Path | None, str]:
+def _path_of(name: ProductName, product: Finished, landsat: Path | None, declared: Declared) -> tuple[Path | None, str]:
     """Return where a Level-2 product lies, or why it is not found."""
     around = product.folder.absolute().parent
     for place in [landsat] if landsat is not None else [around, around.parent]:
@@ -65,7 +70,7 @@ def _path_of(name: ProductName, product: Finished, landsat: Path | None) -> tupl
         return None, f"{name.id} was not found beside the product"
     if not products_in(landsat):
         return None, f"{name.id} was not found in {landsat}"
-    given = level2_product(landsat).product_id
+    given = level2_product(landsat, declared).product_id
     if given == name.id:
         return landsat, ""
     if any(scene.name is not None and scene.name.id == given for scene in product.item.scenes):

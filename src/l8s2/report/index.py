@@ -38,9 +38,7 @@ def _row(one: Mapping[str, Any]) -> list[str]:
     differences = [band["rms"] for scene in one["scenes"] for band in (scene["consistency"] or {}).values()]
     return [
         f'<a href="./{address}">{text(one["id"])}</a>',
-        text(str(one["datetime"])[:16].replace("T00:00", "").replace("T", " "))
-        .replace(" ", "&nbsp;")
-        .replace("-", "&#8209;"),
+        text(str(one["datetime"])[:16].replace("T", " ")).replace(" ", "&nbsp;").replace("-", "&#8209;"),
         f'<span class="{text(one["verdict"])}"><b>{text(one["verdict"])}</b></span>',
         clear_words(one) if clouds_flagged(one) else "not known",
         "unknown" if one["untrusted_percent"] is None else percent(one["untrusted_percent"]),

@@ -27,12 +27,14 @@ def numbers_of(product: Finished, sampled: Sampled, why_no_input: str, progress:
     bits, clean, clear = count_bits(product, progress)
     pixels, fill = product.shape[0] * product.shape[1], bits["fill"]
     known, scenes = max(pixels - fill, 1), item.scenes
+    clear_percent = number(item.properties.get("l8s2:clear_percent"))
+    flagged = clear_percent is not None or not bits["no_qa"]  # without it a scene of them had no QA_PIXEL at all
     return {
         "id": item.id,
         "datetime": item.text("datetime"),
         "verdict": item.text("l8s2:verdict"),
         "reasons": item.texts("l8s2:verdict_reasons"),
-        "clear_percent": None if bits["no_qa"] else number(item.properties.get("l8s2:clear_percent")),
+        "clear_percent": clear_percent,
         "untrusted_percent": number(item.properties.get("l8s2:untrusted_percent")),
         "pixels": pixels,
         "blocks": len(sampled.blocks),
@@ -45,7 +47,7 @@ def numbers_of(product: Finished, sampled: Sampled, why_no_input: str, progress:
             "fill": round(100 * fill / pixels, 4),
             **{name: round(100 * count / known, 4) for name, count in bits.items() if name != "fill"},
             "clean": round(100 * clean / known, 4),
-            "clear": None if bits["no_qa"] else round(100 * clear / known, 4),
+            "clear": round(100 * clear / known, 4) if flagged else None,
         },
         "bands": {
             name: {

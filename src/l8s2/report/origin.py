@@ -53,8 +53,6 @@ def facts(product: Finished) -> Iterator[tuple[str, str]]:
 
 def _moment(said: str | None) -> str:
     """Return a time as an Item has it, to the second."""
-    if said is not None and said.endswith("T00:00:00Z"):  # what an Item has where only the day is known
-        return f"{text(said[:10])}, time not known,"
     found = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?Z", said or "")
     return f"{found[1]} {found[2]} UTC" if found else text(said)
 

@@ -99,7 +99,7 @@ def reproduce(
     used = said[OPTIONS]
     product_id = str(item["id"]).removesuffix(SUFFIX)
     scenes = [str(scene["id"]) for scene in said.get("l8s2:scenes", [])] or [product_id]
-    declared = Declared.parse(**{key: used[key] for key in ("bands", "scale", "acquired", "platform") if key in used})
+    declared = Declared.noted(used)
     products = [_source(item_path, name, source) for name in scenes]
     for name, place in zip(scenes, products, strict=True):
         if (there := level2_product(place, declared).product_id) != name:
