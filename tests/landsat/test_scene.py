@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -162,6 +163,16 @@ def test_pan_of_another_name_is_called_by_it(tmp_path: Path) -> None:
     mine = pan_of(product).rename(tmp_path / "my pan.tif")
     with open_scene(product, mine) as scene:
         assert any(w.startswith("my pan.tif: no MTL") for w in scene.warnings)
+
+
+def test_of_several_pans_all_are_named_where_none_fits_and_none_is_as_if_not_given(tmp_path: Path) -> None:
+    product = make(tmp_path)
+    ids = [PAN_ID.replace("192025", f"19202{n}") for n in (6, 7)]
+    others = [shutil.copy(pan_of(product), tmp_path / f"{name}_B8.TIF") for name in ids]
+    with pytest.raises(InputError, match=f"`pan` {ids[0]}, {ids[1]}: not the acquisition of {ID}.*; give the L1TP"):
+        open_scene(product, pan=others)
+    with open_scene(product, pan=[]) as scene:
+        assert scene.pan_id == PAN_ID
 
 
 def test_pan_takes_the_sun_from_level_2_when_its_own_metadata_is_gone(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def harmonize(
                 options,
                 overwrite=overwrite,
                 resume=resume,
-                pan=pan or None,
+                pan=pan,
                 overpass_id=name if len(stac) > 1 else None,
                 progress=progress,
                 warn=warn,
@@ -190,7 +190,7 @@ def _show_plan(products: Sequence[Path], options: ProductOptions, pan: Sequence[
 
     from l8s2.pipeline.estimate import plan_product
 
-    plan = plan_product(products, options, pan=pan or None)
+    plan = plan_product(products, options, pan=pan)
     if as_json:
         click.echo(json.dumps(asdict(plan), indent=2))
         return

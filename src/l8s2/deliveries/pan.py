@@ -46,8 +46,9 @@ def pan_given(paths: Sequence[Path], product: ProductFiles) -> ProductFiles:
         same = same_acquisition(candidate.name, product.name)
         if same or _of_tile(candidate.name, product.name) or _of_somewhere(candidate.name, product.name):
             return candidate
+    others = ", ".join(candidate.product_id for candidate in candidates)
     raise InputError(
-        f"`pan` {candidates[0].product_id}: not the acquisition of {product.product_id}; path/row and date must agree"
+        f"`pan` {others}: not the acquisition of {product.product_id}, by path/row and date; give the L1TP product"
     )
 
 

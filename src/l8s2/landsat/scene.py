@@ -129,8 +129,8 @@ def open_scene(path: str | Path, pan: Paths | None = None, declared: Declared = 
     Args:
         path: folder, ``.tar``, ``.tar.gz`` or ``.zip`` of the L2SP product, or what else ``level2_product`` takes.
         pan: the Level-1 product of the same acquisition (folder, archive or its ``_B8.TIF``), or any GeoTIFF of one
-            band; of several that of the acquisition is taken. None looks beside ``path`` and goes without when there
-            is none.
+            band; of several that of the acquisition is taken. None, or an empty list, looks beside ``path``
+            and goes without when there is none.
         declared: what the files do not tell, see ``l8s2.deliveries.declared``.
 
     Raises InputError for anything that cannot be used, with the file's name and the remedy.
@@ -150,7 +150,8 @@ def open_scene(path: str | Path, pan: Paths | None = None, declared: Declared = 
     if metadata is not None and not product.is_window:
         warnings += disagreements(metadata.reflective_shape, metadata.corner_ul, rasters[0])
 
-    level1 = pan_partner(product) if pan is None else pan_given(as_paths(pan), product)
+    given = [] if pan is None else as_paths(pan)
+    level1 = pan_given(given, product) if given else pan_partner(product)
     if level1 is None:
         pan_raster, pan_scaling = None, _pan_scaling(None)
         warnings.append(

@@ -120,7 +120,7 @@ def reproduce(
             area=area, model=model_options, sigma=sigma, align_pan=used.get("align_pan", "off"), declared=declared
         )
         folder = make_product(
-            products, output or Path(temporary), options, pan=pan or None, progress=progress, warn=warn,
+            products, output or Path(temporary), options, pan=pan, progress=progress, warn=warn,
             overpass_id=product_id if said.get("l8s2:scenes") else None,
         )  # fmt: skip
         again = read_item(next(folder.glob("*.json")))
