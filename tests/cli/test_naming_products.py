@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from l8s2.cli import main
+from l8s2.deliveries.declared import NOTHING, Declared
 from l8s2.errors import InputError
 from l8s2.pipeline.to_product import harmonize_product
 from l8s2.product.reader import item_file, one_product, product_folders
@@ -72,8 +73,14 @@ def test_reports_of_products_of_one_name_do_not_meet(made: Path, tmp_path: Path)
 
 def test_the_viewer_finds_the_inputs_in_a_folder_of_scenes(made: Path, tmp_path: Path) -> None:
     scenes = made.parents[1] / "in"
-    assert landsat_inputs(scenes, [made.name, "LC08_OTHER_S2L"]) == [scenes / ID]
-    assert landsat_inputs(scenes / ID, [made.name]) == [scenes / ID]
+    assert landsat_inputs(scenes, [made, made.parent / "LC08_OTHER_S2L"]) == {scenes / ID: NOTHING}
+    assert landsat_inputs(scenes / ID, [made]) == {scenes / ID: NOTHING}
+    item = json.loads(item_file(made).read_text())
+    item["properties"]["l8s2:options"]["scale"] = "1e-4"
+    other = Path(shutil.copytree(made, tmp_path / made.name))
+    item_file(other).write_text(json.dumps(item))
+    for given in (scenes, scenes / ID):
+        assert landsat_inputs(given, [other]) == {scenes / ID: Declared(scale="1e-4")}
     beside = {"landsat0": tmp_path / "LC08_A.tif", "landsat1": tmp_path / "LC09_B.tif"}
     shown = fill_shelf(made.parent, beside)
     assert shown.index["landsat"] == [

@@ -65,10 +65,10 @@ def _landsat_images(landsat: Path, output: Path) -> Iterator[list[Path]]:
     from l8s2.product.reader import product_folders
     from l8s2.viewer.landsat_image import landsat_inputs, write_landsat_image
 
-    inputs = landsat_inputs(landsat, (folder.name for folder in product_folders(output)))
+    inputs = landsat_inputs(landsat, product_folders(output))
     with TemporaryDirectory(prefix="l8s2-view-") as folder:
         with ProgressBar("reading Landsat") as progress:
-            images = [write_landsat_image(path, Path(folder), progress) for path in inputs]
+            images = [write_landsat_image(path, Path(folder), progress, said) for path, said in inputs.items()]
         yield images
 
 
