@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
+import tomllib
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -48,6 +50,18 @@ def run(*arguments: object) -> Result:
 def told(*arguments: object) -> dict[str, tuple[str, str]]:
     done = run(*arguments, "--json")
     return {f["what"]: (f["status"], f["text"]) for f in json.loads(done.stdout)["findings"]}
+
+
+def test_every_extra_that_users_install_is_looked_at() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = {
+        extra: {re.split(r"[\[<>=;]", line)[0] for line in lines if not line.startswith("l8s2")}
+        for extra, lines in project["optional-dependencies"].items()
+        if extra not in ("all", "test", "test-torch", "docs")
+    }
+    for extra, names in doctor.EXTRAS.items():  # notebooks draw with the matplotlib of cube
+        assert asked.pop(extra) - {"matplotlib"} == set(names) - {"matplotlib"}, extra
+    assert not asked
 
 
 def test_memory_is_what_a_job_has_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,11 @@ EXTRAS = {
     "torch": ("torch", "onnx", "onnxscript", "safetensors", "huggingface_hub"),
     "train": ("accelerate", "pydantic", "pyyaml", "h5py"),
     "stac": ("pystac-client", "boto3"),
+    "slurm": ("submitit",),
     "dask": ("distributed",),
+    "cube": ("zarr", "exactextract", "pyarrow", "matplotlib"),
+    "studies": ("scikit-learn",),
+    "notebooks": ("jupytext", "nbclient", "ipykernel", "odc-stac"),
 }
 """Extra -> its packages."""
 
