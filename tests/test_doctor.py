@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import tomllib
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +17,7 @@ from l8s2 import doctor
 from l8s2.cli import main
 from l8s2.files import WholeFolder
 
+PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 SECRET = "do-not-show-me"
 
 
@@ -114,6 +116,15 @@ def test_extras_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["extra stac"] == ("missing", "without boto3; pip install 'l8s2[stac]'")
     assert found["extra train"][0] == "missing"
     assert run("--offline").exit_code == 0
+
+
+def test_every_extra_of_the_package_is_told() -> None:
+    declared = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    (everything,) = declared["all"]
+    told = {name: set(packages) for name, packages in doctor.EXTRAS.items()}
+    assert f"l8s2[{','.join(told)}]" == everything
+    for name, packages in told.items():
+        assert packages == {entry.partition(">=")[0] for entry in declared[name] if not entry.startswith("l8s2[")}
 
 
 def test_a_core_that_is_broken_is_exit_1(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,10 +27,13 @@ MEMORY = 2e9
 EXTRAS = {
     "torch": ("torch", "onnx", "onnxscript", "safetensors", "huggingface_hub"),
     "train": ("accelerate", "pydantic", "pyyaml", "h5py"),
+    "slurm": ("submitit",),
     "stac": ("pystac-client", "boto3"),
     "dask": ("distributed",),
+    "cube": ("zarr", "exactextract", "pyarrow", "matplotlib"),
+    "studies": ("scikit-learn",),
 }
-"""Extra -> its packages."""
+"""Extra -> its own packages; those that ``all`` has."""
 
 
 @dataclass(frozen=True, kw_only=True)
