@@ -27,14 +27,13 @@ MEMORY = 2e9
 EXTRAS = {
     "torch": ("torch", "onnx", "onnxscript", "safetensors", "huggingface_hub"),
     "train": ("accelerate", "pydantic", "pyyaml", "h5py"),
-    "stac": ("pystac-client", "boto3"),
     "slurm": ("submitit",),
+    "stac": ("pystac-client", "boto3"),
     "dask": ("distributed",),
     "cube": ("zarr", "exactextract", "pyarrow", "matplotlib"),
     "studies": ("scikit-learn",),
-    "notebooks": ("jupytext", "nbclient", "ipykernel", "odc-stac"),
 }
-"""Extra -> its packages."""
+"""Extra -> its own packages; those that ``all`` has."""
 
 
 @dataclass(frozen=True, kw_only=True)

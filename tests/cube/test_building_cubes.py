@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from datetime import timedelta
 from pathlib import Path
@@ -267,6 +268,15 @@ def test_pixels_decide_on_the_offset(tmp_path: Path) -> None:
     found = read(tmp_path / "old.zarr")
     np.testing.assert_allclose(found.red[0], 0.02, atol=1e-6)
     assert "darkest pixels" in str(found.boa_offset_why.values[0])
+
+
+def test_a_missing_zarr_is_told_before_anything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    landsat(tmp_path / "in")
+    (tmp_path / "c.json").touch()  # wrong as well
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(InputError, match=r"needs zarr; install it with: pip install 'l8s2\[cube\]'"):
+        build(tmp_path / "c.zarr", tmp_path / "in")
+    assert not (tmp_path / "c.zarr").exists()
 
 
 def test_a_refused_observation_leaves_the_cube_as_it_was(tmp_path: Path) -> None:

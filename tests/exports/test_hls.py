@@ -140,5 +140,5 @@ def test_what_is_no_product_is_refused(what: str, tmp_path: Path) -> None:
     if what == "no raster":
         item = {"properties": {"l8s2:model": "compact"}, "assets": {"surface_reflectance": {"href": "./a_SR.tif"}}}
         (folder / "a.json").write_text(json.dumps(item))
-    with pytest.raises(InputError, match=r"not a folder|no STAC Item|holds no product|is missing"):
+    with pytest.raises(InputError, match=r"no such file or folder|no STAC Item|holds no product|is missing"):
         write_hls(folder, tmp_path / "hls")

@@ -505,7 +505,8 @@ def test_the_command_line_prints_where_the_page_is(product: Path) -> None:
     done = CliRunner().invoke(main, ["report", str(product)])
     assert done.exit_code == 0, done.stderr
     assert done.stdout == f"{product}.html\n"
-    for wrong, says in ((product.parent / "nothing", "not a folder"), (Path(f"{product}.html"), "give the .json of a")):
+    nothing = product.parent / "nothing"
+    for wrong, says in ((nothing, "no such file or folder"), (Path(f"{product}.html"), "give the .json of a")):
         assert says in CliRunner().invoke(main, ["report", str(wrong)]).stderr
 
 

@@ -131,6 +131,13 @@ def test_ndvi_of_equal_sensors_agrees_and_of_unequal_ones_differs_by_what_was_pl
     assert same.facts["pixels"] > 10_000
 
 
+def test_the_model_that_answers_without_pan_is_told(tmp_path: Path) -> None:
+    said: list[str] = []
+    study = study_ndvi([pairs_like(tmp_path / "a.npz", 1.0)], models=["compact"], warn=said.append)
+    assert "no image has pan, so compact-nopan answers for compact" in said
+    assert "1 pair of 1 site." in study.paragraph
+
+
 def test_ndvi_statistics_are_those_of_scipy(tmp_path: Path) -> None:
     from l8s2.studies.ndvi import _statistics
 
@@ -150,6 +157,7 @@ def test_ndvi_on_real_pairs(tmp_path: Path) -> None:
         pytest.skip("L8S2_TEST_DATA does not name a folder with pairs/")
     done = run("ndvi", Path(data) / "pairs", "-o", tmp_path / "n", "--model", "compact-nopan", "--json")
     assert done.exit_code == 0, done.stderr
+    assert "no image has pan" not in done.stderr
     told = json.loads(done.stdout)
     assert told["pairs"] == 2
     ratio = next(r for r in told["table"] if r["statistic"] == "rmse over raw's" and r["method"] == "compact-nopan")

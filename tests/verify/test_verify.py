@@ -293,5 +293,5 @@ def test_a_granule_is_no_product(product: Path, tmp_path: Path) -> None:
 def test_nothing_to_verify(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no product of l8s2"):
         product_folders(tmp_path)
-    with pytest.raises(InputError, match="not a folder"):
+    with pytest.raises(InputError, match="no such file or folder"):
         product_folders(tmp_path / "nowhere")

@@ -18,7 +18,7 @@ from l8s2.cube.layout import CHUNK, LAYERS
 from l8s2.cube.observation import About, Opened, Source, clear, overlap, same_zone, touches
 from l8s2.cube.overviews import write_overviews
 from l8s2.cube.stac import collection_file, write_collection
-from l8s2.cube.store import Cube, create, locked
+from l8s2.cube.store import Cube, create, load_zarr, locked
 from l8s2.datasets.brdf import c_factor, nbar
 from l8s2.errors import InputError
 from l8s2.progress import Progress
@@ -64,8 +64,10 @@ def build_cube(
         warn: gets a line for each observation that is skipped, and what else there is to say.
 
     Raises:
-        InputError: An observation cannot be used, or the cube is of another area or made another way.
+        InputError: zarr is not installed, an observation cannot be used, or the cube is of another area or made
+            another way.
     """
+    load_zarr()
     settings = {"nbar": to_nadir, "masked": mask, "bbox": list(area.bbox) if area.bbox else None}
     factors = {source.about.item_id: _factor(source.about, to_nadir) for source in sources}
     if not path.exists():

@@ -22,7 +22,7 @@ from l8s2.sensors import OLI
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 IMAGES = (".tif", ".tiff")
 EXAMPLE = "LC08_L2SP_143054_20230520_20230524_02_T1"
-_GIVE = "give a Collection-2 Level-2 product (folder, .tar, .tar.gz or .zip)"
+_GIVE = "give a Collection-2 Level-2 product (folder, .tar, .tar.gz, .zip, or one GeoTIFF with all bands)"
 _LISTED = 5
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -96,7 +96,7 @@ def run_evaluation(
             on_scored=gallery if folder else None,
         )
     if True not in with_pan:
-        for message in _alike(loaded):
+        for message in answers_without_pan(loaded):
             note(message)
     facts = {
         "l8s2": __version__,
@@ -120,7 +120,7 @@ def _watched(cases: Iterable[Case], with_pan: set[bool]) -> Iterator[Case]:
         yield case
 
 
-def _alike(loaded: dict[str, Predictor]) -> Iterator[str]:
+def answers_without_pan(loaded: Mapping[str, Predictor]) -> Iterator[str]:
     """Say which model answers for which where no image has pan."""
     for name, predictor in loaded.items():
         other = predictor.no_pan_model

@@ -39,7 +39,9 @@ def product_folders(path: Path) -> list[Path]:
         read_item(path)
         return [path.parent]
     if not path.is_dir():
-        raise InputError(f"{path}: not a folder; give a product, its .json, or the folder that holds products")
+        raise InputError(
+            f"{path}: no such file or folder; give a product, its .json, or the folder that holds products"
+        )
     if any("Fmask" in item["assets"] for _, item in items_in(path)):
         raise InputError(f"{path}: a granule that `l8s2 export` wrote; give the product that it was made from")
     found = list(walk_products(path))

@@ -16,6 +16,7 @@ from l8s2.evaluation.baselines import band_pass_bicubic, bicubic
 from l8s2.evaluation.cases import Case, Imagery, collect_images
 from l8s2.evaluation.fitted_pairs import collect_pairs
 from l8s2.evaluation.image_scores import Model
+from l8s2.evaluation.run import answers_without_pan
 from l8s2.predictors.load import load_model
 from l8s2.progress import Progress
 from l8s2.sensors import BAND_NAMES, OUTPUT_GSD
@@ -59,16 +60,17 @@ def study_ndvi(
         simulated: ``pairs`` are archives of Sentinel-2 imagery (``simulate.archives``) or folders of them; Landsat is
             simulated from it as ``l8s2 evaluate`` does, without errors of level, which blocks would share.
         progress: told how many 10 m pixels are done.
-        warn: told what is left out.
+        warn: told what is left out, and which model answers for another.
 
     Raises InputError where nothing is to be compared.
     """
     imagery = _simulated(pairs, side, warn) if simulated else collect_pairs(pairs, side=side, warn=warn)
     predictors = {name: load_model(name) for name in models}
     grounds: dict[_Ground, Values] = {}
-    pairs_seen, sites, dates, done = 0, set(), set(), 0
+    pairs_seen, sites, dates, done, with_pan = 0, set(), set(), 0, False
     for case in imagery.cases:
         done += 9 * case.ms[0].size
+        with_pan |= case.pan is not None
         if sums := _sums(case, predictors):
             pairs_seen += 1
             sites.add(case.site)
@@ -76,6 +78,9 @@ def study_ndvi(
             for ground, values in sums.items():
                 grounds[ground] = grounds.get(ground, 0) + values
         progress(min(done, imagery.pixels), imagery.pixels, "comparing")
+    if not with_pan:
+        for message in answers_without_pan(predictors):
+            warn(message)
     methods = [RAW, BAND_PASS, *predictors]
     if not grounds:
         raise InputError("no clear pixel with a defined NDVI in any pair; give other pairs")
@@ -204,9 +209,10 @@ def _paragraph(found: Mapping[str, Estimate], model: str, facts: Mapping[str, in
     return (
         f"NDVI of {model} correlates with Sentinel-2's by {ours}, that of raw Landsat by {raw}; its RMSE is "
         f"{times}: {verdict}. {facts['pixels']} clear pixels in {facts['blocks']} blocks of 200 m of ground, "
-        f"{facts['pairs']} pairs, {facts['sites']} sites. {told} Intervals come of drawing blocks again, each with all "
-        "its dates. They are of these places and dates and say nothing of other ones, and blocks side by side, of one "
-        "crop or under one sky, are less independent than they count."
+        f"{facts['pairs']} pair{'s'[: facts['pairs'] != 1]} of {facts['sites']} site{'s'[: facts['sites'] != 1]}. "
+        f"{told} Intervals come of drawing blocks again, each with all its dates. They are of these places and dates "
+        "and say nothing of other ones, and blocks side by side, of one crop or under one sky, are less independent "
+        "than they count."
     )
 
 
