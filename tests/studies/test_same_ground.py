@@ -56,7 +56,7 @@ def study(monkeypatch: pytest.MonkeyPatch, cases: list[Case]) -> Any:
 class Plain:
     """A model that is bicubic interpolation."""
 
-    no_pan_model = None
+    uses_pan, no_pan_model = False, None
 
     def predict(self, ms: np.ndarray, pan: object, *, sun_elevation: object = None) -> tuple[np.ndarray, None]:
         return ndvi.bicubic(ms), None
