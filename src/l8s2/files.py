@@ -226,7 +226,7 @@ def whole_file(path: Path, draft: Path | None = None) -> Iterator[Path]:
         ours = f".{path.name}.{machine_id().replace('/', '-')}-"  # containers of one host may share its name
         for left in path.parent.glob(f"{glob.escape(ours)}*"):
             pid = left.name.removeprefix(ours)
-            if pid.isdigit() and has_ended(int(pid)):
+            if pid.isdecimal() and has_ended(int(pid)):
                 left.unlink(missing_ok=True)
         draft = path.with_name(f"{ours}{os.getpid()}")
     try:

@@ -73,5 +73,5 @@ def _parsed(settings: str) -> dict[str, Any]:
         key, equals, value = setting.strip().partition("=")
         if not (key and equals and value):
             raise InputError(f"`slurm` {settings}: {setting!r} is not key=value; give partition=gpu,gpus_per_node=4")
-        parsed[key] = int(value) if value.isdigit() else value
+        parsed[key] = int(value) if value.isdecimal() else value
     return parsed

@@ -29,7 +29,7 @@ def checked_folder(folder: Path) -> Path:
     """Return the folder with its links resolved; raises InputError where it holds no product."""
     root = (product_folders(folder)[0] if folder.is_file() else folder).resolve()
     if not root.is_dir():
-        raise InputError(f"{folder}: not a folder; give the one that `l8s2 harmonize` wrote into")
+        raise InputError(f"{folder}: no such file or folder; give the one that `l8s2 harmonize` wrote into")
     if not fill_shelf(root).index["products"]:
         raise InputError(f"{folder}: holds no product of l8s2; give the folder that `l8s2 harmonize` wrote into")
     return root
