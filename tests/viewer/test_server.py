@@ -308,7 +308,7 @@ def test_failures_are_one_line(out: Path, server: Server, arguments: list[str], 
 
 
 def test_a_folder_without_products_is_said_so(tmp_path: Path) -> None:
-    for folder, said in ((tmp_path, "holds no product"), (tmp_path / "none", "not a folder")):
+    for folder, said in ((tmp_path, "holds no product"), (tmp_path / "none", "no such file or folder")):
         result = CliRunner().invoke(main, ["view", str(folder), "--no-browser"])
         assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
         assert said in result.stderr
