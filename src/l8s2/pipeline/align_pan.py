@@ -53,5 +53,14 @@ def with_aligned_pan(scene: _Scene, predictor: Predictor, how: AlignPan) -> tupl
     scene.warnings = [*scene.warnings, f"{pan.name}: {words}"]
     if off is None:
         return scene, Alignment(shift=shift)
-    scene.pan = MovedBand(pan.raster, pan.scaling, pan.is_dn, (off[0] / PAN_GSD, off[1] / PAN_GSD))
-    return scene, Alignment(moved=(-off[0], -off[1]))
+    moved = -off[0], -off[1]
+    return with_moved_pan(scene, moved), Alignment(moved=moved)
+
+
+def with_moved_pan(scene: _Scene, moved: Metres) -> _Scene:
+    """Return a scene whose pan is moved on reading; one without pan as it is."""
+    if (pan := scene.pan) is None:
+        return scene
+    scene = copy(scene)
+    scene.pan = MovedBand(pan.raster, pan.scaling, pan.is_dn, (-moved[0] / PAN_GSD, -moved[1] / PAN_GSD))
+    return scene

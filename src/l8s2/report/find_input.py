@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from copy import copy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,11 +10,10 @@ from l8s2.deliveries.declared import Declared
 from l8s2.deliveries.find import level2_product, named_in, products_in
 from l8s2.deliveries.product_name import ProductName
 from l8s2.errors import InputError
-from l8s2.landsat.band import MovedBand
 from l8s2.landsat.scene import Scene, open_scene
+from l8s2.pipeline.align_pan import with_moved_pan
 from l8s2.pipeline.provenance import OPTIONS
 from l8s2.report.finished import Finished, SceneFacts, number
-from l8s2.sensors import PAN_GSD
 
 _FARTHEST = 500.0
 """Metres that pan can be moved by; more in an Item is nonsense."""
@@ -81,9 +79,5 @@ def _path_of(name: ProductName, product: Finished, landsat: Path | None, declare
 def _as_used(scene: Scene, said: SceneFacts) -> Scene:
     """Return the scene with its pan moved as it was when the product was made."""
     moved = [number(said.facts("l8s2:pan_aligned_m").get(way)) for way in ("down", "right")]
-    pan, metres = scene.pan, [move for move in moved if move is not None and abs(move) <= _FARTHEST]
-    if pan is None or len(metres) != 2:
-        return scene
-    scene = copy(scene)
-    scene.pan = MovedBand(pan.raster, pan.scaling, pan.is_dn, (-metres[0] / PAN_GSD, -metres[1] / PAN_GSD))
-    return scene
+    metres = [move for move in moved if move is not None and abs(move) <= _FARTHEST]
+    return with_moved_pan(scene, (metres[0], metres[1])) if len(metres) == 2 else scene
