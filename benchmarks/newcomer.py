@@ -9,7 +9,6 @@ click into the map is made by a program.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from pathlib import Path
 import click
 from playwright.sync_api import sync_playwright
 
-from viewer import ARGUMENTS, BROWSERS, DRAWN
+from viewer import DRAWN, launch
 
 ROOT = Path(__file__).parents[1]
 Times = list[tuple[str, float]]
@@ -42,9 +41,8 @@ def run(command: list[str], where: Path, environment: dict[str, str]) -> None:
 
 def look(command: list[str], where: Path, environment: dict[str, str], times: Times) -> None:
     """Open the viewer, and read the spectrum of the pixel in the middle."""
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        browser = launch(playwright)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         with timed(times, f"`{' '.join(command)}`, until the page is drawn"):
             server = subprocess.Popen(

@@ -8,8 +8,8 @@ is drawn in software. A picture counts as drawn when the map says that no tile i
 
 from __future__ import annotations
 
-import shutil
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,8 +21,9 @@ from playwright.sync_api import sync_playwright
 
 from l8s2.viewer.server import open_server
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
-ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from making.browser import launch
+
 DRAWN = """new Promise(done => requestAnimationFrame(() => requestAnimationFrame(function check() {
     document.querySelector('#stage').ariaBusy === 'false' ? done() : requestAnimationFrame(check);
 })))"""
@@ -55,12 +56,11 @@ def one_round(browser: Any, url: str) -> dict[str, float]:
 @click.argument("out", type=click.Path(exists=True, path_type=Path))
 @click.option("--rounds", default=5, show_default=True)
 def main(out: Path, rounds: int) -> None:
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
     with open_server(out, port=0) as server, sync_playwright() as playwright:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         found = []
         for _ in range(rounds):
-            browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+            browser = launch(playwright)
             found.append(one_round(browser, server.url))
             browser.close()
         server.shutdown()

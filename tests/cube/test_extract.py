@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import warnings
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +21,15 @@ import shapely
 from click.testing import CliRunner
 from pyproj import Transformer
 
-from l8s2 import grid, masks
+from l8s2 import grid
 from l8s2.cli import main
-from l8s2.cube.build import build_cube
 from l8s2.cube.extract import extract
 from l8s2.cube.fields import read_fields
-from l8s2.cube.inputs import find_sources
 from l8s2.cube.statistics import INDICES, Mean, field_mean, index_of, native_blocks
 from l8s2.errors import InputError
 from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE
 from l8s2.sensors import BAND_NAMES
-from l8s2.target import Area
-from making.cubes import BOX, NOON, SHAPE, landsat, ramp, sentinel2
+from making.cubes import BOX, SHAPE, both_sensors, ramp
 from making.patches import box_at
 
 A = BOX.affine
@@ -64,13 +60,7 @@ def table(path: Path) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def cube(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Landsat with a cloud on columns 30 and more, and Sentinel-2 a day later."""
-    folder = tmp_path_factory.mktemp("cube")
-    qa = np.zeros(SHAPE, np.uint16)
-    qa[:, 30:] = masks.flag("cloud")
-    landsat(folder / "in", qa=qa)
-    sentinel2(folder / "in", NOON + timedelta(days=1))
-    build_cube(find_sources([folder / "in"]), folder / "c.zarr", Area())
-    return folder / "c.zarr"
+    return both_sensors(tmp_path_factory.mktemp("cube"))
 
 
 SLANTED: Points = [(12.3, 11.2), (27.8, 14.1), (24.4, 30.9), (10.1, 25.5)]

@@ -20,14 +20,10 @@ from click.testing import CliRunner
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from l8s2 import masks
 from l8s2.cli import main
-from l8s2.cube.build import build_cube
-from l8s2.cube.inputs import find_sources
 from l8s2.cube.plot import CLEAR, draw, save_plot
 from l8s2.cube.table import Row
-from l8s2.target import Area
-from making.cubes import BOX, NOON, SHAPE, landsat, sentinel2
+from making.cubes import BOX, NOON, both_sensors
 
 
 def row(name: str = "a", band: str = "ndvi", *, days: float = 0, sensor: str = "oli", mean: float = 0.5,
@@ -122,11 +118,7 @@ def test_any_name_can_be_drawn(tmp_path: Path, recwarn: pytest.WarningsRecorder)
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a cube of both sensors and three points."""
     folder = tmp_path_factory.mktemp("cube")
-    qa = np.zeros(SHAPE, np.uint16)
-    qa[:, 30:] = masks.flag("cloud")
-    landsat(folder / "in", qa=qa)
-    sentinel2(folder / "in", NOON + timedelta(days=1))
-    build_cube(find_sources([folder / "in"]), folder / "c.zarr", Area())
+    both_sensors(folder)
     extent = BOX.geographic_extent.boundingbox
     middle = (extent.bottom + extent.top) / 2
     features = [

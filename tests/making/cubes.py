@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from l8s2 import grid
+from l8s2 import grid, masks
+from l8s2.cube.build import build_cube
+from l8s2.cube.inputs import find_sources
 from l8s2.product.stac import ItemInfo
 from l8s2.product.writer import ProductWriter
 from l8s2.radiometry import describe_sigma, total_sigma
+from l8s2.target import Area
 from making.patches import box_at
 from making.products import sentinel2_item, write_sentinel2
 
@@ -60,3 +63,13 @@ def sentinel2(
     coarse = np.rint(dn[3:].reshape(3, height // 2, 2, width // 2, 2).mean((2, 4)))
     item = sentinel2_item(MS, when, tile, baseline)
     return write_sentinel2(folder, item, MS, dn[:3].astype(np.uint16), coarse.astype(np.uint16), scl)
+
+
+def both_sensors(folder: Path) -> Path:
+    """Write a cube with Landsat, a cloud on its columns 30 and more, and Sentinel-2 a day later; returns it."""
+    qa = np.zeros(SHAPE, np.uint16)
+    qa[:, 30:] = masks.flag("cloud")
+    landsat(folder / "in", qa=qa)
+    sentinel2(folder / "in", NOON + timedelta(days=1))
+    build_cube(find_sources([folder / "in"]), folder / "c.zarr", Area())
+    return folder / "c.zarr"

@@ -22,11 +22,10 @@ from l8s2.demo import PRODUCT_ID, run_demo
 from l8s2.radiometry import LEVEL_ABSOLUTE, LEVEL_RELATIVE
 from l8s2.viewer.landsat_image import write_landsat_image
 from l8s2.viewer.server import Server, open_server
+from making.browser import launch
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra `test`")
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
-ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a graphics card
 AXE = Path(__file__).parents[2] / "viewer/node_modules/axe-core/axe.min.js"
 PICTURE = Path(__file__).parents[2] / "docs/pictures/viewer.jpg"
 DEMO, NOISE = f"{PRODUCT_ID}_S2L", "LC08_NOISE_S2L"
@@ -98,10 +97,9 @@ def server(out: Path, sentinel2: Path, landsat: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
     with sync_api.sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+            browser = launch(playwright)
         except sync_api.Error as error:
             pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
         yield browser
